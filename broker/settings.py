@@ -1,0 +1,192 @@
+"""Settings: everything a server can be told, read from the environment once.
+
+Names are the reference's where it has one (core.md, section 9); ours begin with COLONIES_ too.
+Every problem is reported in one message. Nothing else in the project reads the environment of a
+server, and nothing reads it on import.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from urllib.parse import urlsplit
+
+from broker.errors import Malformed
+from broker.identity import is_identity
+
+DEFAULT_PORT = 50080
+
+
+class Durability(StrEnum):
+    """What an acknowledgement promises: Redis' ``appendfsync``, or nothing at all."""
+
+    ALWAYS = "always"
+    EVERYSEC = "everysec"
+    NONE = "none"
+
+
+class Role(StrEnum):
+    """What a server process does; any number of processes may do each."""
+
+    API = "api"
+    TIMER = "timer"
+    PROJECTOR = "projector"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one client may cost us before it is refused."""
+
+    max_body_bytes: int = 64 * 1024 * 1024
+    max_connections: int = 16_384
+    max_in_flight: int = 4_096
+    max_waiting: int = 1_000_000
+    header_timeout_ms: int = 10_000
+    idle_timeout_ms: int = 120_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """Paths of the certificate chain and its key, both PEM."""
+
+    cert: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All settings of one server; ``from_env`` and ``to_env`` are inverse to each other."""
+
+    redis_url: str
+    server_id: str
+    host: str = "0.0.0.0"  # noqa: S104 - a server that executors anywhere must reach
+    port: int = DEFAULT_PORT
+    workers: int = 1
+    roles: frozenset[Role] = frozenset(Role)
+    durability: Durability = Durability.ALWAYS
+    allow_reregister: bool = False
+    replay_window_ms: int = 300_000
+    tls: Tls | None = None
+    limits: Limits = field(default_factory=Limits)
+    build_version: str = ""
+    build_time: str = ""
+    verbose: bool = False
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> "Settings":
+        """Read all settings.
+
+        Raises:
+            Malformed: every variable that is missing or unreadable, in one message.
+        """
+        read = _Reader(environ)
+        limits = Limits(
+            **{name: read.count(f"COLONIES_{name.upper()}", getattr(Limits(), name)) for name in _LIMITS}
+        )
+        settings = cls(
+            redis_url=read.text("COLONIES_REDIS_URL", "redis://localhost:6379/0", _redis_url),
+            server_id=read.text("COLONIES_SERVER_ID", "", _identity),
+            host=read.text("COLONIES_SERVER_LISTEN", "0.0.0.0", _anything),  # noqa: S104
+            port=read.count("COLONIES_SERVER_PORT", DEFAULT_PORT, most=65_535),
+            workers=read.count("COLONIES_WORKERS", 1, least=1),
+            roles=read.roles("COLONIES_ROLES"),
+            durability=read.durability("COLONIES_DURABILITY"),
+            allow_reregister=read.flag("COLONIES_ALLOW_EXECUTOR_REREGISTER"),
+            replay_window_ms=read.count("COLONIES_REPLAY_WINDOW_MS", 300_000, least=1_000),
+            tls=read.tls(),
+            limits=limits,
+            build_version=environ.get("BUILD_VERSION", ""),
+            build_time=environ.get("BUILD_TIME", ""),
+            verbose=read.flag("COLONIES_VERBOSE"),
+        )
+        if read.problems:
+            raise Malformed("settings: " + "; ".join(read.problems))
+        return settings
+
+    def to_env(self) -> dict[str, str]:
+        """The environment from which a worker process reads these same settings."""
+        env = {
+            "COLONIES_REDIS_URL": self.redis_url,
+            "COLONIES_SERVER_ID": self.server_id,
+            "COLONIES_SERVER_LISTEN": self.host,
+            "COLONIES_SERVER_PORT": str(self.port),
+            "COLONIES_WORKERS": str(self.workers),
+            "COLONIES_ROLES": ",".join(sorted(self.roles)),
+            "COLONIES_DURABILITY": self.durability,
+            "COLONIES_ALLOW_EXECUTOR_REREGISTER": str(self.allow_reregister).lower(),
+            "COLONIES_REPLAY_WINDOW_MS": str(self.replay_window_ms),
+            "COLONIES_SERVER_TLS": str(self.tls is not None).lower(),
+            "COLONIES_VERBOSE": str(self.verbose).lower(),
+            "BUILD_VERSION": self.build_version,
+            "BUILD_TIME": self.build_time,
+        }
+        if self.tls:
+            env |= {"COLONIES_TLSCERT": self.tls.cert, "COLONIES_TLSKEY": self.tls.key}
+        return env | {f"COLONIES_{name.upper()}": str(getattr(self.limits, name)) for name in _LIMITS}
+
+
+_LIMITS = tuple(Limits.__dataclass_fields__)
+
+
+class _Reader:
+    """Reads variables and collects what is wrong with them."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self.environ = environ
+        self.problems: list[str] = []
+
+    def text(self, name: str, default: str, fault: Callable[[str], str | None]) -> str:
+        value = self.environ.get(name, "") or default
+        problem = fault(value)
+        if problem:
+            self.problems.append(f"{name} {problem}")
+        return value
+
+    def count(self, name: str, default: int, *, least: int = 0, most: int = 2**53) -> int:
+        text = self.environ.get(name, "") or str(default)
+        if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
+            self.problems.append(f"{name} must be a whole number from {least} to {most}, is {text!r}")
+            return default
+        return int(text)
+
+    def flag(self, name: str) -> bool:
+        text = self.environ.get(name, "").lower() or "false"
+        if text not in {"true", "false", "1", "0"}:
+            self.problems.append(f"{name} must be true or false, is {text!r}")
+        return text in {"true", "1"}
+
+    def roles(self, name: str) -> frozenset[Role]:
+        names = [part.strip() for part in (self.environ.get(name, "") or ",".join(Role)).split(",")]
+        unknown = [part for part in names if part not in set(Role)]
+        if unknown:
+            self.problems.append(f"{name} names {', '.join(unknown)}; known are {', '.join(Role)}")
+        return frozenset(Role(part) for part in names if part in set(Role))
+
+    def durability(self, name: str) -> Durability:
+        text = self.environ.get(name, "") or Durability.ALWAYS
+        if text not in set(Durability):
+            self.problems.append(f"{name} must be one of {', '.join(Durability)}, is {text!r}")
+            return Durability.ALWAYS
+        return Durability(text)
+
+    def tls(self) -> Tls | None:
+        if not self.flag("COLONIES_SERVER_TLS"):
+            return None
+        cert, key = self.environ.get("COLONIES_TLSCERT", ""), self.environ.get("COLONIES_TLSKEY", "")
+        if not cert or not key:
+            self.problems.append("COLONIES_SERVER_TLS needs COLONIES_TLSCERT and COLONIES_TLSKEY")
+        return Tls(cert=cert, key=key)
+
+
+def _identity(text: str) -> str | None:
+    if not text:
+        return "is not set; make a key with `colonies key generate` and set its id"
+    return None if is_identity(text) else "must be an id of 64 lower-case hex digits"
+
+
+def _redis_url(text: str) -> str | None:
+    known = {"redis", "rediss", "unix"}
+    return None if urlsplit(text).scheme in known else "must begin with redis://, rediss:// or unix://"
+
+
+def _anything(_text: str) -> str | None:
+    return None
