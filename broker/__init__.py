@@ -1,0 +1,1 @@
+"""The write side: commands, decisions and the event log. No HTTP, no terminal."""

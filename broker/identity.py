@@ -135,19 +135,18 @@ def _hex_fault(text: str) -> str | None:
 
 def _fault(r: int, s: int, v: int) -> str | None:
     prefix = "Failed to recover public key: invalid signature: "
-    if v >= 2 * _COMPRESSED_FLAG:
-        code = (v + 27) % 256
-        return f"{prefix}public key recovery code {code} is not in the valid range [27, 34]"
-    if r >= _ORDER:
-        return f"{prefix}R >= group order"
-    if r == 0:
-        return f"{prefix}R is 0"
-    if s >= _ORDER:
-        return f"{prefix}S >= group order"
-    if s == 0:
-        return f"{prefix}S is 0"
-    if v % _COMPRESSED_FLAG >= 2 and r + _ORDER >= _FIELD:  # noqa: PLR2004 - bit 1 of v
-        return f"{prefix}signature R + N >= P"
-    if s > _HALF_ORDER:
-        return "Failed verify signature: Signature s value is over half the order"
-    return None
+    code = (v + 27) % 256
+    overflowing = v & 2 and r + _ORDER >= _FIELD
+    faults = (
+        (
+            v >= 2 * _COMPRESSED_FLAG,
+            f"{prefix}public key recovery code {code} is not in the valid range [27, 34]",
+        ),
+        (r >= _ORDER, f"{prefix}R >= group order"),
+        (r == 0, f"{prefix}R is 0"),
+        (s >= _ORDER, f"{prefix}S >= group order"),
+        (s == 0, f"{prefix}S is 0"),
+        (overflowing, f"{prefix}signature R + N >= P"),
+        (s > _HALF_ORDER, "Failed verify signature: Signature s value is over half the order"),
+    )
+    return next((text for broken, text in faults if broken), None)

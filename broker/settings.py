@@ -80,7 +80,10 @@ class Settings:
         """
         read = _Reader(environ)
         limits = Limits(
-            **{name: read.count(f"COLONIES_{name.upper()}", getattr(Limits(), name)) for name in _LIMITS}
+            **{
+                name: read.count(f"COLONIES_{name.upper()}", getattr(Limits(), name))
+                for name in _LIMITS
+            }
         )
         settings = cls(
             redis_url=read.text("COLONIES_REDIS_URL", "redis://localhost:6379/0", _redis_url),
@@ -121,7 +124,9 @@ class Settings:
         }
         if self.tls:
             env |= {"COLONIES_TLSCERT": self.tls.cert, "COLONIES_TLSKEY": self.tls.key}
-        return env | {f"COLONIES_{name.upper()}": str(getattr(self.limits, name)) for name in _LIMITS}
+        return env | {
+            f"COLONIES_{name.upper()}": str(getattr(self.limits, name)) for name in _LIMITS
+        }
 
 
 _LIMITS = tuple(Limits.__dataclass_fields__)
@@ -144,7 +149,9 @@ class _Reader:
     def count(self, name: str, default: int, *, least: int = 0, most: int = 2**53) -> int:
         text = self.environ.get(name, "") or str(default)
         if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
-            self.problems.append(f"{name} must be a whole number from {least} to {most}, is {text!r}")
+            self.problems.append(
+                f"{name} must be a whole number from {least} to {most}, is {text!r}"
+            )
             return default
         return int(text)
 
@@ -171,7 +178,10 @@ class _Reader:
     def tls(self) -> Tls | None:
         if not self.flag("COLONIES_SERVER_TLS"):
             return None
-        cert, key = self.environ.get("COLONIES_TLSCERT", ""), self.environ.get("COLONIES_TLSKEY", "")
+        cert, key = (
+            self.environ.get("COLONIES_TLSCERT", ""),
+            self.environ.get("COLONIES_TLSKEY", ""),
+        )
         if not cert or not key:
             self.problems.append("COLONIES_SERVER_TLS needs COLONIES_TLSCERT and COLONIES_TLSKEY")
         return Tls(cert=cert, key=key)
@@ -185,7 +195,9 @@ def _identity(text: str) -> str | None:
 
 def _redis_url(text: str) -> str | None:
     known = {"redis", "rediss", "unix"}
-    return None if urlsplit(text).scheme in known else "must begin with redis://, rediss:// or unix://"
+    return (
+        None if urlsplit(text).scheme in known else "must begin with redis://, rediss:// or unix://"
+    )
 
 
 def _anything(_text: str) -> str | None:

@@ -1,0 +1,1 @@
+"""The thin HTTP side: parse, verify, decide, answer."""

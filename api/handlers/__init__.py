@@ -1,0 +1,1 @@
+"""One coroutine a message, grouped by noun."""
