@@ -18,6 +18,6 @@ def valkey() -> Iterator[str]:
 @pytest.fixture
 def redis_url(valkey: str) -> str:
     """The URL of a real and empty Valkey server."""
-    with redis.Redis.from_url(valkey) as client:
+    with redis.Redis(unix_socket_path=valkey.removeprefix("unix://")) as client:
         client.flushall()  # pyright: ignore[reportUnknownMemberType] - redis-py leaves **kwargs untyped
     return valkey
