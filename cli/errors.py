@@ -1,0 +1,57 @@
+"""Everything a command can end with besides success, and its exit code.
+
+CliError                 1  what, and what to do about it
+├── UsageError           2  the command line or the configuration cannot be right
+├── Unreachable          3  no server answered
+├── RpcError             1  a server answered with a refusal: status and message
+└── Aborted              1  a question was answered with no
+
+Interrupted by Ctrl-C is 130, as a shell expects. ``cli/app.py`` prints what ends here.
+"""
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """Exit codes of every command."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    UNREACHABLE = 3
+    INTERRUPTED = 130
+
+
+class CliError(Exception):
+    """A command cannot go on; ``hint`` says what to do next."""
+
+    exit_code = Exit.FAILED
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(CliError):
+    """The command line, a file it names or the configuration cannot be right."""
+
+    exit_code = Exit.USAGE
+
+
+class Unreachable(CliError):
+    """Nobody answered, or what answered is not a colonies server."""
+
+    exit_code = Exit.UNREACHABLE
+
+
+class RpcError(CliError):
+    """A refusal: ``status`` equals the HTTP status, ``message`` is the server's own text."""
+
+    def __init__(self, status: int, message: str, *, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+
+
+class Aborted(CliError):
+    """The user did not want to."""

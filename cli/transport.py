@@ -1,0 +1,211 @@
+"""HTTP/1.1 to one server: keep-alive connections over asyncio and httptools, pooled.
+
+Small on purpose: a command of the CLI must not spend more time importing an HTTP library than
+talking to the server.
+"""
+
+import asyncio
+import ssl
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, cast
+
+import httptools
+
+from cli.errors import Unreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_JSON_HEADERS = b"content-type: application/json\r\naccept: application/json\r\n"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """Where a server listens and how it is spoken to."""
+
+    host: str
+    port: int
+    tls: bool = False
+    verify: bool = True
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'https' if self.tls else 'http'}://{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One complete reply."""
+
+    status: int
+    body: bytes
+
+
+class Broken(Exception):
+    """The connection ended before the reply did."""
+
+
+class _Connection(asyncio.Protocol):
+    """One connection with at most one request in flight."""
+
+    def __init__(self) -> None:
+        self._parser = httptools.HttpResponseParser(self)
+        self._transport: asyncio.Transport | None = None
+        self._reply: asyncio.Future[Response] | None = None
+        self._body = bytearray()
+
+    @property
+    def usable(self) -> bool:
+        """Whether another request may be written to it."""
+        return self._transport is not None and not self._transport.is_closing()
+
+    async def send(self, request: bytes) -> Response:
+        """Write a request and wait for its reply; a cancelled wait closes the connection.
+
+        Raises:
+            Broken: the connection ended or carried something that is not HTTP.
+        """
+        if self._transport is None or self._transport.is_closing():
+            raise Broken("closed by the server")
+        self._reply = asyncio.get_running_loop().create_future()
+        self._transport.write(request)
+        try:
+            return await self._reply
+        except asyncio.CancelledError:
+            self.close()
+            raise
+        finally:
+            self._reply = None
+
+    def close(self) -> None:
+        """End the connection now."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            self._fail(Broken(f"what it says is not HTTP ({error})"))
+            self.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._fail(Broken(str(exc) if exc else "closed by the server"))
+
+    def on_body(self, body: bytes) -> None:
+        self._body += body
+
+    def on_message_complete(self) -> None:
+        body, self._body = bytes(self._body), bytearray()
+        if self._reply is not None and not self._reply.done():
+            self._reply.set_result(Response(self._parser.get_status_code(), body))
+        if not self._parser.should_keep_alive():
+            self.close()
+
+    def _fail(self, error: Exception) -> None:
+        if self._reply is not None and not self._reply.done():
+            self._reply.set_exception(error)
+
+
+class Transport:
+    """A pool of connections to one address; opened as needed, closed at the end."""
+
+    def __init__(self, address: Address, *, connect_s: float = 5.0, connections: int = 16) -> None:
+        self.address = address
+        self._connect_s = connect_s
+        self._free = asyncio.Semaphore(connections)
+        self._idle: list[_Connection] = []
+
+    async def post(self, path: str, body: bytes, *, reply_s: float) -> Response:
+        """Send a body and return the reply, of any status.
+
+        Raises:
+            Unreachable: no connection, no reply within ``reply_s``, or a reply that is not HTTP.
+        """
+        host = self.address.host.encode("idna").decode("ascii")
+        head = f"POST {path} HTTP/1.1\r\nhost: {host}:{self.address.port}\r\n"
+        length = f"content-length: {len(body)}\r\n\r\n"
+        request = head.encode("ascii") + _JSON_HEADERS + length.encode("ascii") + body
+        async with self._free:
+            connection = self._take() or await self._connect()
+            try:
+                async with asyncio.timeout(reply_s):
+                    reply = await connection.send(request)
+            except TimeoutError as error:
+                raise Unreachable(f"{self.address} did not answer within {reply_s:g} s") from error
+            except Broken as error:
+                raise Unreachable(
+                    f"the connection to {self.address} broke: {error}", hint=self._tls_hint()
+                ) from error
+            if connection.usable:
+                self._idle.append(connection)
+            return reply
+
+    def close(self) -> None:
+        """Close every idle connection."""
+        while self._idle:
+            self._idle.pop().close()
+
+    def _take(self) -> _Connection | None:
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.usable:
+                return connection
+        return None
+
+    async def _connect(self) -> _Connection:
+        loop = asyncio.get_running_loop()
+        make: Callable[[], _Connection] = _Connection
+        try:
+            async with asyncio.timeout(self._connect_s):
+                _, connection = await loop.create_connection(
+                    make, self.address.host, self.address.port, ssl=self._ssl
+                )
+        except ssl.SSLCertVerificationError as error:
+            raise Unreachable(
+                f"the certificate of {self.address} is not trusted: {error.verify_message}",
+                hint="trust its authority, or accept any certificate with --skip-tls-verify",
+            ) from error
+        except ssl.SSLError as error:
+            raise Unreachable(
+                f"{self.address} does not speak TLS ({error.reason})",
+                hint="a server without TLS is reached with --insecure or COLONIES_TLS=false",
+            ) from error
+        except TimeoutError as error:
+            raise Unreachable(
+                f"{self.address} cannot be reached within {self._connect_s:g} s",
+                hint="check COLONIES_SERVER_HOST and COLONIES_SERVER_PORT; `colonies config`",
+            ) from error
+        except (OSError, UnicodeError, OverflowError) as error:
+            raise Unreachable(
+                f"{self.address} cannot be reached: {_reason(error)}",
+                hint="is it running? `colonies dev` starts one, `colonies config` shows which",
+            ) from error
+        return connection
+
+    @cached_property
+    def _ssl(self) -> ssl.SSLContext | None:
+        if not self.address.tls:
+            return None
+        context = ssl.create_default_context()
+        if not self.address.verify:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        return context
+
+    def _tls_hint(self) -> str:
+        return "" if self.address.tls else "if the server speaks TLS, set COLONIES_TLS=true"
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ConnectionRefusedError):
+        return "connection refused"
+    with suppress(AttributeError):
+        return cast("OSError", error).strerror or str(error)
+    return str(error)
