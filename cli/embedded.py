@@ -6,7 +6,6 @@ one is killed, and the lock on its directory is held by both, so two of them can
 same append-only file.
 """
 
-import ctypes
 import fcntl
 import importlib
 import os
@@ -59,7 +58,6 @@ class Store:
 
     socket: Path
     program: str
-    process_id: int
 
     @property
     def url(self) -> str:
@@ -68,10 +66,10 @@ class Store:
 
 
 @contextmanager
-def running(directory: Path) -> Generator[Store]:
+def running(directory: Path, on_restart: Callable[[str], None] = print) -> Generator[Store]:
     """Run a store on a data directory; stopped cleanly, with its data safe, at the end.
 
-    To be called from the main thread: the kernel ends the store with the *thread* that started it.
+    One that ends by itself is started again; ``on_restart`` is told why, from another thread.
 
     Raises:
         InUse: another process holds the directory.
@@ -81,14 +79,18 @@ def running(directory: Path) -> Generator[Store]:
     with ExitStack() as stack:
         lock = stack.enter_context(_lock(directory))
         socket_path = stack.enter_context(_socket_path(directory))
-        program = find_program()
         log = stack.enter_context((directory / "store.log").open("w", encoding="utf-8"))
-        process = _spawn(program, directory, socket_path, lock.fileno())
-        output = _Output(process, log)
-        stack.callback(output.join)
-        stack.callback(_stop, process, socket_path)
-        output.wait_until_ready(program)
-        yield Store(socket_path, program, process.pid)
+        program = find_program()
+        keeper = _Keeper(
+            command=_command(program, directory, socket_path),
+            lock=lock.fileno(),
+            log=log,
+            on_restart=on_restart,
+        )
+        keeper.start()
+        stack.callback(keeper.stop, socket_path)
+        keeper.wait_until_ready()
+        yield Store(socket_path, program)
 
 
 def find_program() -> str:
@@ -189,11 +191,16 @@ def _socket_path(directory: Path) -> Generator[Path]:
         return
     note = directory / "socket"
     if note.exists():  # left by one that was killed
-        shutil.rmtree(Path(note.read_text(encoding="utf-8")).parent, ignore_errors=True)
+        _remove_leftover(Path(note.read_text(encoding="utf-8")).parent)
     with tempfile.TemporaryDirectory(prefix="colonies-", dir=_short_directory()) as short:
         path = Path(short) / "store.sock"
         note.write_text(str(path), encoding="utf-8")
         yield path
+
+
+def _remove_leftover(directory: Path) -> None:
+    if directory.name.startswith("colonies-"):
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def _short_directory() -> str:
@@ -210,7 +217,7 @@ def _socket_of(directory: Path) -> Path:
     return path
 
 
-def _spawn(program: str, directory: Path, socket_path: Path, lock: int) -> subprocess.Popen[str]:
+def _command(program: str, directory: Path, socket_path: Path) -> list[str]:
     options = {
         **_DURABLE,
         "port": "0",
@@ -221,52 +228,58 @@ def _spawn(program: str, directory: Path, socket_path: Path, lock: int) -> subpr
         "logfile": "",
         "loglevel": "notice",
     }
-    command = [program, *(part for key, value in options.items() for part in (f"--{key}", value))]
-    try:
-        return subprocess.Popen(  # noqa: S603 - a program we looked up ourselves
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            pass_fds=(lock,),
-            # A Ctrl-C of the terminal must reach us alone: we still need the store to finish.
-            start_new_session=True,
-            preexec_fn=_die_with_parent(),  # noqa: PLW1509 - runs two system calls, nothing else
-        )
-    except OSError as error:
-        raise StoreError(f"{program} cannot be started: {error.strerror}") from error
+    return [program, *(part for key, value in options.items() for part in (f"--{key}", value))]
 
 
-def _die_with_parent() -> Callable[[], None] | None:
-    """What a child does so that the kernel ends it (cleanly) when this thread's process dies."""
-    if sys.platform != "linux":
-        return None
-    prctl = ctypes.CDLL(None).prctl
-    parent = os.getpid()
-
-    def arrange() -> None:
-        prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:  # it died before the arrangement
-            os._exit(1)
-
-    return arrange
+# Between us and the store, on Linux: asks the kernel to end it (cleanly) when the thread that
+# started it is gone, and makes sure that this has not happened already. A program of its own
+# because Python code between fork and exec is not safe in a process with threads.
+_DIE_WITH_PARENT = f"""
+import ctypes, os, sys
+ctypes.CDLL(None).prctl({_PR_SET_PDEATHSIG}, {int(signal.SIGTERM)})
+if os.getppid() == int(sys.argv[1]):
+    os.execv(sys.argv[2], sys.argv[2:])
+"""
 
 
-class _Output:
-    """Reads what the store says: until it is ready to know that, afterwards into its log."""
+class _Keeper(threading.Thread):
+    """Starts the store, reads what it says into its log, starts it again when it ends.
 
-    def __init__(self, process: subprocess.Popen[str], log: TextIO) -> None:
-        self._process = process
+    It lives as long as the store, which the kernel ends with the thread that started it.
+    """
+
+    def __init__(
+        self, *, command: list[str], lock: int, log: TextIO, on_restart: Callable[[str], None]
+    ) -> None:
+        super().__init__(name="store", daemon=True)
+        self._command = command
+        self._lock_fd = lock
         self._log = log
+        self._on_restart = on_restart
         self._last: deque[str] = deque(maxlen=8)
+        self._process: subprocess.Popen[str] | None = None
         self._told = threading.Event()
+        self._stopping = threading.Event()
         self._ready = False
-        self._thread = threading.Thread(target=self._read, daemon=True)
-        self._thread.start()
 
-    def wait_until_ready(self, program: str) -> None:
+    def run(self) -> None:
+        """Keep the store running until it is stopped or does not start."""
+        while not self._stopping.is_set():
+            self._ready = False
+            try:
+                self._process = self._spawn()
+            except OSError as error:
+                self._last.append(f"it cannot be started: {error.strerror}")
+                break
+            self._read(self._process)
+            code = self._process.wait()
+            if not self._ready:
+                break
+            if not self._stopping.is_set():
+                self._on_restart(f"the store ended with code {code} and is started again")
+        self._told.set()
+
+    def wait_until_ready(self) -> None:
         """Return when the store accepts commands.
 
         Raises:
@@ -275,14 +288,38 @@ class _Output:
         if self._told.wait(_READY_S) and self._ready:
             return
         said = "\n".join(f"  {line}" for line in self._last)
-        raise StoreError(f"{program} did not start:\n{said}")
+        raise StoreError(f"{self._command[0]} did not start:\n{said}")
 
-    def join(self) -> None:
-        """Wait for the end of the output."""
-        self._thread.join()
+    def stop(self, socket_path: Path) -> None:
+        """SHUTDOWN and wait; a store that does not go is ended, its data is safe all the same."""
+        self._stopping.set()
+        process = self._process
+        if process is not None and process.poll() is None and not _send_shutdown(socket_path):
+            process.terminate()
+        self.join(_STOP_S)
+        if self.is_alive() and process is not None:
+            process.kill()
+            self.join()
 
-    def _read(self) -> None:
-        stream: IO[str] | None = self._process.stdout
+    def _spawn(self) -> "subprocess.Popen[str]":
+        command = self._command
+        if sys.platform == "linux":
+            wrapper = [sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid())]
+            command = [*wrapper, *command]
+        return subprocess.Popen(  # noqa: S603 - a program we looked up ourselves
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            pass_fds=(self._lock_fd,),
+            # A Ctrl-C of the terminal must reach us alone: we still need the store to finish.
+            start_new_session=True,
+        )
+
+    def _read(self, process: "subprocess.Popen[str]") -> None:
+        stream: IO[str] | None = process.stdout
         for line in stream or ():
             self._last.append(line.rstrip())
             self._log.write(line)
@@ -290,18 +327,6 @@ class _Output:
             if _READY in line:
                 self._ready = True
                 self._told.set()
-        self._told.set()
-
-
-def _stop(process: subprocess.Popen[str], socket_path: Path) -> None:
-    """SHUTDOWN and wait; a store that does not go is ended, its data is safe all the same."""
-    if process.poll() is None and not _send_shutdown(socket_path):
-        process.terminate()
-    try:
-        process.wait(_STOP_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
 
 
 def _send_shutdown(socket_path: Path) -> bool:

@@ -1,0 +1,140 @@
+"""The root of the command line: what there is, how it is called, and how it ends.
+
+Every group is named here with one line of help and imported only when it is called, so that
+``colonies --help`` and every single command start quickly.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from cli.argv import normalise
+from cli.errors import CliError, Exit, UsageError
+
+if TYPE_CHECKING:
+    from cyclopts import App
+
+GROUPS = {
+    "attribute": "Manage process attributes",
+    "cluster": "Manage clusters",
+    "colony": "Manage colonies",
+    "completion": "Generate the autocompletion script for the specified shell",
+    "config": "Show the configuration and manage profiles",
+    "dev": "Start a development server",
+    "doctor": "Check the configuration, the server and every key",
+    "executor": "Manage executors, or run one",
+    "function": "Manage functions",
+    "key": "Manage private keys",
+    "location": "Manage locations",
+    "process": "Manage processes",
+    "server": "Manage production server",
+    "user": "Manage users",
+    "version": "Show the version",
+}
+_HELP = frozenset({"-h", "--help"})
+
+
+def build() -> "App":
+    """The command tree; the groups in it are still names of modules."""
+    from cyclopts import App  # noqa: PLC0415 - `colonies --help` does without
+
+    app = App(name="colonies", help="Colonies CLI tool", help_format="plaintext", version_flags=())
+    for name, summary in GROUPS.items():
+        app.command(f"cli.commands.{name}:app", name=name, help=summary)
+    return app
+
+
+def main() -> None:
+    """Run the command line of this process and leave with its exit code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run one command line and return its exit code; whatever goes wrong is said on stderr."""
+    try:
+        arguments = normalise(argv)
+        if not arguments or arguments[0] in _HELP:
+            sys.stdout.write(overview())
+            return Exit.DONE
+        if arguments[0] == "--version":
+            arguments[0] = "version"
+        return _dispatch(arguments)
+    except CliError as error:
+        _complain(error.message, error.hint)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone; the interpreter must not try to write the rest.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.FAILED
+
+
+def _dispatch(arguments: Sequence[str]) -> int:
+    from cyclopts import CycloptsError, UnknownCommandError  # noqa: PLC0415 - see build
+
+    _check_group(arguments[0])
+    app = build()
+    try:
+        result: object = app(
+            arguments, exit_on_error=False, print_error=False, result_action="return_value"
+        )
+    except CycloptsError as error:
+        known = arguments[: 1 if isinstance(error, UnknownCommandError) else 2]
+        words = [word for word in known if not word.startswith("-")]
+        _complain(str(error).strip(), f"see `colonies {' '.join([*words, '--help'])}`")
+        return Exit.USAGE
+    return result if isinstance(result, int) else Exit.DONE
+
+
+def _check_group(name: str) -> None:
+    if name in GROUPS:
+        return
+    from difflib import get_close_matches  # noqa: PLC0415 - only for a mistake
+
+    near = get_close_matches(name, GROUPS, n=1)
+    what = "option" if name.startswith("-") else "command"
+    raise UsageError(
+        f"unknown {what} {name!r}" + (f", did you mean {near[0]!r}?" if near else ""),
+        hint="`colonies --help` lists the commands",
+    )
+
+
+def overview() -> str:
+    """The text of ``colonies`` alone and of ``colonies --help``."""
+    width = max(len(name) for name in GROUPS) + 2
+    commands = "".join(f"  {name:<{width}}{summary}\n" for name, summary in GROUPS.items())
+    return (
+        "Colonies CLI tool\n\nUsage:\n  colonies [command]\n\n"
+        f"Available Commands:\n{commands}\n"
+        f"Flags:\n{_FLAGS}\n"
+        "Exit codes: 0 done, 1 refused or failed, 2 usage, 3 server unreachable\n\n"
+        'Use "colonies [command] --help" for more information about a command.\n'
+    )
+
+
+_FLAGS = """\
+  -h, --help              help for colonies
+      --colony NAME       colony to act on
+      --host HOST         server host
+      --insecure          Disable TLS and use HTTP
+      --json              print JSON, the same as -o json
+  -o, --output FORMAT     table, json, yaml or id
+      --port PORT         server port
+      --profile NAME      profile to use, see colonies config
+      --skip-tls-verify   Skip TLS certificate verification
+  -v, --verbose           Verbose (debugging)
+      --version           show the version
+  -y, --yes               do not ask before removing something
+"""
+
+
+def _complain(message: str, hint: str) -> None:
+    colour = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+    paint: Callable[[str, str], str] = lambda code, text: (  # noqa: E731
+        f"\x1b[{code}m{text}\x1b[0m" if colour else text
+    )
+    sys.stderr.write(f"{paint('31', 'error:')} {message}\n")
+    if hint:
+        sys.stderr.write(f"{paint('36', 'hint:')} {hint}\n")

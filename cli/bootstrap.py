@@ -1,0 +1,130 @@
+"""The development colony: its identities, and how it is put into an empty server.
+
+Every step looks first and does only what is missing, so a start that was interrupted half-way is
+finished by the next one.
+"""
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from api import wire
+from broker.errors import Malformed
+from broker.identity import Identity
+from cli.client import Client
+from cli.errors import CliError, RpcError
+from cli.profile import write_private
+
+COLONY, USER, EXECUTOR, EXECUTOR_TYPE = "dev", "dev-user", "dev-executor", "cli"
+_APPROVED = 1
+_DENIED = 403
+_FILE = "identities.toml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identities:
+    """The keys of a development colony."""
+
+    server: Identity
+    colony: Identity
+    user: Identity
+    executor: Identity
+
+    @classmethod
+    def of(cls, directory: Path) -> "Identities":
+        """The identities that belong to the data in a directory, made at the first start.
+
+        Raises:
+            CliError: their file is broken; without it the data cannot be used.
+        """
+        path = directory / _FILE
+        if not path.exists():
+            made = cls(**{name: Identity.generate() for name in cls.__dataclass_fields__})
+            made._write(path)
+            return made
+        try:
+            keys = tomllib.loads(path.read_text(encoding="utf-8"))
+            return cls(**{name: Identity.from_hex(keys[name]) for name in cls.__dataclass_fields__})
+        except (OSError, ValueError, KeyError, TypeError, Malformed) as error:
+            raise CliError(
+                f"{path} cannot be read: {error}",
+                hint=f"restore it, or start anew by removing {directory}",
+            ) from error
+
+    def _write(self, path: Path) -> None:
+        fields = self.__dataclass_fields__
+        lines = [f'{name} = "{getattr(self, name).prvkey}"\n' for name in fields]
+        write_private(path, "# Private keys of the development colony.\n" + "".join(lines))
+
+
+async def ensure_colony(anyone: Client, keys: Identities) -> None:
+    """Make the colony, its user and its approved executor, as far as they are missing.
+
+    Raises:
+        CliError: the server belongs to somebody else, or holds other keys under these names.
+    """
+    server, owner = anyone.as_identity(keys.server), anyone.as_identity(keys.colony)
+    await _ensure_colony(server, keys)
+    await _ensure_user(owner, anyone.as_identity(keys.user), keys)
+    await _ensure_executor(owner, anyone.as_identity(keys.user), keys)
+
+
+async def _ensure_colony(server: Client, keys: Identities) -> None:
+    wanted = wire.Colony(colonyid=keys.colony.id, name=COLONY)
+    colonies = await server.ask_list(wire.GetColoniesMsg(), wire.Colony)
+    found = next((colony for colony in colonies if colony.name == COLONY), None)
+    if found is None:
+        found = await server.ask(wire.AddColonyMsg(colony=wanted), wire.Colony)
+    _check_same("colony", COLONY, found.colonyid, keys.colony.id)
+
+
+async def _ensure_user(owner: Client, user: Client, keys: Identities) -> None:
+    wanted = wire.User(colonyname=COLONY, userid=keys.user.id, name=USER)
+    try:
+        users = await user.ask_list(wire.GetUsersMsg(colonyname=COLONY), wire.User)
+    except RpcError as error:
+        if error.status != _DENIED:
+            raise
+        users = [await owner.ask(wire.AddUserMsg(user=wanted), wire.User)]
+    found = next((one for one in users if one.name == USER), None)
+    _check_same("user", USER, found.userid if found else "", keys.user.id)
+
+
+async def _ensure_executor(owner: Client, user: Client, keys: Identities) -> None:
+    wanted = wire.Executor(
+        colonyname=COLONY,
+        executorid=keys.executor.id,
+        executorname=EXECUTOR,
+        executortype=EXECUTOR_TYPE,
+    )
+    executors = await user.ask_list(wire.GetExecutorsMsg(colonyname=COLONY), wire.Executor)
+    found = next((one for one in executors if one.executorname == EXECUTOR), None)
+    if found is None:
+        found = await owner.ask(wire.AddExecutorMsg(executor=wanted), wire.Executor)
+    _check_same("executor", EXECUTOR, found.executorid, keys.executor.id)
+    if found.state != _APPROVED:
+        await owner.tell(wire.ApproveExecutorMsg(colonyname=COLONY, executorname=EXECUTOR))
+
+
+def _check_same(what: str, name: str, found: str, expected: str) -> None:
+    if found != expected:
+        raise CliError(
+            f"{what} {name!r} exists with another key than this directory's {_FILE}",
+            hint="restore that file, or start with an empty COLONIES_HOME",
+        )
+
+
+def profile(keys: Identities, *, host: str, port: int) -> dict[str, str]:
+    """The profile with which clients on this machine need nothing else."""
+    return {
+        "host": host,
+        "port": str(port),
+        "tls": "false",
+        "colony": COLONY,
+        "prvkey": keys.user.prvkey,
+        "colony_prvkey": keys.colony.prvkey,
+        "server_prvkey": keys.server.prvkey,
+        "executor_name": EXECUTOR,
+        "executor_type": EXECUTOR_TYPE,
+        "executor_prvkey": keys.executor.prvkey,
+    }

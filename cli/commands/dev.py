@@ -1,0 +1,185 @@
+"""``colonies dev``: a complete server with nothing configured and nothing else installed."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from broker.settings import DEFAULT_PORT, Settings
+from cli import bootstrap, embedded
+from cli.client import Client, Timeouts
+from cli.commands.config import exports
+from cli.commands.server import serve
+from cli.errors import CliError, UsageError
+from cli.options import NONE, Options
+from cli.profile import ProfileStore, data_dir, write_private
+from cli.program import build_time, version
+from cli.transport import Address
+
+app = App(name="dev", help="Start a development server.", help_format="plaintext")
+
+_PROFILE = "dev"
+_MOST_PORT = 65_535
+_ANYWHERE = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared, not listened on
+
+
+@app.default
+def dev(
+    *,
+    listen: str = "127.0.0.1",
+    workers: int = 1,
+    env_file: Path | None = None,
+    executor: Annotated[bool, Parameter(negative="")] = False,
+    options: Options = NONE,
+) -> int:
+    """Start a development server with a colony, a user and an executor; Ctrl-C stops it.
+
+    The data is kept, with the keys, in the user's data directory (or COLONIES_HOME), and a second
+    start finds everything as it was. Clients on this machine find it by the profile `dev`.
+
+    Args:
+        listen: address to listen on; 0.0.0.0 lets other machines in.
+        workers: number of API processes.
+        env_file: write the `export` lines to this file (mode 0600) instead of printing them.
+        executor: COLONIES_PRVKEY of the `export` lines is the executor's key, not the user's.
+        options: global options; --port is the port to listen on (50080), -v says what happens.
+    """
+    began = time.monotonic()
+    port = _port(options)
+    directory = data_dir(os.environ) / _PROFILE
+    with ExitStack() as stack:
+        store = stack.enter_context(embedded.running(directory, _warn))
+        _check_port_is_free(listen, port)
+        keys = bootstrap.Identities.of(directory)
+        ready = _Ready(
+            keys=keys,
+            store=store,
+            directory=directory,
+            host="localhost" if listen in _ANYWHERE | {"127.0.0.1", "::1"} else listen,
+            port=port,
+            began=began,
+            env_file=env_file,
+            as_executor=executor,
+        )
+        settings = Settings(
+            redis_url=store.url,
+            server_id=keys.server.id,
+            host=listen,
+            port=port,
+            workers=workers,
+            allow_reregister=True,
+            build_version=version(),
+            build_time=build_time(),
+            verbose=bool(options.verbose),
+        )
+        code = serve(settings, on_ready=ready.announce_later)
+        ready.join()
+    if ready.failure is not None:
+        raise ready.failure
+    sys.stderr.write("Stopped; the data is kept.\n")
+    return code
+
+
+@dataclass(kw_only=True)
+class _Ready:
+    """What happens once the server answers: the colony is completed and announced."""
+
+    keys: bootstrap.Identities
+    store: embedded.Store
+    directory: Path
+    host: str
+    port: int
+    began: float
+    env_file: Path | None
+    as_executor: bool
+    failure: CliError | None = None
+    _thread: threading.Thread | None = field(default=None, repr=False)
+
+    def announce_later(self) -> None:
+        """Return at once: the caller is the server that has to answer us."""
+        self._thread = threading.Thread(target=self._announce, name="bootstrap", daemon=True)
+        self._thread.start()
+
+    def join(self) -> None:
+        """Wait until the announcement is out, or has failed."""
+        if self._thread is not None:
+            self._thread.join()
+
+    def _announce(self) -> None:
+        try:
+            asyncio.run(self._complete())
+            values = bootstrap.profile(self.keys, host=self.host, port=self.port)
+            profiles = ProfileStore(os.environ)
+            profiles.set(_PROFILE, values)
+            current = profiles.read().current
+        except CliError as error:
+            self.failure = error
+            os.kill(os.getpid(), signal.SIGTERM)
+        else:
+            self._print(values, current)
+
+    async def _complete(self) -> None:
+        address = Address(host=self.host, port=self.port)
+        async with Client(address, timeouts=Timeouts(patience_s=10.0)) as client:
+            await bootstrap.ensure_colony(client, self.keys)
+
+    def _print(self, values: dict[str, str], current: str) -> None:
+        shown = dict(values)
+        if self.as_executor:
+            shown["prvkey"] = values["executor_prvkey"]
+        lines = exports(shown)
+        if self.env_file is not None:
+            write_private(self.env_file, lines)
+            lines = f"source {self.env_file}\n"
+        took = time.monotonic() - self.began
+        sys.stdout.write(f"{self._summary(current)}\n{lines}\n")
+        sys.stdout.write(f"Ready after {took:.1f} s. Press Ctrl-C to stop.\n")
+        sys.stdout.flush()
+
+    def _summary(self, current: str) -> str:
+        keys = self.keys
+        other = "" if current == _PROFILE else f" (in use is {current}: --profile {_PROFILE})"
+        return (
+            f"Colonies development server on http://{self.host}:{self.port}\n\n"
+            f"  Colony     {bootstrap.COLONY:<14} {keys.colony.id}\n"
+            f"  User       {bootstrap.USER:<14} {keys.user.id}\n"
+            f"  Executor   {bootstrap.EXECUTOR:<14} {keys.executor.id}\n"
+            f"  Server                    {keys.server.id}\n"
+            f"  Data       {self.directory}\n"
+            f"  Profile    {_PROFILE}{other}\n\n"
+            "Commands on this machine need no configuration: colonies executor ls\n"
+            "An SDK needs:\n"
+        )
+
+
+def _warn(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+
+
+def _port(options: Options) -> int:
+    text = options.port or str(DEFAULT_PORT)
+    if not (text.isascii() and text.isdigit() and 0 < int(text) <= _MOST_PORT):
+        raise UsageError(f"--port must be 1 to {_MOST_PORT}, is {text!r}")
+    return int(text)
+
+
+def _check_port_is_free(host: str, port: int) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+    except OSError as error:
+        raise CliError(
+            f"cannot listen on {host} port {port}: {error.strerror}",
+            hint=f"another server may be running there; choose another with --port {port + 1}",
+        ) from error

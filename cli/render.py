@@ -1,0 +1,306 @@
+"""Results as text: tables, JSON, YAML, times, durations. No I/O, and nothing about commands.
+
+A command describes what it found as a ``Listing`` (many things alike) or a ``Detail`` (one thing,
+in captioned blocks); how that looks is decided here and by nobody else.
+"""
+
+import io
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timezone
+from enum import StrEnum
+from typing import cast
+
+from rich import box
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+_SHORT_ID = 12
+_ENDLESS = 100_000
+_MILLI, _SECOND = 1_000, 1_000_000  # microseconds
+_NEVER = "0001-01-01T"
+_MESSAGE_WIDTH = 44
+_LEVEL_STYLES = {"INFO": "cyan", "WARN": "yellow", "ERRO": "red", "DEBU": "bright_black"}
+_PLAIN_VALUE = frozenset(
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._/@^+:,=~%"
+)
+
+
+class State(StrEnum):
+    """A state as users read it; drawn with a colour and a symbol where that is possible."""
+
+    WAITING = "Waiting"
+    RUNNING = "Running"
+    SUCCESSFUL = "Successful"
+    FAILED = "Failed"
+    CANCELLED = "Cancelled"
+    PENDING = "Pending"
+    APPROVED = "Approved"
+    REJECTED = "Rejected"
+    UNREGISTERED = "Unregistered"
+    UNKNOWN = "Unknown"
+
+
+_STATE_STYLES = {
+    State.WAITING: ("◷", "yellow"),
+    State.RUNNING: ("▶", "cyan"),
+    State.SUCCESSFUL: ("✔", "green"),
+    State.FAILED: ("✘", "red"),
+    State.CANCELLED: ("⊘", "magenta"),
+    State.PENDING: ("◷", "yellow"),
+    State.APPROVED: ("✔", "green"),
+    State.REJECTED: ("✘", "red"),
+    State.UNREGISTERED: ("⊘", "bright_black"),
+    State.UNKNOWN: ("?", "red"),
+}
+
+PROCESS_STATES = (
+    State.WAITING,
+    State.RUNNING,
+    State.SUCCESSFUL,
+    State.FAILED,
+    State.CANCELLED,
+)
+EXECUTOR_STATES = (State.PENDING, State.APPROVED, State.REJECTED, State.UNREGISTERED)
+
+
+def state_of(states: Sequence[State], number: int) -> State:
+    """The state a number of the protocol means."""
+    return states[number] if 0 <= number < len(states) else State.UNKNOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Id:
+    """An identifier: may be shortened on a terminal too narrow for it, never elsewhere."""
+
+    text: str
+
+
+Cell = str | Id | State
+Row = Sequence[Cell]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """A table with a caption; without a header it is a list of labels and values."""
+
+    caption: str = ""
+    header: Sequence[str] = ()
+    rows: Sequence[Row] = ()
+    nothing: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """Many things alike; ``nothing`` is said when there are none."""
+
+    header: Sequence[str]
+    rows: Sequence[Row]
+    nothing: str
+    data: object
+    ids: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detail:
+    """One thing, in blocks."""
+
+    blocks: Sequence[Block]
+    data: object
+    ids: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Style:
+    """What the place of printing can show; ``width`` 0 is as wide as it needs to be."""
+
+    width: int = 0
+    unicode: bool = False
+    colour: bool = False
+
+
+@dataclass(slots=True)
+class _Drawing:
+    style: Style
+    console: Console = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.console = Console(
+            file=io.StringIO(),
+            width=self.style.width or _ENDLESS,
+            force_terminal=self.style.colour,
+            color_system="standard" if self.style.colour else None,
+            no_color=not self.style.colour,
+            highlight=False,
+            legacy_windows=False,
+        )
+
+    def text(self, table: Table) -> str:
+        with self.console.capture() as capture:
+            self.console.print(table, crop=False, no_wrap=False)
+        lines = capture.get().splitlines()
+        return "\n".join(line.rstrip() for line in lines) + "\n"
+
+    def fits(self, table: Table) -> bool:
+        if not self.style.width:
+            return True
+        needed = Measurement.get(self.console, self.console.options, table)
+        return needed.maximum <= self.style.width
+
+
+def table(header: Sequence[str], rows: Iterable[Row], style: Style) -> str:
+    """Draw a table as the guide does; rounded and coloured where the terminal can."""
+    drawing = _Drawing(style)
+    kept = list(rows)
+    full = _table(header, kept, style, short=False)
+    if drawing.fits(full):
+        return drawing.text(full)
+    return drawing.text(_table(header, kept, style, short=True))
+
+
+def _table(header: Sequence[str], rows: Sequence[Row], style: Style, *, short: bool) -> Table:
+    drawn = Table(
+        box=box.ROUNDED if style.unicode else box.ASCII2,
+        show_header=bool(header),
+        header_style="bold" if style.colour else "",
+        border_style="bright_black" if style.colour else "",
+    )
+    columns = len(header) or max((len(row) for row in rows), default=1)
+    for number in range(columns):
+        title = Text(header[number], justify="center") if header else ""
+        drawn.add_column(title, overflow="fold")
+    for row in rows:
+        drawn.add_row(*(_cell(cell, style, short=short) for cell in row))
+    return drawn
+
+
+def _cell(cell: Cell, style: Style, *, short: bool) -> Text:
+    if isinstance(cell, Id):
+        text = f"{cell.text[:_SHORT_ID]}…" if short and len(cell.text) > _SHORT_ID else cell.text
+        return Text(text if style.unicode else text.replace("…", ""))
+    if isinstance(cell, State):
+        symbol, colour = _STATE_STYLES[cell]
+        text = f"{symbol} {cell.value}" if style.unicode else cell.value
+        return Text(text, style=colour if style.colour else "")
+    return Text(printable(cell))
+
+
+def blocks(parts: Iterable[Block], style: Style) -> str:
+    """Draw captioned tables, a blank line between them."""
+    return "\n".join(_block(part, style) for part in parts)
+
+
+def _block(part: Block, style: Style) -> str:
+    caption = f"{part.caption}:\n" if part.caption else ""
+    if not part.rows:
+        return f"{caption}{part.nothing}\n"
+    return caption + table(part.header, part.rows, style)
+
+
+def printable(text: str) -> str:
+    """A text that cannot steer the terminal: control characters are shown, line breaks kept."""
+    return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)
+
+
+def message(level: str, text: str, fields: dict[str, str], *, elapsed_s: int, colour: bool) -> str:
+    """One line about what happened, with its fields sorted, as the guide shows them."""
+    head = f"{level}[{elapsed_s:04d}]"
+    pairs = "".join(f" {key}={_quoted(value)}" for key, value in sorted(fields.items()))
+    line = f"{head} {printable(text):<{_MESSAGE_WIDTH}}{pairs}".rstrip()
+    if not colour:
+        return line
+    styled = Text(line)
+    styled.stylize(_LEVEL_STYLES[level], 0, len(level))
+    return _ansi(styled)
+
+
+def _ansi(text: Text) -> str:
+    drawing = _Drawing(Style(colour=True))
+    with drawing.console.capture() as capture:
+        drawing.console.print(text, end="", soft_wrap=True)
+    return capture.get()
+
+
+def _quoted(value: str) -> str:
+    return value if set(value) <= _PLAIN_VALUE else json.dumps(value, ensure_ascii=False)
+
+
+def to_json(data: object) -> str:
+    """Indented JSON; two runs print the same."""
+    return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+
+
+def to_yaml(data: object) -> str:
+    """Block style YAML; every text is written as a JSON string, which YAML reads the same."""
+    return "\n".join(_yaml(data, 0)) + "\n"
+
+
+def _yaml(data: object, depth: int) -> list[str]:
+    indent = "  " * depth
+    items: list[tuple[str, object]] = []
+    scalar = data
+    if isinstance(data, dict):
+        pairs = cast("dict[str, object]", data).items()
+        items = [(f"{indent}{_yaml_key(key)}:", value) for key, value in pairs]
+    elif isinstance(data, list):
+        items = [(f"{indent}-", value) for value in cast("list[object]", data)]
+    if not items:
+        return [indent + json.dumps(scalar, ensure_ascii=False)]
+    return [line for head, value in items for line in _yaml_item(head, value, depth)]
+
+
+def _yaml_item(head: str, value: object, depth: int) -> list[str]:
+    if type(value) not in {dict, list} or not value:
+        return [f"{head} {json.dumps(value, ensure_ascii=False)}"]
+    lines = _yaml(value, depth + 1)
+    if head.endswith("-"):
+        return [f"{head} {lines[0].lstrip()}", *lines[1:]]
+    return [head, *lines]
+
+
+def _yaml_key(key: str) -> str:
+    plain = key.replace("_", "a").replace("-", "a").isalnum() and key.isascii()
+    # "yes", "no", "null", "1" as keys would be read as something else.
+    reserved = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
+    return key if plain and key[0].isalpha() and key.lower() not in reserved else json.dumps(key)
+
+
+def moment(text: str, zone: timezone | None = None) -> str:
+    """A time of the protocol in local time (or ``zone``), to the second; ``-`` for never."""
+    at = parse_moment(text)
+    return at.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S") if at else "-"
+
+
+def parse_moment(text: str) -> datetime | None:
+    """A time of the protocol; None for never."""
+    if not text or text.startswith(_NEVER):
+        return None
+    head, _, tail = text.partition(".")
+    digits = "".join(c for c in tail if c.isdigit())[:6] if tail else ""
+    zone = tail[len(tail) - len(tail.lstrip("0123456789")) :] if tail else ""
+    parsed = datetime.fromisoformat(f"{head}.{digits:0<6}{zone}" if tail else head)
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+
+
+def duration(seconds: float) -> str:
+    """A duration as the guide writes it: ``1m19.767467s``, ``265.655ms``, ``0s``."""
+    if seconds <= 0:
+        return "0s"
+    micros = round(seconds * _SECOND)
+    if micros < _MILLI:
+        return f"{micros}\N{MICRO SIGN}s"
+    if micros < _SECOND:
+        return f"{_trimmed(micros / _MILLI)}ms"
+    minutes, rest = divmod(micros, 60 * _SECOND)
+    hours, minutes = divmod(minutes, 60)
+    tail = f"{_trimmed(rest / _SECOND)}s"
+    if hours:
+        return f"{hours}h{minutes}m{tail}"
+    return f"{minutes}m{tail}" if minutes else tail
+
+
+def _trimmed(value: float) -> str:
+    return f"{value:.6f}".rstrip("0").rstrip(".")
