@@ -1,0 +1,142 @@
+"""``python -m bench``: start the targets, run the scenarios, print the table, store the run."""
+
+import argparse
+import asyncio
+import os
+import resource
+import sys
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import asdict, replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import uvloop
+
+from bench import machine, report, servers
+from bench.connection import Endpoint
+from bench.errors import BenchError
+from bench.plan import Plan, Stage
+from bench.report import Measurement
+from bench.scenarios import depth, fleet, lifecycle
+from bench.servers import Target
+from bench.wire import Member
+from broker.identity import Identity
+from broker.settings import Durability, Settings
+from cli import embedded
+
+_SCENARIOS: dict[str, Callable[[Stage], Awaitable[list[Measurement]]]] = {
+    "lifecycle": lifecycle.measure,
+    "depth": depth.measure,
+    "fleet": fleet.measure,
+}
+_DEFAULT_PORT = 50080
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the scenarios that were asked for; not 0 when any answer was wrong."""
+    given = _parser().parse_args(arguments)
+    _allow_many_connections()
+    wrong = 0
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_run(given))
+    except* BenchError as errors:
+        for error in _leaves(errors):
+            sys.stderr.write(f"bench: {type(error).__name__}: {error}\n")
+        wrong = 1
+    return wrong
+
+
+def _leaves(group: BaseExceptionGroup[BenchError]) -> Iterator[BenchError]:
+    for error in group.exceptions:
+        if isinstance(error, BenchError):
+            yield error
+        else:
+            yield from _leaves(error)
+
+
+def _parser() -> argparse.ArgumentParser:
+    plan = Plan()
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("scenarios", nargs="*", choices=[*_SCENARIOS, []], help="default: all")
+    parser.add_argument("--target", default="ours", help="ours, floor, or http://HOST:PORT")
+    parser.add_argument("--workers", type=int, default=2, help="API workers of ours and the floor")
+    parser.add_argument("--connections", type=int, default=plan.connections)
+    parser.add_argument("--rounds", type=int, help="of every scenario")
+    parser.add_argument("--processes", type=int, help="per phase of a lifecycle round")
+    parser.add_argument("--fleet", type=int, help="waiting executors")
+    parser.add_argument("--quick", action="store_true", help="smaller sizes; not for publishing")
+    parser.add_argument(
+        "--server-prvkey",
+        default=os.environ.get("COLONIES_SERVER_PRVKEY", ""),
+        help="with a URL: key of the server's owner",
+    )
+    parser.add_argument("--redis-url", help="with a URL: the Redis behind it, to read its memory")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results")
+    return parser
+
+
+def _plan(given: argparse.Namespace) -> Plan:
+    plan = Plan().quick() if given.quick else Plan()
+    plan = replace(plan, connections=given.connections)
+    if given.rounds:
+        plan = replace(
+            plan, rounds=given.rounds, depth_rounds=given.rounds, fleet_rounds=given.rounds
+        )
+    if given.processes:
+        plan = replace(plan, processes=given.processes)
+    return replace(plan, fleet=given.fleet) if given.fleet else plan
+
+
+async def _run(given: argparse.Namespace) -> None:
+    plan, found = _plan(given), list[Measurement]()
+    for name in given.scenarios or _SCENARIOS:
+        # Every scenario begins with new servers and an empty store.
+        async with AsyncExitStack() as stack:
+            targets = await _targets(given, stack)
+            found += await _SCENARIOS[name](Stage(plan=plan, targets=targets))
+    report.print_table(report.rows_of(found))
+    about = {
+        **machine.describe(embedded.find_program()),
+        "settings": {
+            "target": given.target,
+            "workers": given.workers,
+            "durability": str(Durability.ALWAYS),
+            **asdict(plan),
+        },
+    }
+    sys.stdout.write(f"stored in {report.write_json(given.out, about, found)}\n")
+
+
+async def _targets(given: argparse.Namespace, stack: AsyncExitStack) -> tuple[Target, ...]:
+    floor = await stack.enter_async_context(servers.floor(given.workers))
+    if given.target == report.FLOOR:
+        return (floor,)
+    if given.target == "ours":
+        settings = Settings(redis_url="", server_id="", workers=given.workers)
+        return (floor, await stack.enter_async_context(servers.ours(settings)))
+    return (floor, _elsewhere(given))
+
+
+def _elsewhere(given: argparse.Namespace) -> Target:
+    parts = urlsplit(str(given.target))
+    if parts.scheme != "http" or not parts.hostname:
+        raise BenchError(f"no target: {given.target!r}; ours, floor, or http://HOST:PORT")
+    if not given.server_prvkey:
+        raise BenchError("a URL needs --server-prvkey or COLONIES_SERVER_PRVKEY")
+    endpoint = Endpoint(host=parts.hostname, port=parts.port or _DEFAULT_PORT)
+    owner = Member(endpoint, "server", Identity.from_hex(given.server_prvkey))
+    return Target(
+        name=given.target, endpoint=endpoint, server_owner=owner, redis_url=given.redis_url
+    )
+
+
+def _allow_many_connections() -> None:
+    """A fleet needs more files than the usual soft limit; what we start inherits it."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

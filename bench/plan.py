@@ -1,0 +1,46 @@
+"""How much of what is measured; the defaults are what the published table was measured with."""
+
+from dataclasses import dataclass, replace
+
+from bench.servers import Target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Sizes of the scenarios."""
+
+    rounds: int = 5
+    warm_up: int = 500
+    connections: int = 16
+    processes: int = 6_000
+    depths: tuple[int, ...] = (100, 10_000, 100_000)
+    class_counts: tuple[int, ...] = (1, 10, 100)
+    blocked: int = 100
+    depth_rounds: int = 3
+    depth_samples: int = 300
+    depth_interval_s: float = 0.005
+    fleet: int = 2_000
+    fleet_rounds: int = 3
+    fleet_samples: int = 100
+    fleet_interval_s: float = 0.1
+
+    def quick(self) -> "Plan":
+        """The same questions in seconds instead of minutes; for looking, not for publishing."""
+        return replace(
+            self,
+            rounds=3,
+            processes=2_000,
+            depths=(100, 10_000),
+            depth_rounds=1,
+            fleet=500,
+            fleet_rounds=1,
+            fleet_samples=50,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """What a scenario runs on: the targets in the order in which each round visits them."""
+
+    plan: Plan
+    targets: tuple[Target, ...]

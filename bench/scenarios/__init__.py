@@ -1,0 +1,1 @@
+"""The scenarios; each measures one question on one target at a time."""

@@ -1,0 +1,197 @@
+"""Starts and stops what is measured, and reads what it costs: resident memory, memory of Redis."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import AsyncGenerator, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from redis.asyncio import Redis
+
+from bench import usage
+from bench.connection import Endpoint, connect
+from bench.errors import BenchError, NotStarted
+from bench.wire import Member
+from broker.identity import Identity
+from broker.settings import Settings
+from cli import embedded
+
+_START_S = 30.0
+_STOP_S = 15.0
+_LOOK_AGAIN_S = 0.02
+_TAIL = 2_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One server under load."""
+
+    name: str
+    endpoint: Endpoint
+    server_owner: Member | None = None
+    redis_url: str | None = None
+    pid: int | None = None
+    redis_pid: int | None = None
+
+    def owner(self) -> Member:
+        """The identity that may add colonies.
+
+        Raises:
+            BenchError: this target has none, so nothing can be set up on it.
+        """
+        if self.server_owner is None:
+            raise BenchError(f"{self.name} has no server owner")
+        return self.server_owner
+
+    async def redis_bytes(self) -> int | None:
+        """What Redis says it uses; None where there is no Redis to ask."""
+        return None if self.redis_url is None else await _info(self.redis_url, "used_memory")
+
+    def resident_bytes(self) -> int | None:
+        """Resident memory of the server's processes together; None for a server elsewhere."""
+        return None if self.pid is None else usage.resident_bytes(self.pid)
+
+    def cpu_seconds(self) -> dict[str, float]:
+        """Processor time used so far, by who used it; only what runs here and is ours."""
+        known = {"server": self.pid, "redis": self.redis_pid}
+        used = {name: usage.cpu_seconds(pid) for name, pid in known.items() if pid is not None}
+        return used | {"generator": time.process_time()}
+
+
+async def _info(url: str, name: str) -> int:
+    async with Redis.from_url(url) as redis:  # pyright: ignore[reportUnknownMemberType] - redis-py leaves **kwargs unannotated
+        info = await redis.info()  # pyright: ignore[reportUnknownMemberType] - likewise
+        return int(info[name])
+
+
+@asynccontextmanager
+async def ours(settings: Settings) -> AsyncGenerator[Target]:
+    """This repository's server on the embedded store, new and empty, durable as always."""
+    owner = Identity.generate()
+    with _new_folder() as folder, embedded.running(folder) as store:
+        own = replace(settings, redis_url=store.url, server_id=owner.id, host="127.0.0.1", port=0)
+        environ = {**os.environ, **own.to_env()}
+        command = [sys.executable, "-m", "api.serve"]
+        async with _serving(command, environ) as (pid, endpoint):
+            yield Target(
+                name="ours",
+                endpoint=endpoint,
+                server_owner=Member(endpoint, "server", owner),
+                redis_url=store.url,
+                pid=pid,
+                redis_pid=await _info(store.url, "process_id"),
+            )
+
+
+@asynccontextmanager
+async def floor(workers: int) -> AsyncGenerator[Target]:
+    """The constant-reply app."""
+    command = [sys.executable, "-m", "bench.floor", "--workers", str(workers)]
+    async with _serving(command, dict(os.environ)) as (pid, endpoint):
+        yield Target(name="floor", endpoint=endpoint, pid=pid)
+
+
+@contextmanager
+def _new_folder() -> Generator[Path]:
+    with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as name:
+        yield Path(name)
+
+
+@asynccontextmanager
+async def _serving(
+    command: list[str], environ: Mapping[str, str]
+) -> AsyncGenerator[tuple[int, Endpoint]]:
+    """A server that says on stderr that it is ready and on which port; yields pid and endpoint."""
+    with _new_folder() as folder:
+        log = folder / "stderr"
+        async with _running(command, environ, log) as process:
+            port = await _ready_port(process, log)
+            endpoint = Endpoint(host="127.0.0.1", port=port)
+            await _until_healthy(endpoint, process, log)
+            yield process.pid, endpoint
+
+
+async def _ready_port(process: asyncio.subprocess.Process, log: Path) -> int:
+    try:
+        async with asyncio.timeout(_START_S):
+            while process.returncode is None:
+                port = port_said(_text(log))
+                if port is not None:
+                    return port
+                await asyncio.sleep(_LOOK_AGAIN_S)
+    except TimeoutError as error:
+        raise NotStarted(f"not ready after {_START_S:.0f} s: {_tail(log)}") from error
+    raise NotStarted(f"ended with {process.returncode}: {_tail(log)}")
+
+
+def port_said(text: str) -> int | None:
+    """The port in the first complete ``ready`` line of a log; None when there is none yet."""
+    for line in text.splitlines(keepends=True):
+        if '"ready"' in line and line.endswith("\n"):
+            return int(json.loads(line)["port"])
+    return None
+
+
+async def _until_healthy(
+    endpoint: Endpoint, process: asyncio.subprocess.Process, log: Path
+) -> None:
+    """Wait for the first answer: a socket may be bound before anybody accepts on it."""
+    try:
+        async with asyncio.timeout(_START_S):
+            while process.returncode is None:
+                try:
+                    connection = await connect(endpoint)
+                except ConnectionRefusedError:
+                    await asyncio.sleep(_LOOK_AGAIN_S)
+                    continue
+                await connection.request(endpoint.get("/health"))
+                connection.close()
+                await connection.wait_closed()
+                return
+    except TimeoutError as error:
+        raise NotStarted(f"not healthy after {_START_S:.0f} s: {_tail(log)}") from error
+    raise NotStarted(f"ended with {process.returncode}: {_tail(log)}")
+
+
+@asynccontextmanager
+async def _running(
+    command: list[str], environ: Mapping[str, str], log: Path
+) -> AsyncGenerator[asyncio.subprocess.Process]:
+    """A process in a session of its own, ended with everything it started."""
+    with log.open("wb") as output:
+        process = await asyncio.create_subprocess_exec(
+            *command, stdout=output, stderr=output, env=environ, start_new_session=True
+        )
+    try:
+        yield process
+    finally:
+        await _end(process)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        process.send_signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(_STOP_S):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return  # nobody was left behind
+
+
+def _tail(log: Path) -> str:
+    return _text(log)[-_TAIL:]
+
+
+def _text(log: Path) -> str:
+    return log.read_text(encoding="utf-8", errors="replace")

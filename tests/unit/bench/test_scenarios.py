@@ -1,0 +1,78 @@
+"""Scenarios measure the floor, and give no result for a server that answers wrongly."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.errors import WrongAnswer
+from bench.plan import Plan, Stage
+from bench.scenarios import depth, lifecycle
+from bench.servers import Target
+from bench.wire import Member
+from broker.identity import Identity
+
+_PLAN = Plan(
+    rounds=2,
+    warm_up=5,
+    connections=2,
+    processes=20,
+    depths=(10,),
+    class_counts=(2,),
+    depth_rounds=1,
+    depth_samples=5,
+)
+
+
+def _liar(floor: Target) -> Target:
+    """The floor, taken for a broker: it gives every process the same id and counts nothing."""
+    owner = Member(floor.endpoint, "server", Identity.generate())
+    return Target(name="liar", endpoint=floor.endpoint, server_owner=owner)
+
+
+def _stored(folder: Path) -> list[Path]:
+    return list(folder.iterdir())
+
+
+async def test_a_lifecycle_measures_every_phase_in_every_round(floor: Target) -> None:
+    found = await lifecycle.measure(Stage(plan=_PLAN, targets=(floor,)))
+    assert [(one.case, one.round, one.count) for one in found] == [
+        (case, number, count)
+        for number in (1, 2)
+        for case, count in (
+            ("submit", 20),
+            ("submit, same bytes", 20),
+            ("assign+close", 40),
+            ("submit+assign+close", 20),
+        )
+    ]
+    assert all(one.rate for one in found)
+    assert all(latency.count == one.count for one in found for latency in one.latencies.values())
+
+
+async def test_a_depth_measures_both_heads(floor: Target) -> None:
+    found = await depth.measure(Stage(plan=_PLAN, targets=(floor,)))
+    assert [one.case for one in found] == [
+        "10 waiting, 2 classes, head fits",
+        "10 waiting, 2 classes, head fits nobody",
+    ]
+
+
+async def test_a_fast_wrong_answer_is_not_a_result(floor: Target) -> None:
+    with pytest.raises(WrongAnswer, match="submitted more than once"):
+        await lifecycle.measure(Stage(plan=_PLAN, targets=(_liar(floor),)))
+
+
+async def test_a_wrong_answer_ends_the_program_with_an_error(floor: Target, tmp_path: Path) -> None:
+    url = f"http://{floor.endpoint.host}:{floor.endpoint.port}"
+    key = Identity.generate().prvkey
+    words = ["lifecycle", "--quick", "--target", url, "--server-prvkey", key, "--out", tmp_path]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "bench", *words, stderr=asyncio.subprocess.PIPE
+    )
+    async with asyncio.timeout(60):
+        _, errors = await process.communicate()
+    assert process.returncode == 1
+    assert b"submitted more than once" in errors
+    assert not _stored(tmp_path)
