@@ -1,0 +1,272 @@
+"""Compare an answer with a recorded one: what has to be the same, and what cannot be.
+
+core.md section 11 names what differs between two runs of one server: ids, times, priority times,
+build data, timings, server-wide statistics, the list of colonies, port numbers, and the wording of
+texts that come from a database or a parser. Everything else has to be equal, and even a volatile
+value has to be of its kind and stay the same wherever the recording repeats it.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from copy import deepcopy
+from dataclasses import dataclass, field
+
+from tests.contract.answer import Answer, Envelope, Json, Unchecked
+
+UNSET_TIME = "0001-01-01T00:00:00Z"
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{0,8}[1-9])?Z")
+_ID = re.compile(r"[0-9a-f]{64}")
+_SERVER_MADE = r"[0-9a-f]{64}|\d{16,19}"
+_SECOND = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
+_NOT_CONTRACTUAL = re.compile(r"pq: |strconv|^unexpected end of JSON|^invalid character|^json: ")
+
+BUILD_DATA = frozenset({"buildversion", "buildtime"})
+PORTS = frozenset({"port", "peerport", "relayport", "apiport"})
+NANOSECONDS = frozenset({"prioritytime", "timestamp"})
+FUNCTION_TIMINGS = frozenset(
+    {"minwaittime", "maxwaittime", "minexectime", "maxexectime", "avgwaittime", "avgexectime"}
+)
+# Counts and lists that include what other recordings left on the reference server.
+LEFTOVERS = frozenset({"getstatisticsmsg", "getcoloniesmsg"})
+# The time somebody was last heard from moves on with every request.
+MOVING_TIMES = frozenset({"lastheardfromtime"})
+# Lists for which the protocol promises no order.
+UNORDERED_REPLIES = frozenset(
+    {"getexecutorsmsg", "getusersmsg", "getfunctionsmsg", "getlocationsmsg", "searchlogsmsg"}
+)
+UNORDERED_KEYS = frozenset({"attributes", "parents", "children"})
+
+
+@dataclass(slots=True)
+class Names:
+    """Values that a server makes up: which of ours stands for which recorded one.
+
+    Ids and nanosecond times are known by their form; ``declared`` are the values which a recording
+    names in ``bind``, of whatever form.
+    """
+
+    declared: frozenset[str] = frozenset()
+    ours: dict[str, str] = field(default_factory=dict[str, str])
+    sent: set[str] = field(default_factory=set[str])
+
+    def note_sent(self, text: str) -> None:
+        """Remember what a request carries: a server has to give that back unchanged."""
+        self.sent.update(_ID.findall(text))
+        self.sent.update(_SECOND.findall(text))
+
+    def translate(self, text: str) -> str:
+        """A recorded text with our values in place of the recorded server's."""
+        pattern = "|".join([_SERVER_MADE, *map(re.escape, sorted(self.declared))])
+        return re.sub(pattern, lambda found: self.ours.get(found[0], found[0]), text)
+
+    def is_new_id(self, recorded: str) -> bool:
+        """Whether an id is the server's own and was not seen before."""
+        return bool(_ID.fullmatch(recorded)) and recorded not in self.sent | self.ours.keys()
+
+    def name_id(self, recorded: str, ours: str) -> str | None:
+        """Let our id stand for a recorded one; the problem if it cannot."""
+        if not _ID.fullmatch(ours):
+            return f"recorded an id, answered {ours!r}"
+        if ours in self.ours.values():
+            return f"answered the id {ours}, which already names something else"
+        self.ours[recorded] = ours
+        return None
+
+    def same(self, recorded: str, ours: str) -> str | None:
+        """The problem if a repeated volatile value is not repeated in our answers."""
+        known = self.ours.setdefault(recorded, ours)
+        if known == ours:
+            return None
+        return f"answered {ours}, where the recording repeats a value that was {known} before"
+
+
+def compare(expected: Answer, answered: Answer, names: Names) -> list[str]:
+    """What is different, one line per place; new server-made values are added to ``names``."""
+    return [
+        *_statuses(expected, answered),
+        *_headers(expected, answered),
+        *_bodies(expected.body, answered.body, names),
+    ]
+
+
+def matches(expected: Answer, answered: Answer, names: Names) -> bool:
+    """Whether nothing is different; leaves ``names`` as they are."""
+    return not compare(expected, answered, deepcopy(names))
+
+
+def _statuses(expected: Answer, answered: Answer) -> Iterator[str]:
+    if expected.status != answered.status:
+        yield f"status: expected {expected.status}, answered {answered.status}"
+
+
+def _headers(expected: Answer, answered: Answer) -> Iterator[str]:
+    got = {name.lower(): value for name, value in answered.headers.items()}
+    for name, value in expected.headers.items():
+        # The length follows from the body, and bodies may be formatted differently.
+        if name.lower() != "content-length" and got.get(name.lower()) != value:
+            yield f"header {name}: expected {value!r}, answered {got.get(name.lower())!r}"
+
+
+def _bodies(expected: Envelope | str, answered: Envelope | str, names: Names) -> Iterator[str]:
+    if isinstance(expected, str) or isinstance(answered, str):
+        if expected != answered:
+            yield f"body: expected {_shown(expected)}, answered {_shown(answered)}"
+        return
+    for key in ("payloadtype", "error"):
+        wanted, got = getattr(expected, key), getattr(answered, key)
+        if wanted != got:
+            yield f"{key}: expected {wanted!r}, answered {got!r}"
+    if isinstance(expected.payload, Unchecked) or isinstance(answered.payload, Unchecked):
+        return
+    if expected.payloadtype != answered.payloadtype:
+        yield f"payload: expected {_shown(expected.payload)}, answered {_shown(answered.payload)}"
+    elif expected.payloadtype in LEFTOVERS:
+        yield from _kinds(expected.payload, answered.payload, "payload")
+    else:
+        where = _Place("payload", unordered=expected.payloadtype in UNORDERED_REPLIES)
+        yield from _values(expected.payload, answered.payload, where, names)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where in a payload a value stands."""
+
+    path: str
+    key: str = ""
+    unordered: bool = False
+    in_function: bool = False
+
+    def at(self, key: str, siblings: Iterable[str]) -> "_Place":
+        return _Place(f"{self.path}.{key}", key, key in UNORDERED_KEYS, "functionid" in siblings)
+
+    def item(self, index: int) -> "_Place":
+        return _Place(f"{self.path}[{index}]", self.key)
+
+
+def _values(recorded: Json, ours: Json, place: _Place, names: Names) -> Iterator[str]:
+    if isinstance(recorded, dict) and isinstance(ours, dict):
+        yield from _objects(recorded, ours, place, names)
+    elif isinstance(recorded, list) and isinstance(ours, list):
+        yield from _lists(recorded, ours, place, names)
+    elif problem := _scalar(recorded, ours, place, names):
+        yield f"{place.path}: {problem}"
+
+
+def _objects(
+    recorded: dict[str, Json], ours: dict[str, Json], place: _Place, names: Names
+) -> Iterator[str]:
+    for key in sorted(recorded.keys() - ours.keys()):
+        yield f"{place.path}.{key}: recorded {_shown(recorded[key])}, not answered"
+    for key in sorted(ours.keys() - recorded.keys()):
+        yield f"{place.path}.{key}: not recorded, answered {_shown(ours[key])}"
+    for key, value in recorded.items():
+        if key in ours:
+            yield from _values(value, ours[key], place.at(key, recorded), names)
+
+
+def _lists(recorded: list[Json], ours: list[Json], place: _Place, names: Names) -> Iterator[str]:
+    if len(recorded) != len(ours):
+        yield f"{place.path}: recorded {len(recorded)} items, answered {len(ours)}: {_shown(ours)}"
+        return
+    left = list(ours)
+    for index, value in enumerate(recorded):
+        other = _nearest(value, left, place.item(index), names) if place.unordered else left[0]
+        left.remove(other)
+        yield from _values(value, other, place.item(index), names)
+
+
+def _nearest(recorded: Json, candidates: list[Json], place: _Place, names: Names) -> Json:
+    """The candidate with the fewest differences."""
+
+    def distance(candidate: Json) -> int:
+        return len(list(_values(recorded, candidate, place, deepcopy(names))))
+
+    return min(candidates, key=distance)
+
+
+def _scalar(recorded: Json, ours: Json, place: _Place, names: Names) -> str | None:
+    if place.key in BUILD_DATA | PORTS:
+        return _kind(recorded, ours)
+    if place.in_function and place.key in FUNCTION_TIMINGS:
+        return _timing(recorded, ours)
+    if _is_named(recorded, ours, place, names):
+        return names.same(str(recorded), str(ours))
+    if isinstance(recorded, str) and isinstance(ours, str):
+        return _text(recorded, ours, place, names)
+    if _kind(recorded, ours) is None and recorded == ours:
+        return None
+    return f"recorded {_shown(recorded)}, answered {_shown(ours)}"
+
+
+def _is_named(recorded: Json, ours: Json, place: _Place, names: Names) -> bool:
+    """Whether a value has to be the same one whenever the recording repeats it."""
+    if place.key in NANOSECONDS:
+        return _kind(recorded, ours) is None
+    return str(recorded) in names.declared and not _ID.fullmatch(str(recorded))
+
+
+def _text(recorded: str, ours: str, place: _Place, names: Names) -> str | None:
+    if names.is_new_id(recorded):
+        return names.name_id(recorded, ours)
+    if _is_made_time(recorded, names):
+        return _time(recorded, ours, place, names)
+    if place.key == "message" and _NOT_CONTRACTUAL.search(recorded):
+        return None if ours and not _NOT_CONTRACTUAL.search(ours) else f"answered {ours!r}"
+    wanted = names.translate(recorded)
+    return None if wanted == ours else f"expected {wanted!r}, answered {ours!r}"
+
+
+def _is_made_time(recorded: str, names: Names) -> bool:
+    """Whether a text is a time that the server took from its own clock."""
+    if recorded == UNSET_TIME or not _TIME.fullmatch(recorded):
+        return False
+    return recorded[:19] not in names.sent
+
+
+def _time(recorded: str, ours: str, place: _Place, names: Names) -> str | None:
+    if ours == UNSET_TIME or not _TIME.fullmatch(ours):
+        return f"recorded a time, answered {ours!r}"
+    if place.key in MOVING_TIMES:
+        return None
+    return names.same(recorded, ours)
+
+
+def _timing(recorded: Json, ours: Json) -> str | None:
+    """Seconds something took: any number will do, but only where something was measured."""
+    if (
+        isinstance(recorded, int | float)
+        and isinstance(ours, int | float)
+        and (recorded > 0) == (ours > 0)
+    ):
+        return None
+    return f"recorded {_shown(recorded)} seconds, answered {_shown(ours)}"
+
+
+def _kinds(recorded: Json, ours: Json, path: str) -> Iterator[str]:
+    """Compare shapes alone: the keys of objects, the kind of every item, no values."""
+    if isinstance(recorded, dict) and isinstance(ours, dict):
+        if recorded.keys() != ours.keys():
+            yield f"{path}: recorded the keys {sorted(recorded)}, answered {sorted(ours)}"
+        for key in recorded.keys() & ours.keys():
+            yield from _kinds(recorded[key], ours[key], f"{path}.{key}")
+    elif isinstance(recorded, list) and isinstance(ours, list):
+        for index, value in enumerate(ours):
+            yield from _kinds(recorded[0], value, f"{path}[{index}]") if recorded else ()
+    elif problem := _kind(recorded, ours):
+        yield f"{path}: {problem}"
+
+
+def _kind(recorded: Json, ours: Json) -> str | None:
+    """The problem if two scalars are not both texts, both numbers, both booleans or both null."""
+    number = (int, float)
+    if isinstance(recorded, number) and isinstance(ours, number):
+        # In Python a boolean is a number too, in JSON it is not.
+        same = isinstance(recorded, bool) == isinstance(ours, bool)
+    else:
+        same = type(recorded) is type(ours)
+    return None if same else f"recorded {_shown(recorded)}, answered {_shown(ours)}"
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 300 else f"{text[:300]}… ({len(text)} characters)"

@@ -1,0 +1,138 @@
+"""The deliberate differences from the reference, read from ``docs/compatibility.md``.
+
+There every difference is a heading, a reason in prose, and a fenced ``toml`` block that says for
+which recorded lines we answer what instead:
+
+    lines               the lines it is about, as ``file/name``; or
+    messages            the message types it is about, optionally only where
+    recorded            the recorded payload is this (JSON text)
+
+    status, message     we refuse with this status and text; ``{payloadtype}`` is the message type
+    status              alone: only the status and whether it is an error are promised
+    payload             we answer this instead (JSON text)
+    set, remove         we answer the recorded payload, with these places changed or left out
+    headers             we send these headers instead
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tests.contract.answer import Answer, Envelope, Json, Unchecked
+from tests.contract.recording import Line
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "compatibility.md"
+_SECTION = re.compile(
+    r"^### (?P<title>.+)\n(?P<reason>(?:(?!#).*\n)*?)```toml\n(?P<toml>(?:.*\n)*?)```$",
+    re.MULTILINE,
+)
+
+
+class Difference(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """One deliberate difference."""
+
+    title: str
+    reason: str
+    lines: frozenset[str] = frozenset()
+    messages: frozenset[str] = frozenset()
+    recorded: str | None = None
+    status: int | None = None
+    message: str | None = None
+    payload: str | None = None
+    set: dict[str, Any] = {}
+    remove: list[str] = []
+    headers: dict[str, str] = {}
+
+    def concerns(self, recording: str, line: Line) -> bool:
+        """Whether this difference is about a recorded line."""
+        if f"{recording}/{line.name}" in self.lines:
+            return True
+        if line.messagetype not in self.messages:
+            return False
+        return self.recorded is None or json.loads(self.recorded) == line.reply.payload
+
+    def apply(self, answer: Answer, messagetype: str) -> Answer:
+        """The answer we give where the reference gives ``answer``."""
+        if self.headers:
+            answer = replace(answer, headers={**answer.headers, **self.headers})
+        if self.status is not None or self.payload is not None:
+            status = self.status or answer.status
+            answer = replace(answer, status=status, body=self._body(status, messagetype))
+        return self._edited(answer) if self.set or self.remove else answer
+
+    def _body(self, status: int, messagetype: str) -> Envelope:
+        if self.message is not None:
+            text = self.message.replace("{payloadtype}", messagetype)
+            return Envelope("error", error=True, payload={"status": status, "message": text})
+        payload = Unchecked() if self.payload is None else json.loads(self.payload)
+        error = status >= 400
+        return Envelope("error" if error else messagetype, error=error, payload=payload)
+
+    def _edited(self, answer: Answer) -> Answer:
+        if isinstance(answer.body, str) or isinstance(answer.body.payload, Unchecked):
+            raise TypeError(f"{self.title}: there is no recorded payload to change")
+        payload = deepcopy(answer.body.payload)
+        for path in self.remove:
+            parent, step = _place(payload, path)
+            del parent[step]
+        for path, value in self.set.items():
+            parent, step = _place(payload, path)
+            parent[step] = value
+        return replace(answer, body=replace(answer.body, payload=payload))
+
+
+def _place(payload: Json, path: str) -> tuple[dict[Any, Json], Any]:
+    """Where a dotted path ends: the object (or list) that holds it, and the last step."""
+    place: Any = payload
+    *steps, last = (int(step) if step.isdigit() else step for step in path.split("."))
+    for step in steps:
+        place = place[step]
+    return place, last
+
+
+def read_differences(document: Path = DOCUMENT) -> tuple[Difference, ...]:
+    """All differences of a document.
+
+    Raises:
+        ValueError: one without a reason, or a block that is not read because of its place.
+    """
+    text = document.read_text("utf-8")
+    differences = tuple(_differences(text))
+    if len(differences) != text.count("```toml\n"):
+        raise ValueError(f"{document.name}: a toml block does not follow a heading and its reason")
+    return differences
+
+
+def _differences(text: str) -> Iterator[Difference]:
+    for section in _SECTION.finditer(text):
+        fields = msgspec.toml.decode(section["toml"], type=dict[str, Any])
+        reason = section["reason"].strip()
+        if not reason:
+            raise ValueError(f"{section['title']}: no reason is given")
+        yield msgspec.convert({"title": section["title"], "reason": reason} | fields, Difference)
+
+
+def expected(answer: Answer, messagetype: str, differences: Sequence[Difference]) -> Answer:
+    """The answer we promise, where the reference gave ``answer``."""
+    for difference in differences:
+        answer = difference.apply(answer, messagetype)
+    return answer
+
+
+def unknown_lines(
+    differences: Sequence[Difference], recorded: Mapping[str, Sequence[Line]]
+) -> list[str]:
+    """What differences say of recordings that are there, but have no such line."""
+    known = {f"{name}/{line.name}" for name, lines in recorded.items() for line in lines}
+    named = {line: each.title for each in differences for line in each.lines}
+    return [
+        f"{title}: {line}"
+        for line, title in sorted(named.items())
+        if line.split("/")[0] in recorded and line not in known
+    ]

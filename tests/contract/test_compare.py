@@ -1,0 +1,100 @@
+"""Wrong answers are noticed, volatile values are not mistaken for wrong ones."""
+
+import pytest
+
+from tests.contract.stand_in import Answering, always, exchange, replay
+
+TIME = "2026-11-23T07:15:32.196609Z"
+OTHER_TIME = "2027-01-01T00:00:00Z"
+UNSET = "0001-01-01T00:00:00Z"
+
+
+async def test_same_answer_passes() -> None:
+    answered = {"addcolonymsg": always(200, {"name": "c", "state": 1})}
+
+    assert await replay(exchange("addcolonymsg", {"name": "c", "state": 1}), answers=answered) == []
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        pytest.param(always(200, {"name": "d", "state": 1, "in": []}), id="other value"),
+        pytest.param(always(200, {"name": "c", "state": True, "in": []}), id="other type"),
+        pytest.param(always(200, {"name": "c", "state": 1, "in": None}), id="null for a list"),
+        pytest.param(always(200, {"name": "c", "in": []}), id="key missing"),
+        pytest.param(always(200, {"name": "c", "state": 1, "in": [], "x": 0}), id="key too many"),
+        pytest.param(always(200, {"name": "c", "state": 1, "in": [1]}), id="item too many"),
+        pytest.param(always(403, "Access denied"), id="refused"),
+    ],
+)
+async def test_wrong_answer_is_a_problem(wrong: Answering) -> None:
+    line = exchange("addcolonymsg", {"name": "c", "state": 1, "in": []})
+
+    assert len(await replay(line, answers={"addcolonymsg": wrong})) == 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        pytest.param(always(400, "Other text"), id="other text"),
+        pytest.param(always(403, "Text"), id="other status"),
+        pytest.param(always(200, {}), id="accepted"),
+    ],
+)
+async def test_wrong_refusal_is_a_problem(wrong: Answering) -> None:
+    line = exchange("addcolonymsg", "Text", status=400)
+
+    assert len(await replay(line, answers={"addcolonymsg": wrong})) == 1
+
+
+async def test_text_of_a_parser_is_not_compared() -> None:
+    line = exchange("addcolonymsg", "pq: duplicate key", status=400)
+
+    assert await replay(line, answers={"addcolonymsg": always(400, "is there already")}) == []
+
+
+async def test_database_text_of_our_own_is_a_problem() -> None:
+    line = exchange("addcolonymsg", "pq: duplicate key", status=400)
+
+    assert len(await replay(line, answers={"addcolonymsg": always(400, "pq: leak")})) == 1
+
+
+@pytest.mark.parametrize(
+    ("recorded", "ours", "problems"),
+    [
+        pytest.param(TIME, OTHER_TIME, 0, id="any time for a time"),
+        pytest.param(TIME, UNSET, 1, id="unset for a time"),
+        pytest.param(UNSET, TIME, 1, id="a time for unset"),
+        pytest.param(TIME, "2027-01-01T00:00:00.10Z", 1, id="trailing zero"),
+        pytest.param(TIME, "2027-01-01T00:00:00+00:00", 1, id="not Z"),
+    ],
+)
+async def test_times_are_compared_by_their_kind(recorded: str, ours: str, problems: int) -> None:
+    answers = {"addcronmsg": always(200, {"endtime": ours})}
+
+    assert len(await replay(exchange("addcronmsg", {"endtime": recorded}), answers=answers)) == (
+        problems
+    )
+
+
+async def test_repeated_time_has_to_be_repeated() -> None:
+    line = exchange("addcronmsg", {"submissiontime": TIME, "starttime": TIME})
+    ours = {"submissiontime": OTHER_TIME, "starttime": "2027-01-01T00:00:01Z"}
+
+    assert len(await replay(line, answers={"addcronmsg": always(200, ours)})) == 1
+
+
+async def test_list_without_an_order_may_have_any() -> None:
+    line = exchange("getusersmsg", [{"name": "a"}, {"name": "b"}])
+
+    assert (
+        await replay(line, answers={"getusersmsg": always(200, [{"name": "b"}, {"name": "a"}])})
+        == []
+    )
+
+
+async def test_list_with_an_order_has_to_keep_it() -> None:
+    line = exchange("getprocessesmsg", [{"label": "a"}, {"label": "b"}])
+    answers = {"getprocessesmsg": always(200, [{"label": "b"}, {"label": "a"}])}
+
+    assert len(await replay(line, answers=answers)) == 1
