@@ -1,0 +1,112 @@
+"""Settings are read once, completely, and every problem is told at once."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from broker.errors import Malformed
+from broker.settings import DEFAULT_PORT, Durability, Limits, Role, Settings, Tls
+
+SERVER = "ab" * 32
+LEAST = {"COLONIES_SERVER_ID": SERVER}
+
+counts = st.integers(min_value=1, max_value=2**53)
+settings = st.builds(
+    Settings,
+    redis_url=st.sampled_from(["redis://h:1/2", "rediss://h", "unix:///a.sock"]),
+    server_id=st.just(SERVER),
+    host=st.sampled_from(["127.0.0.1", "::"]),
+    port=st.integers(min_value=0, max_value=65_535),
+    workers=counts,
+    roles=st.frozensets(st.sampled_from(Role), min_size=1),
+    durability=st.sampled_from(Durability),
+    allow_reregister=st.booleans(),
+    replay_window_ms=st.integers(min_value=1_000, max_value=2**53),
+    tls=st.none() | st.just(Tls(cert="/c.pem", key="/k.pem")),
+    limits=st.builds(Limits, **dict.fromkeys(Limits.__dataclass_fields__, counts)),
+    build_version=st.text(alphabet="v.0123456789", max_size=8),
+    build_time=st.text(alphabet="0123456789:-TZ", max_size=20),
+    verbose=st.booleans(),
+)
+
+
+@given(settings)
+def test_settings_survive_the_way_to_a_worker_process(chosen: Settings) -> None:
+    assert Settings.from_env(chosen.to_env()) == chosen
+
+
+def test_server_id_is_all_that_has_to_be_given() -> None:
+    read = Settings.from_env(LEAST)
+
+    assert (read.server_id, read.port, read.workers) == (SERVER, DEFAULT_PORT, 1)
+    assert (read.durability, read.roles) == (Durability.ALWAYS, frozenset(Role))
+
+
+def test_empty_variable_means_the_default() -> None:
+    empty = dict.fromkeys(Settings.from_env(LEAST).to_env(), "")
+
+    assert Settings.from_env(empty | LEAST) == Settings.from_env(LEAST)
+
+
+def test_variables_of_others_are_ignored() -> None:
+    assert Settings.from_env(LEAST | {"COLONIES_UNKNOWN": "x", "PATH": "/"}) == (
+        Settings.from_env(LEAST)
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("COLONIES_SERVER_ID", ""),
+        ("COLONIES_SERVER_ID", "abc"),
+        ("COLONIES_SERVER_ID", SERVER.upper()),
+        ("COLONIES_REDIS_URL", "http://localhost"),
+        ("COLONIES_REDIS_URL", "localhost:6379"),
+        ("COLONIES_SERVER_PORT", "65536"),
+        ("COLONIES_SERVER_PORT", "-1"),
+        ("COLONIES_SERVER_PORT", "1.5"),
+        ("COLONIES_SERVER_PORT", "²"),
+        ("COLONIES_WORKERS", "0"),
+        ("COLONIES_ROLES", "api,cook"),
+        ("COLONIES_DURABILITY", "sometimes"),
+        ("COLONIES_ALLOW_EXECUTOR_REREGISTER", "maybe"),
+        ("COLONIES_REPLAY_WINDOW_MS", "999"),
+        ("COLONIES_MAX_BODY_BYTES", "64M"),
+        ("COLONIES_SERVER_TLS", "true"),
+    ],
+)
+def test_unreadable_variable_is_named(name: str, value: str) -> None:
+    with pytest.raises(Malformed, match=name):
+        Settings.from_env(LEAST | {name: value})
+
+
+def test_every_problem_is_told_in_one_message() -> None:
+    wrong = {"COLONIES_SERVER_PORT": "x", "COLONIES_WORKERS": "0", "COLONIES_DURABILITY": "no"}
+
+    with pytest.raises(Malformed) as refusal:
+        Settings.from_env(wrong)
+
+    named = [name for name in ["COLONIES_SERVER_ID", *wrong] if name in str(refusal.value)]
+    assert named == ["COLONIES_SERVER_ID", *wrong]
+
+
+def test_certificate_is_not_read_unless_tls_is_on() -> None:
+    paths = {"COLONIES_TLSCERT": "/c.pem", "COLONIES_TLSKEY": "/k.pem"}
+
+    assert Settings.from_env(LEAST | paths).tls is None
+
+
+def test_certificate_is_read_when_tls_is_on() -> None:
+    paths = {"COLONIES_TLSCERT": "/c.pem", "COLONIES_TLSKEY": "/k.pem"}
+
+    assert Settings.from_env(LEAST | paths | {"COLONIES_SERVER_TLS": "true"}) == replace(
+        Settings.from_env(LEAST), tls=Tls(cert="/c.pem", key="/k.pem")
+    )
+
+
+def test_roles_are_a_list() -> None:
+    read = Settings.from_env(LEAST | {"COLONIES_ROLES": "api, timer"})
+
+    assert read.roles == {Role.API, Role.TIMER}
