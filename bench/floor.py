@@ -10,6 +10,7 @@ import argparse
 import json
 import multiprocessing
 import signal
+import socket
 import sys
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -134,8 +135,6 @@ def main() -> None:
     given = arguments.parse_args()
     config = uvicorn.Config(
         app,
-        host="127.0.0.1",
-        port=given.port,
         loop="uvloop",
         http="httptools",
         ws="none",
@@ -144,15 +143,27 @@ def main() -> None:
         log_level="warning",
         backlog=4096,
     )
-    listening = config.bind_socket()
+    sockets = _sockets(given.port, given.workers)
     forking = multiprocessing.get_context("fork")
-    for _ in range(given.workers):
-        forking.Process(target=uvicorn.Server(config).run, args=([listening],), daemon=True).start()
+    for one in sockets:
+        forking.Process(target=uvicorn.Server(config).run, args=([one],), daemon=True).start()
     signal.signal(signal.SIGTERM, _exit)
-    ready = {"event": "ready", "port": listening.getsockname()[1]}
+    ready = {"event": "ready", "port": sockets[0].getsockname()[1]}
     sys.stderr.write(json.dumps(ready) + "\n")
     sys.stderr.flush()
-    signal.pause()
+    while True:
+        signal.pause()
+
+
+def _sockets(port: int, count: int) -> list[socket.socket]:
+    """A socket for each worker on one port: sharing one lets whoever is awake take everything."""
+    sockets = list[socket.socket]()
+    for _ in range(count):
+        one = socket.socket()
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        one.bind(("127.0.0.1", sockets[0].getsockname()[1] if sockets else port))
+        sockets.append(one)
+    return sockets
 
 
 def _exit(_signal: int, _frame: FrameType | None) -> None:

@@ -7,15 +7,17 @@ import signal
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import AsyncGenerator, Generator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 
 from redis.asyncio import Redis
 
 from bench import usage
-from bench.connection import Endpoint, connect
+from bench.connection import Connection, Endpoint, connect, connections
 from bench.errors import BenchError, NotStarted
 from bench.wire import Member
 from broker.identity import Identity
@@ -26,6 +28,7 @@ _START_S = 30.0
 _STOP_S = 15.0
 _LOOK_AGAIN_S = 0.02
 _TAIL = 2_000
+_TRIES = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +41,7 @@ class Target:
     redis_url: str | None = None
     pid: int | None = None
     redis_pid: int | None = None
+    workers: int = 1
 
     def owner(self) -> Member:
         """The identity that may add colonies.
@@ -64,6 +68,45 @@ class Target:
         return used | {"generator": time.process_time()}
 
 
+@asynccontextmanager
+async def even_connections(target: Target, count: int) -> AsyncGenerator[list[Connection]]:
+    """``count`` connections, as many to each worker as chance allows when asked often enough.
+
+    The kernel spreads few connections unevenly, and then the busier worker is all that is measured.
+    A server elsewhere gets them as they come.
+    """
+    if target.pid is None or target.workers == 1:
+        async with connections(target.endpoint, count) as opened:
+            yield opened
+        return
+    async with AsyncExitStack() as stack:
+        yield await _evenly(target, count, stack)
+
+
+async def _evenly(target: Target, count: int, stack: AsyncExitStack) -> list[Connection]:
+    held = defaultdict[int, list[Connection]](list)
+    share = -(-count // target.workers)
+    for _ in range(count * _TRIES):
+        worker, connection = await _connection_and_worker(target, stack)
+        held[worker].append(connection)
+        if sum(min(len(one), share) for one in held.values()) >= count:
+            break
+    rounds = zip_longest(*held.values())
+    opened = [connection for one in rounds for connection in one if connection is not None]
+    for connection in opened[count:]:
+        connection.close()
+    return opened[:count]
+
+
+async def _connection_and_worker(target: Target, stack: AsyncExitStack) -> tuple[int, Connection]:
+    """A new connection, and the pid of the process whose sockets have become more."""
+    pids = list(usage.family(target.pid or 0))
+    before = {pid: usage.sockets(pid) for pid in pids}
+    (connection,) = await stack.enter_async_context(connections(target.endpoint, 1))
+    await connection.request(target.endpoint.get("/health"))
+    return max(pids, key=lambda pid: usage.sockets(pid) - before[pid]), connection
+
+
 async def _info(url: str, name: str) -> int:
     async with Redis.from_url(url) as redis:  # pyright: ignore[reportUnknownMemberType] - redis-py leaves **kwargs unannotated
         info = await redis.info()  # pyright: ignore[reportUnknownMemberType] - likewise
@@ -85,6 +128,7 @@ async def ours(settings: Settings) -> AsyncGenerator[Target]:
                 server_owner=Member(endpoint, "server", owner),
                 redis_url=store.url,
                 pid=pid,
+                workers=settings.workers,
                 redis_pid=await _info(store.url, "process_id"),
             )
 
@@ -94,7 +138,7 @@ async def floor(workers: int) -> AsyncGenerator[Target]:
     """The constant-reply app."""
     command = [sys.executable, "-m", "bench.floor", "--workers", str(workers)]
     async with _serving(command, dict(os.environ)) as (pid, endpoint):
-        yield Target(name="floor", endpoint=endpoint, pid=pid)
+        yield Target(name="floor", endpoint=endpoint, pid=pid, workers=workers)
 
 
 @contextmanager

@@ -27,6 +27,19 @@ def cpu_seconds(pid: int) -> float:
     return sum(_cpu(one) for one in family(pid))
 
 
+def sockets(pid: int) -> int:
+    """How many sockets a process has open."""
+    links = Path(f"/proc/{pid}/fd").iterdir()
+    return sum(_is_socket(link) for link in links)
+
+
+def _is_socket(link: Path) -> bool:
+    try:
+        return str(link.readlink()).startswith("socket:")
+    except FileNotFoundError:
+        return False  # closed since it was listed
+
+
 def _cpu(pid: int) -> float:
     # The name of the command, in parentheses, may hold spaces; what follows it cannot.
     fields = _read(pid, "stat").rpartition(")")[2].split()

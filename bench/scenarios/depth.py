@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from itertools import cycle, islice
 from time import perf_counter
 
-from bench.connection import Connection, connections
+from bench.connection import Connection
 from bench.latency import Latencies
 from bench.ledger import Ledger
 from bench.load import closed_loop, due_times
 from bench.plan import Plan, Stage
 from bench.report import FLOOR, Measurement
 from bench.scenarios.check import check_counts
-from bench.servers import Target
+from bench.servers import Target, even_connections
 from bench.wire import Colony, payload_of, process_of
 
 _SCENARIO = "depth"
@@ -41,7 +41,7 @@ async def measure(stage: Stage) -> list[Measurement]:
 
 
 async def _queue(stack: AsyncExitStack, plan: Plan, target: Target, classes: int) -> "_Queue":
-    opened = await stack.enter_async_context(connections(target.endpoint, plan.connections))
+    opened = await stack.enter_async_context(even_connections(target, plan.connections))
     queue = _Queue(target=target, plan=plan, classes=classes, connections=opened)
     await queue.prepare()
     return queue

@@ -11,7 +11,7 @@ from bench.load import Phase, closed_loop
 from bench.plan import Stage
 from bench.report import FLOOR, Measurement
 from bench.scenarios.check import check_counts, check_sample
-from bench.servers import Target
+from bench.servers import Target, even_connections
 from bench.wire import Colony, payload_of, process_of
 
 _SCENARIO = "lifecycle"
@@ -73,7 +73,7 @@ class _Lifecycle:
         distinct, mixed = self._distinct(f"{number}a"), self._distinct(f"{number}b")
         same = [self._colony.submit("one-for-all")] * self.processes
         before = await self.target.redis_bytes()
-        async with connections(self.target.endpoint, self.width) as opened:
+        async with even_connections(self.target, self.width) as opened:
             crew = _Crew(
                 target=self.target, colony=self._colony, assigns=self._assigns, connections=opened
             )

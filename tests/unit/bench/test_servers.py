@@ -38,6 +38,17 @@ async def test_all_workers_serve_and_end() -> None:
             os.kill(pid, 0)
 
 
+async def test_connections_are_spread_evenly_over_workers() -> None:
+    async with servers.floor(2) as target:
+        workers = list(usage.family(target.pid or 0))[1:]
+        idle = [usage.sockets(pid) for pid in workers]
+        async with servers.even_connections(target, 8) as opened:
+            taken = [usage.sockets(pid) for pid in workers]
+            replies = [await one.request(target.endpoint.get("/health")) for one in opened]
+    assert [reply.status for reply in replies] == [200] * 8
+    assert min(now - before for now, before in zip(taken, idle, strict=True)) >= 4
+
+
 def test_a_process_counts_with_its_children() -> None:
     assert usage.resident_bytes(os.getpid()) > 1_000_000
 
