@@ -1,0 +1,134 @@
+"""compose.yaml is a valid Compose file and starts what the settings of the server promise.
+
+No container engine runs with these tests. They check the file against the schema of the Compose
+Specification and its values against our own settings; that the images start is not shown here.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from jsonschema import Draft201909Validator
+
+from broker.settings import Durability, Role, Settings
+
+ROOT = Path(__file__).parents[2]
+SCHEMA = Path(__file__).parent / "schemas" / "compose-spec.json"
+# ${NAME}, ${NAME:-default} and ${NAME:?what to do}
+VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?::-(?P<default>[^}]*)|:\?[^}]*)?\}")
+ROLES = ("api", "projector", "timer")
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict[str, Any]:
+    return yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))
+
+
+@pytest.fixture(scope="module")
+def services(compose: dict[str, Any]) -> dict[str, Any]:
+    return compose["services"]
+
+
+def interpolated(value: object, **given: str) -> str:
+    """A value with its variables replaced, as Compose does it."""
+    return VARIABLE.sub(
+        lambda found: given.get(found["name"]) or found["default"] or "", str(value)
+    )
+
+
+def problems(document: dict[str, Any]) -> list[str]:
+    validator = Draft201909Validator(json.loads(SCHEMA.read_text("utf-8")))
+    found = validator.iter_errors(document)  # pyright: ignore[reportUnknownMemberType] - its deprecated overload is untyped
+    return [f"{error.json_path}: {error.message}" for error in found]
+
+
+def test_file_follows_the_compose_specification(compose: dict[str, Any]) -> None:
+    assert problems(compose) == []
+
+
+def test_schema_refuses_what_compose_would_refuse(compose: dict[str, Any]) -> None:
+    assert problems(compose | {"services": {"api": {"image": "x", "comand": "typo"}}})
+
+
+def test_services_refer_only_to_services_and_volumes_that_exist(compose: dict[str, Any]) -> None:
+    services, volumes = compose["services"], compose["volumes"]
+    needed = {name for each in services.values() for name in each.get("depends_on", {})}
+    mounted = {v.split(":")[0] for each in services.values() for v in each.get("volumes", [])}
+
+    assert needed <= services.keys()
+    assert mounted == volumes.keys()
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_each_role_is_started_with_settings_the_server_reads(
+    services: dict[str, Any], role: str
+) -> None:
+    server_id = "ab" * 32
+    service = services[role]
+    environment = {
+        name: interpolated(value, COLONIES_SERVER_ID=server_id)
+        for name, value in service["environment"].items()
+    }
+    settings = Settings.from_env(environment)
+
+    assert service["command"] == ["server", "start", "--role", Role(role)]
+    assert environment.keys() <= settings.to_env().keys()
+    assert (settings.server_id, settings.durability) == (server_id, Durability.ALWAYS)
+    assert settings.redis_url.startswith("redis://valkey:6379")
+
+
+def test_every_role_of_the_server_is_started(services: dict[str, Any]) -> None:
+    assert set(Role) <= services.keys()
+
+
+def test_store_keeps_every_acknowledged_write(services: dict[str, Any]) -> None:
+    command = services["valkey"]["command"]
+    options = dict(zip(command[1::2], command[2::2], strict=True))
+
+    assert options["--appendonly"] == "yes"
+    assert options["--appendfsync"] == "always"
+    assert options["--maxmemory-policy"] == "noeviction"
+    assert options["--hash-max-listpack-value"] == "4096"
+    assert options["--hash-max-listpack-entries"] == "512"
+    assert services["valkey"]["volumes"] == ["valkey-data:/data"]
+
+
+def test_api_is_published_on_the_port_it_listens_on(services: dict[str, Any]) -> None:
+    published, listening = interpolated(services["api"]["ports"][0]).split(":")
+
+    assert listening == services["api"]["environment"]["COLONIES_SERVER_PORT"]
+    assert published == listening
+
+
+def test_services_with_a_port_have_a_health_check(services: dict[str, Any]) -> None:
+    without = [name for name, each in services.items() if "test" not in each["healthcheck"]]
+
+    assert without == ["projector", "timer"]
+
+
+def test_archive_and_files_are_optional(services: dict[str, Any]) -> None:
+    profiles = {name: each["profiles"] for name, each in services.items() if "profiles" in each}
+
+    assert profiles == {"postgres": ["archive"], "s3": ["files"]}
+
+
+def test_images_of_others_are_pinned(services: dict[str, Any]) -> None:
+    images = [each["image"] for each in services.values() if "build" not in each]
+
+    assert all(":" in image and not image.endswith(":latest") for image in images), images
+
+
+def test_image_is_built_from_files_that_are_here() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text("utf-8")
+    copied = [
+        source
+        for line in dockerfile.splitlines()
+        if line.startswith("COPY ")
+        for source in line.split()[1:-1]
+    ]
+
+    assert [source for source in copied if not (ROOT / source).exists()] == []
+    assert 'ENTRYPOINT ["colonies"]' in dockerfile
