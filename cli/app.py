@@ -53,6 +53,8 @@ def main() -> None:
 def run(argv: Sequence[str]) -> int:
     """Run one command line and return its exit code; whatever goes wrong is said on stderr."""
     try:
+        if argv[:1] == ["__complete"]:
+            return _complete(argv[1:])
         arguments = normalise(argv)
         if not arguments or arguments[0] in _HELP:
             sys.stdout.write(overview())
@@ -86,6 +88,16 @@ def _dispatch(arguments: Sequence[str]) -> int:
         _complain(str(error).strip(), f"see `colonies {' '.join([*words, '--help'])}`")
         return Exit.USAGE
     return result if isinstance(result, int) else Exit.DONE
+
+
+def _complete(words: Sequence[str]) -> int:
+    """Offer a shell what could come next; see cli/complete.py."""
+    import asyncio  # noqa: PLC0415 - see build
+
+    from cli.complete import candidates  # noqa: PLC0415 - it needs this module
+
+    sys.stdout.writelines(f"{word}\n" for word in asyncio.run(candidates(words)))
+    return Exit.DONE
 
 
 def _check_group(name: str) -> None:

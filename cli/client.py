@@ -80,6 +80,11 @@ class Client:
         """A client of the same server and connections that speaks as somebody else."""
         return Client(self._transport, identity, timeouts=self._timeouts)
 
+    @property
+    def server_date(self) -> str:
+        """What the last reply's Date header said; the server's clock, to the second."""
+        return self._transport.server_date
+
     async def ask(self, message: wire.Message, reply: type[R]) -> R:
         """Send a message and read its reply.
 

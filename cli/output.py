@@ -93,6 +93,11 @@ class Output:
         self.stdout.write(text)
         self.stdout.flush()
 
+    def clear(self) -> None:
+        """Begin a new screen where there is one; elsewhere what was printed stays."""
+        if self.stdout.isatty():
+            self.stdout.write("\x1b[H\x1b[2J\x1b[3J")
+
     def confirm(self, question: str) -> None:
         """Go on only if the user types exactly YES, or said so before with ``--yes``.
 

@@ -41,6 +41,7 @@ class Response:
 
     status: int
     body: bytes
+    date: str = ""
 
 
 class Broken(Exception):
@@ -55,6 +56,7 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._reply: asyncio.Future[Response] | None = None
         self._body = bytearray()
+        self._date = ""
 
     @property
     def usable(self) -> bool:
@@ -98,13 +100,17 @@ class _Connection(asyncio.Protocol):
         self._transport = None
         self._fail(Broken(str(exc) if exc else "closed by the server"))
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if name.lower() == b"date":
+            self._date = value.decode("latin-1")
+
     def on_body(self, body: bytes) -> None:
         self._body += body
 
     def on_message_complete(self) -> None:
         body, self._body = bytes(self._body), bytearray()
         if self._reply is not None and not self._reply.done():
-            self._reply.set_result(Response(self._parser.get_status_code(), body))
+            self._reply.set_result(Response(self._parser.get_status_code(), body, self._date))
         if not self._parser.should_keep_alive():
             self.close()
 
@@ -118,6 +124,7 @@ class Transport:
 
     def __init__(self, address: Address, *, connect_s: float = 5.0, connections: int = 16) -> None:
         self.address = address
+        self.server_date = ""
         self._connect_s = connect_s
         self._free = asyncio.Semaphore(connections)
         self._idle: list[_Connection] = []
@@ -145,6 +152,7 @@ class Transport:
                 ) from error
             if connection.usable:
                 self._idle.append(connection)
+            self.server_date = reply.date
             return reply
 
     def close(self) -> None:

@@ -5,14 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 from cyclopts import App, Parameter
 
 from api import wire
 from broker.errors import Malformed
 from broker.identity import Identity
 from broker.settings import Settings
-from cli import render
+from cli import render, spec
 from cli.config import Role
 from cli.errors import UsageError
 from cli.options import NONE, Options
@@ -136,7 +135,7 @@ async def stats(*, options: Options = NONE) -> None:
         counts = await client.ask(wire.GetStatisticsMsg(), wire.Statistics)
         rows = [("Colonies", str(counts.colonies)), *statistics(counts)]
         block = render.Block(caption="Process statistics", rows=rows)
-        session.out.show(render.Detail(blocks=(block,), data=msgspec.to_builtins(counts)))
+        session.out.show(render.Detail(blocks=(block,), data=spec.plain(counts)))
 
 
 @app.command

@@ -1,0 +1,80 @@
+"""``colonies attribute``: named values on a running process."""
+
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from api import wire
+from cli import render, spec
+from cli.config import Role
+from cli.options import NONE, Options
+from cli.session import Session
+
+app = App(name="attribute", help="Manage process attributes.", help_format="plaintext")
+
+TYPES = ("In", "Out", "Err", "Env")
+_OUT = 1
+
+
+@app.command
+async def add(
+    *,
+    processid: Annotated[str, Parameter(name=("--processid", "-p"))],
+    key: str,
+    value: str,
+    options: Options = NONE,
+) -> None:
+    """Add an attribute to a process; signed by the executor it is assigned to.
+
+    Args:
+        processid: the process.
+        key: name of the attribute.
+        value: its value.
+        options: global options.
+    """
+    async with Session(options) as session:
+        attribute = wire.Attribute(
+            targetid=processid,
+            targetcolonyname=session.config.get("colony"),
+            attributetype=_OUT,
+            key=key,
+            value=value,
+        )
+        message = wire.AddAttributeMsg(attribute=attribute)
+        added = await session.client(Role.EXECUTOR).ask(message, wire.Attribute)
+        session.out.done(
+            "Attribute added",
+            ids=added.attributeid,
+            data=spec.plain(added),
+            AttributeID=added.attributeid,
+        )
+
+
+@app.command
+async def get(
+    attributeid: Annotated[str, Parameter(name=("--attributeid",))], *, options: Options = NONE
+) -> None:
+    """Show an attribute.
+
+    Args:
+        attributeid: the attribute.
+        options: global options.
+    """
+    async with Session(options) as session:
+        message = wire.GetAttributeMsg(attributeid=attributeid)
+        found = await session.client().ask(message, wire.Attribute)
+        rows: list[render.Row] = [
+            ("ID", render.Id(found.attributeid)),
+            ("TargetID", render.Id(found.targetid)),
+            ("AttributeType", type_name(found.attributetype)),
+            ("Key", found.key),
+            ("Value", found.value),
+        ]
+        block = render.Block(rows=rows)
+        data = spec.plain(found)
+        session.out.show(render.Detail(blocks=(block,), data=data, ids=(found.attributeid,)))
+
+
+def type_name(number: int) -> str:
+    """What an attribute type is called."""
+    return TYPES[number] if 0 <= number < len(TYPES) else str(number)

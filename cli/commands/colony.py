@@ -1,0 +1,120 @@
+"""``colonies colony``: colonies, as the server owner, their owner and their members see them."""
+
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from api import wire
+from cli import render, spec
+from cli.commands.server import statistics
+from cli.config import Role
+from cli.options import NONE, Options
+from cli.session import Session
+
+app = App(name="colony", help="Manage colonies.", help_format="plaintext")
+
+
+@app.command
+async def add(*, name: str, colonyid: str, options: Options = NONE) -> None:
+    """Add a colony; signed by the server owner.
+
+    Args:
+        name: name of the colony.
+        colonyid: id of its owner's key, 64 hex digits.
+        options: global options.
+    """
+    async with Session(options) as session:
+        colony = wire.Colony(colonyid=colonyid, name=name)
+        added = await session.client(Role.SERVER).ask(wire.AddColonyMsg(colony=colony), wire.Colony)
+        session.out.done(
+            "Colony added",
+            ids=added.name,
+            data=spec.plain(added),
+            ColonyID=added.colonyid,
+            ColonyName=added.name,
+        )
+
+
+@app.command
+async def ls(*, options: Options = NONE) -> None:
+    """List all colonies; signed by the server owner."""
+    async with Session(options) as session:
+        client = session.client(Role.SERVER)
+        colonies = await client.ask_list(wire.GetColoniesMsg(), wire.Colony)
+        session.out.show(
+            render.Listing(
+                header=("NAME",),
+                rows=[(colony.name,) for colony in colonies],
+                nothing="No Colonies found",
+                data=spec.plain(colonies),
+                ids=[colony.name for colony in colonies],
+            )
+        )
+
+
+@app.command
+async def remove(name: str, *, options: Options = NONE) -> None:
+    """Remove a colony with everything in it; signed by the server owner.
+
+    Args:
+        name: name of the colony.
+        options: global options.
+    """
+    async with Session(options) as session:
+        client = session.client(Role.SERVER)
+        session.out.confirm(f"Are you sure you want to remove Colony <{name}> and all it contains?")
+        await client.tell(wire.RemoveColonyMsg(colonyname=name))
+        session.out.done("Colony removed", ids=name, ColonyName=name)
+
+
+@app.command
+async def stats(*, name: str | None = None, options: Options = NONE) -> None:
+    """Count executors, processes and workflows of a colony; signed by a member.
+
+    Args:
+        name: the colony, instead of the configured one.
+        options: global options.
+    """
+    async with Session(options) as session:
+        message = wire.GetColonyStatsMsg(colonyname=name or session.colony)
+        counts = await session.client().ask(message, wire.Statistics)
+        block = render.Block(caption="Process statistics", rows=statistics(counts))
+        session.out.show(render.Detail(blocks=(block,), data=spec.plain(counts)))
+
+
+@app.command
+async def check(*, name: str | None = None, options: Options = NONE) -> None:
+    """Check that a colony exists and that our key belongs to a member of it.
+
+    Args:
+        name: the colony, instead of the configured one.
+        options: global options.
+    """
+    async with Session(options) as session:
+        message = wire.GetColonyMsg(colonyname=name or session.colony)
+        colony = await session.client().ask(message, wire.Colony)
+        session.out.done(
+            "Colony exists",
+            ids=colony.name,
+            data=spec.plain(colony),
+            ColonyName=colony.name,
+        )
+
+
+@app.command
+async def chid(
+    colonyid: Annotated[str, Parameter(name=("--colonyid",))], *, options: Options = NONE
+) -> None:
+    """Hand the colony to another key; signed by its owner, whose old key is dead at once.
+
+    Args:
+        colonyid: id of the new key, 64 hex digits.
+        options: global options.
+    """
+    async with Session(options) as session:
+        message = wire.ChangeColonyIdMsg(colonyname=session.colony, colonyid=colonyid)
+        await session.client(Role.OWNER).tell(message)
+        session.out.done(
+            "Changed colony Id", ids=colonyid, ColonyId=colonyid, ColonyName=session.colony
+        )
+        session.out.say("The new key belongs into COLONIES_COLONY_PRVKEY or the profile")

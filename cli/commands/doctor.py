@@ -1,0 +1,191 @@
+"""``colonies doctor``: is everything as the configuration says, and what to do where it is not."""
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from cyclopts import App
+
+from api import wire
+from broker.errors import Malformed
+from broker.identity import Identity
+from cli import render
+from cli.config import Role
+from cli.errors import CliError, Exit, RpcError
+from cli.options import NONE, Options
+from cli.session import Session
+
+app = App(
+    name="doctor",
+    help="Check the configuration, the server and every key.",
+    help_format="plaintext",
+)
+
+_APPROVED = 1
+_SLOW_MS = 250
+_CLOCK_OFF_S = 60
+_OK, _WARN, _FAIL, _SKIP = "ok", "warn", "fail", "skip"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one check found."""
+
+    check: str
+    verdict: str
+    found: str
+    cure: str = ""
+
+
+@app.default
+async def doctor(*, options: Options = NONE) -> int:
+    """Check the configuration, the server, the clock, the colony and every configured key.
+
+    The exit code is 1 when something is wrong.
+    """
+    async with Session(options) as session:
+        findings = [await _guarded(name, check, session) for name, check in _CHECKS.items()]
+        rows: list[render.Row] = [(f.check, f.verdict, f.found, f.cure) for f in findings]
+        session.out.show(
+            render.Listing(
+                header=("CHECK", "RESULT", "FOUND", "WHAT TO DO"),
+                rows=rows,
+                nothing="",
+                data=[
+                    {"check": f.check, "result": f.verdict, "found": f.found, "cure": f.cure}
+                    for f in findings
+                ],
+                ids=[f.check for f in findings if f.verdict == _FAIL],
+            )
+        )
+    return Exit.FAILED if any(f.verdict == _FAIL for f in findings) else Exit.DONE
+
+
+async def _guarded(
+    name: str, check: Callable[[Session, str], Awaitable[Finding]], session: Session
+) -> Finding:
+    """A check's finding; an error is one too."""
+    try:
+        return await check(session, name)
+    except CliError as error:
+        return Finding(name, _FAIL, error.message, error.hint)
+
+
+async def _server(session: Session, name: str) -> Finding:
+    began = time.monotonic()
+    answer = await session.client(None).ask(wire.VersionMsg(), wire.Version)
+    took_ms = (time.monotonic() - began) * 1000
+    found = f"{session.config.address}, version {answer.buildversion or '?'}, {took_ms:.0f} ms"
+    if took_ms > _SLOW_MS:
+        return Finding(name, _WARN, found, "the way to the server is slow")
+    return Finding(name, _OK, found)
+
+
+async def _colony(session: Session, name: str) -> Finding:
+    return Finding(name, _OK, session.colony)
+
+
+async def _clock(session: Session, name: str) -> Finding:
+    """A signed message carries our time, and a server refuses one that is minutes off."""
+    client = session.client(None)
+    await client.ask(wire.VersionMsg(), wire.Version)
+    if not client.server_date:
+        return Finding(name, _SKIP, "the server does not say what time it has")
+    off_s = abs((datetime.now(UTC) - parsedate_to_datetime(client.server_date)).total_seconds())
+    if off_s > _CLOCK_OFF_S:
+        cure = "set the clock of this machine (or of the server), for example with NTP"
+        return Finding(name, _FAIL, f"{off_s:.0f} s away from the server's", cure)
+    return Finding(name, _OK, "agrees with the server's")
+
+
+async def _member(session: Session, name: str) -> Finding:
+    return await _membership(session, name, Role.MEMBER)
+
+
+async def _executor(session: Session, name: str) -> Finding:
+    key, member = session.config.key(Role.EXECUTOR), session.config.key(Role.MEMBER)
+    if key is None or (member is not None and key.text == member.text):
+        return Finding(name, _SKIP, "no key of its own")
+    return await _membership(session, name, Role.EXECUTOR)
+
+
+async def _membership(session: Session, name: str, role: Role) -> Finding:
+    missing = _missing(session, name, role, "COLONIES_PRVKEY")
+    if missing:
+        return missing
+    client, own = session.client(role), session.config.identity(role).id
+    try:
+        users = await client.ask_list(wire.GetUsersMsg(colonyname=session.colony), wire.User)
+        executors = await client.ask_list(
+            wire.GetExecutorsMsg(colonyname=session.colony), wire.Executor
+        )
+    except RpcError as error:
+        cure = f"the colony owner adds it: colonies user add --name NAME --userid {own}"
+        return Finding(name, _FAIL, error.message, cure)
+    user = next((user.name for user in users if user.userid == own), None)
+    if user is not None:
+        return Finding(name, _OK, f"user {user}")
+    executor = next((one for one in executors if one.executorid == own), None)
+    if executor is None:
+        return Finding(name, _FAIL, f"{own} is nobody in this colony", "use another key")
+    if executor.state != _APPROVED:
+        state = render.state_of(render.EXECUTOR_STATES, executor.state).value
+        cure = f"colonies executor approve --name {executor.executorname}"
+        return Finding(name, _FAIL, f"executor {executor.executorname} is {state}", cure)
+    return Finding(name, _OK, f"executor {executor.executorname}")
+
+
+async def _owner(session: Session, name: str) -> Finding:
+    missing = _missing(session, name, Role.OWNER, "COLONIES_COLONY_PRVKEY")
+    if missing:
+        return missing
+    own = session.config.identity(Role.OWNER).id
+    if session.config.key(Role.MEMBER) is None:
+        return Finding(name, _SKIP, f"{own}; no member's key to compare it with the colony")
+    message = wire.GetColonyMsg(colonyname=session.colony)
+    try:
+        colony = await session.client().ask(message, wire.Colony)
+    except RpcError as error:
+        return Finding(name, _SKIP, f"{own}; cannot be compared: {error.message}")
+    if colony.colonyid == own:
+        return Finding(name, _OK, f"owns {session.colony}")
+    cure = "COLONIES_COLONY_PRVKEY is the key of another colony"
+    return Finding(name, _FAIL, f"{own} does not own {session.colony}", cure)
+
+
+async def _server_owner(session: Session, name: str) -> Finding:
+    missing = _missing(session, name, Role.SERVER, "COLONIES_SERVER_PRVKEY")
+    if missing:
+        return missing
+    try:
+        colonies = await session.client(Role.SERVER).ask_list(wire.GetColoniesMsg(), wire.Colony)
+    except RpcError as error:
+        own = session.config.identity(Role.SERVER).id
+        cure = "COLONIES_SERVER_PRVKEY is the key of another server"
+        return Finding(name, _FAIL, f"{own}: {error.message}", cure)
+    return Finding(name, _OK, f"owns the server, {len(colonies)} colonies")
+
+
+def _missing(session: Session, name: str, role: Role, variable: str) -> Finding | None:
+    value = session.config.key(role)
+    if value is None:
+        wanted = role is Role.MEMBER
+        return Finding(name, _FAIL if wanted else _SKIP, f"{variable} is not set")
+    try:
+        Identity.from_hex(value.text)
+    except Malformed as error:
+        return Finding(name, _FAIL, f"{value.source}: {error}", "colonies key generate")
+    return None
+
+
+_CHECKS: dict[str, Callable[[Session, str], Awaitable[Finding]]] = {
+    "server": _server,
+    "colony": _colony,
+    "key": _member,
+    "executor key": _executor,
+    "colony owner key": _owner,
+    "server owner key": _server_owner,
+    "clock": _clock,
+}

@@ -1,0 +1,352 @@
+"""``colonies executor``: register, look at and run the workers of a colony."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from api import wire
+from broker.identity import Identity
+from cli import render, spec
+from cli.config import Role
+from cli.errors import UsageError
+from cli.options import NONE, Options
+from cli.profile import write_private
+from cli.session import Session
+
+app = App(name="executor", help="Manage executors, or run one.", help_format="plaintext")
+app.command("cli.commands.runner:run", name="run")
+
+Name = Annotated[str, Parameter(name=("--name",))]
+Switch = Annotated[bool, Parameter(negative="")]
+_UNREGISTERED = 3
+_LINE = "=" * 94
+
+
+@app.command
+async def add(
+    *,
+    executorid: str,
+    spec_: Annotated[str | None, Parameter(name=("--spec",))] = None,
+    name: str | None = None,
+    type_: Annotated[str | None, Parameter(name=("--type",))] = None,
+    approve: Switch = False,
+    options: Options = NONE,
+) -> None:
+    """Add an executor; signed by the colony owner. It gets no work before it is approved.
+
+    Args:
+        executorid: id of the executor's key, 64 hex digits.
+        spec_: a JSON file (or -, or the JSON itself) with the executor's name, type, capabilities.
+        name: name, instead of the one in the spec.
+        type_: type, instead of the one in the spec.
+        approve: approve it at once.
+        options: global options.
+    """
+    async with Session(options) as session:
+        executor = _executor(session, spec_, name, type_)
+        executor.executorid = executorid
+        await _add(session, executor, approve=approve)
+
+
+@app.command
+async def create(
+    *,
+    keypath: Path,
+    idpath: Path | None = None,
+    spec_: Annotated[str | None, Parameter(name=("--spec",))] = None,
+    name: str | None = None,
+    type_: Annotated[str | None, Parameter(name=("--type",))] = None,
+    approve: Switch = False,
+    options: Options = NONE,
+) -> None:
+    """Generate a key and add an executor with it; signed by the colony owner.
+
+    Args:
+        keypath: new file for the private key (mode 0600).
+        idpath: new file for the id.
+        spec_: a JSON file (or -, or the JSON itself) with the executor's name, type, capabilities.
+        name: name, instead of the one in the spec.
+        type_: type, instead of the one in the spec.
+        approve: approve it at once.
+        options: global options.
+    """
+    async with Session(options) as session:
+        for path in (keypath, idpath):
+            if path is not None and path.exists():
+                raise UsageError(f"{path} exists already", hint="a key is never overwritten")
+        identity = Identity.generate()
+        executor = _executor(session, spec_, name, type_)
+        executor.executorid = identity.id
+        write_private(keypath, identity.prvkey + "\n")
+        if idpath is not None:
+            write_private(idpath, identity.id + "\n")
+        await _add(session, executor, approve=approve)
+
+
+def _executor(
+    session: Session, source: str | None, name: str | None, type_: str | None
+) -> wire.Executor:
+    executor = spec.executor(source) if source else wire.Executor()
+    executor.colonyname = session.colony
+    executor.executorname = name or executor.executorname
+    executor.executortype = (
+        type_ or executor.executortype or os.environ.get("COLONIES_EXECUTOR_TYPE", "")
+    )
+    if not executor.executorname or not executor.executortype:
+        raise UsageError(
+            "an executor needs a name and a type",
+            hint="give them with --name and --type, or in the file of --spec",
+        )
+    return executor
+
+
+async def _add(session: Session, executor: wire.Executor, *, approve: bool) -> None:
+    owner = session.client(Role.OWNER)
+    added = await owner.ask(wire.AddExecutorMsg(executor=executor), wire.Executor)
+    if approve:
+        session.out.say("Approving Executor", ExecutorName=added.executorname)
+        await owner.tell(
+            wire.ApproveExecutorMsg(colonyname=session.colony, executorname=added.executorname)
+        )
+        added.state = render.EXECUTOR_STATES.index(render.State.APPROVED)
+    session.out.done(
+        "Executor added",
+        ids=added.executorname,
+        data=spec.plain(added),
+        ColonyName=added.colonyname,
+        ExecutorID=added.executorid,
+        ExecutorName=added.executorname,
+        ExecutorType=added.executortype,
+    )
+
+
+@app.command
+async def approve(name: Name, *, options: Options = NONE) -> None:
+    """Approve an executor, so that it gets work; signed by the colony owner.
+
+    Args:
+        name: name of the executor.
+        options: global options.
+    """
+    async with Session(options) as session:
+        message = wire.ApproveExecutorMsg(colonyname=session.colony, executorname=name)
+        await session.client(Role.OWNER).tell(message)
+        _done(session, "Executor approved", name)
+
+
+@app.command
+async def reject(name: Name, *, options: Options = NONE) -> None:
+    """Reject an executor, so that it gets no work; signed by the colony owner.
+
+    Args:
+        name: name of the executor.
+        options: global options.
+    """
+    async with Session(options) as session:
+        message = wire.RejectExecutorMsg(colonyname=session.colony, executorname=name)
+        await session.client(Role.OWNER).tell(message)
+        _done(session, "Executor rejected", name)
+
+
+@app.command
+async def remove(name: Name, *, options: Options = NONE) -> None:
+    """Remove an executor; its running work goes back to the queue. Signed by the colony owner.
+
+    Args:
+        name: name of the executor.
+        options: global options.
+    """
+    async with Session(options) as session:
+        message = wire.RemoveExecutorMsg(colonyname=session.colony, executorname=name)
+        await session.client(Role.OWNER).tell(message)
+        _done(session, "Executor removed", name)
+
+
+def _done(session: Session, text: str, name: str) -> None:
+    session.out.done(text, ids=name, ColonyName=session.colony, ExecutorName=name)
+
+
+@app.command
+async def ls(
+    *,
+    all_: Annotated[bool, Parameter(name=("--all", "-a"), negative="")] = False,
+    full: Switch = False,
+    type_: Annotated[str, Parameter(name=("--type", "--executortype"))] = "",
+    location: str = "",
+    filter_: Annotated[str, Parameter(name=("--filter", "-f"))] = "",
+    options: Options = NONE,
+) -> None:
+    """List the executors of the colony.
+
+    Args:
+        all_: unregistered ones too, with state and the time they were last heard from.
+        full: everything known about each.
+        type_: only of this type.
+        location: only at this location.
+        filter_: only with this text in the name or the type.
+        options: global options.
+    """
+    async with Session(options) as session:
+        message = wire.GetExecutorsMsg(colonyname=session.colony)
+        found = [
+            executor
+            for executor in await session.client().ask_list(message, wire.Executor)
+            if (all_ or executor.state != _UNREGISTERED)
+            and type_ in {"", executor.executortype}
+            and location in {"", _location(executor)}
+            and (filter_ in executor.executorname or filter_ in executor.executortype)
+        ]
+        if full and session.out.format == "table":
+            parts = [render.blocks(_blocks(e, []), session.out.results) for e in found]
+            session.out.write(f"{_LINE}\n".join(parts))
+            return
+        header = ("NAME", "TYPE", "LOCATION")
+        session.out.show(
+            render.Listing(
+                header=(*header[:2], "STATE", header[2], "LAST HEARD FROM") if all_ else header,
+                rows=[_row(executor, full=all_) for executor in found],
+                nothing="No Executors found",
+                data=spec.plain(found),
+                ids=[executor.executorname for executor in found],
+            )
+        )
+
+
+def _row(executor: wire.Executor, *, full: bool) -> render.Row:
+    name, kind, place = executor.executorname, executor.executortype, _location(executor)
+    if not full:
+        return (name, kind, place)
+    state = render.state_of(render.EXECUTOR_STATES, executor.state)
+    return (name, kind, state, place, render.moment(executor.lastheardfromtime))
+
+
+@app.command
+async def get(name: Name, *, options: Options = NONE) -> None:
+    """Show an executor with its hardware, software and functions.
+
+    Args:
+        name: name of the executor.
+        options: global options.
+    """
+    async with Session(options) as session:
+        client = session.client()
+        executor = await client.ask(
+            wire.GetExecutorMsg(colonyname=session.colony, executorname=name), wire.Executor
+        )
+        functions = await client.ask_list(
+            wire.GetFunctionsMsg(colonyname=session.colony, executorname=name), wire.Function
+        )
+        session.out.show(
+            render.Detail(
+                blocks=_blocks(executor, functions),
+                data=spec.plain(executor),
+                ids=(executor.executorid,),
+            )
+        )
+
+
+@app.command
+async def chid(
+    executorid: Annotated[str, Parameter(name=("--executorid",))], *, options: Options = NONE
+) -> None:
+    """Move the calling executor to another key; the old key is dead at once.
+
+    Args:
+        executorid: id of the new key, 64 hex digits.
+        options: global options.
+    """
+    async with Session(options) as session:
+        message = wire.ChangeExecutorIdMsg(colonyname=session.colony, executorid=executorid)
+        await session.client(Role.EXECUTOR).tell(message)
+        session.out.done(
+            "Changed executor Id", ids=executorid, ColonyName=session.colony, ExecutorId=executorid
+        )
+
+
+def _location(executor: wire.Executor) -> str:
+    return executor.locationname if isinstance(executor.locationname, str) else ""
+
+
+def _blocks(executor: wire.Executor, functions: list[wire.Function]) -> list[render.Block]:
+    hardware, software = executor.capabilities.hardware, executor.capabilities.software
+    machines = hardware if isinstance(hardware, list) else [hardware] if hardware else []
+    programs = software if isinstance(software, list) else [software] if software else []
+    return [
+        render.Block(caption="Executor", rows=_executor_rows(executor)),
+        render.Block(caption="Location", rows=[("Name", _location(executor) or "n/a")]),
+        *(render.Block(caption="Hardware", rows=_hardware_rows(one)) for one in machines),
+        *(
+            render.Block(
+                caption="Software",
+                rows=[("Name", one.name), ("Type", one.type), ("Version", one.version)],
+            )
+            for one in programs
+        ),
+        *_function_blocks(functions),
+    ]
+
+
+def _executor_rows(executor: wire.Executor) -> list[render.Row]:
+    return [
+        ("Name", executor.executorname),
+        ("ID", render.Id(executor.executorid)),
+        ("Type", executor.executortype),
+        ("ColonyName", executor.colonyname),
+        ("State", render.state_of(render.EXECUTOR_STATES, executor.state)),
+        ("RequireFuncRegistration", str(executor.requirefuncreg)),
+        ("CommissionTime", render.moment(executor.commissiontime)),
+        ("LastHeardFrom", render.moment(executor.lastheardfromtime)),
+    ]
+
+
+def _hardware_rows(hardware: wire.Hardware) -> list[render.Row]:
+    gpu = hardware.gpu
+    rows = [
+        ("Model", hardware.model),
+        ("CPU", hardware.cpu),
+        ("Nodes", str(hardware.nodes)),
+        ("Memory", hardware.mem),
+        ("Storage", hardware.storage),
+        ("GPU", gpu.name or ""),
+        ("GPUMem", gpu.mem or ""),
+        ("GPUs", str(gpu.count or 0)),
+        ("GPUs/Node", str(gpu.nodecount or 0)),
+    ]
+    newer = [
+        ("Cores", str(hardware.cores) if hardware.cores else ""),
+        ("Platform", hardware.platform),
+        ("Architecture", hardware.architecture),
+        ("Network", ", ".join(hardware.network or [])),
+    ]
+    return [*rows, *(row for row in newer if row[1])]
+
+
+def _function_blocks(functions: list[wire.Function]) -> list[render.Block]:
+    if not functions:
+        return [render.Block(caption="Functions", nothing="No functions found")]
+    return [
+        render.Block(
+            caption="" if number else "Functions",
+            rows=[
+                ("FuncName", function.funcname),
+                ("FunctionId", render.Id(function.functionid)),
+                ("Counter", str(function.counter)),
+                *times(function),
+            ],
+        )
+        for number, function in enumerate(functions)
+    ]
+
+
+def times(function: wire.Function) -> list[tuple[str, str]]:
+    """The six times of a function, in seconds, as the guide labels them."""
+    return [
+        ("MinWaitTime", f"{function.minwaittime:.6f} s"),
+        ("MaxWaitTime", f"{function.maxwaittime:.6f} s"),
+        ("AvgWaitTime", f"{function.avgwaittime:.6f} s"),
+        ("MinExecTime", f"{function.minexectime:.6f} s"),
+        ("MaxExecTime", f"{function.maxexectime:.6f} s"),
+        ("AvgExecTime", f"{function.avgexectime:.6f} s"),
+    ]

@@ -1,0 +1,219 @@
+"""``colonies function``: submit work, and say what an executor can do."""
+
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from api import wire
+from broker.identity import is_identity
+from cli import render, spec
+from cli.commands.executor import times
+from cli.config import Role
+from cli.errors import UsageError
+from cli.options import NONE, Options
+from cli.session import Session
+from cli.waiting import finish
+
+app = App(name="function", help="Manage functions.", help_format="plaintext")
+
+Switch = Annotated[bool, Parameter(negative="")]
+Words = Annotated[list[str] | None, Parameter(negative="")]
+
+
+@app.command
+async def submit(
+    *,
+    spec_: Annotated[str, Parameter(name=("--spec",))],
+    label: str | None = None,
+    wait: Switch = False,
+    out: Switch = False,
+    options: Options = NONE,
+) -> None:
+    """Submit a function spec; it becomes a process that an executor can take.
+
+    Args:
+        spec_: a JSON file, - for standard input, or the JSON itself.
+        label: label of the process, instead of the one in the spec.
+        wait: wait until the process has ended; exit code 1 when it failed.
+        out: print its output when it has ended; with --wait.
+        options: global options.
+    """
+    async with Session(options) as session:
+        function = spec.function_spec(spec_, session.colony)
+        if label is not None:
+            function.label = label
+        await _submit(session, function, wait=wait, out=out)
+
+
+@app.command(name="exec")
+async def execute(
+    *,
+    func: str,
+    targettype: str = "",
+    targetname: Annotated[list[str] | None, Parameter(name=("--targetname", "--targetid"))] = None,
+    args: Words = None,
+    kwargs: Words = None,
+    env: Words = None,
+    label: str = "",
+    priority: int = 0,
+    maxwaittime: int = -1,
+    maxexectime: int = -1,
+    maxretries: int = -1,
+    wait: Switch = False,
+    out: Switch = False,
+    options: Options = NONE,
+) -> None:
+    """Submit a function without writing a spec.
+
+    Args:
+        func: name of the function.
+        targettype: type of the executors that may take it.
+        targetname: name (or id) of an executor that may take it.
+        args: arguments, with commas between them; double quotes protect a comma.
+        kwargs: named arguments, key:value.
+        env: environment variables, key=value.
+        label: label of the process.
+        priority: -50000 to 50000; one step is worth one day of waiting.
+        maxwaittime: seconds it may wait, -1 without limit.
+        maxexectime: seconds it may run, -1 without limit.
+        maxretries: times it may be started again after running too long, -1 without limit.
+        wait: wait until the process has ended; exit code 1 when it failed.
+        out: print its output when it has ended; with --wait.
+        options: global options.
+    """
+    async with Session(options) as session:
+        if not targettype and not targetname:
+            raise UsageError("who may take it?", hint="give --targettype TYPE or --targetname NAME")
+        targets = [await _executor(session, name) for name in spec.split(targetname)]
+        function = wire.FunctionSpec(
+            funcname=func,
+            args=spec.json_text(spec.split(args)),
+            kwargs=spec.json_text(spec.pairs(kwargs, at=":", option="--kwargs")),
+            env=spec.pairs(env, at="=", option="--env"),
+            label=label,
+            priority=priority,
+            maxwaittime=maxwaittime,
+            maxexectime=maxexectime,
+            maxretries=maxretries,
+            conditions=wire.Conditions(
+                colonyname=session.colony,
+                executortype=targettype or targets[0].executortype,
+                executornames=[target.executorname for target in targets] or None,
+            ),
+        )
+        await _submit(session, function, wait=wait, out=out)
+
+
+async def _executor(session: Session, name: str) -> wire.Executor:
+    """A target by name, or by id as older versions do; matching wants its type besides."""
+    message: wire.Message = wire.GetExecutorMsg(colonyname=session.colony, executorname=name)
+    if is_identity(name):
+        message = wire.GetExecutorByIdMsg(colonyname=session.colony, executorid=name)
+    return await session.client().ask(message, wire.Executor)
+
+
+async def _submit(session: Session, function: wire.FunctionSpec, *, wait: bool, out: bool) -> None:
+    message = wire.SubmitFuncSpecMsg(spec=function)
+    process = await session.client().ask(message, wire.Process)
+    if not wait and not out:
+        session.out.done(
+            "Process submitted",
+            ids=process.processid,
+            data=spec.plain(process),
+            ProcessId=process.processid,
+        )
+        return
+    session.out.say("Process submitted", ProcessId=process.processid)
+    await finish(session, process.processid, out=out)
+
+
+@app.command
+async def register(*, name: str, func: str, options: Options = NONE) -> None:
+    """Say that an executor has a function; signed by the executor itself.
+
+    Args:
+        name: name of the executor.
+        func: name of the function.
+        options: global options.
+    """
+    async with Session(options) as session:
+        function = wire.Function(executorname=name, colonyname=session.colony, funcname=func)
+        message = wire.AddFunctionMsg(fun=function)
+        added = await session.client(Role.EXECUTOR).ask(message, wire.Function)
+        session.out.done(
+            "Function added",
+            ids=added.functionid,
+            data=spec.plain(added),
+            ColonyName=added.colonyname,
+            ExecutorName=added.executorname,
+            FuncName=added.funcname,
+            FunctionID=added.functionid,
+        )
+
+
+@app.command
+async def remove(
+    functionid: Annotated[str, Parameter(name=("--functionid",))], *, options: Options = NONE
+) -> None:
+    """Forget a registered function; signed by the executor that has it.
+
+    Args:
+        functionid: the function, see `colonies executor get`.
+        options: global options.
+    """
+    async with Session(options) as session:
+        await session.client(Role.EXECUTOR).tell(wire.RemoveFunctionMsg(functionid=functionid))
+        session.out.done("Function removed", ids=functionid, FunctionId=functionid)
+
+
+@app.command
+async def ls(*, options: Options = NONE) -> None:
+    """List the functions of the colony, with what they have been seen to take."""
+    async with Session(options) as session:
+        message = wire.GetFunctionsMsg(colonyname=session.colony)
+        found = await session.client().ask_list(message, wire.Function)
+        if not found and session.out.format == "table":
+            session.out.say("No functions found", ColonyName=session.colony)
+            return
+        by_name: dict[str, list[wire.Function]] = {}
+        for function in sorted(found, key=lambda one: one.funcname):
+            by_name.setdefault(function.funcname, []).append(function)
+        session.out.show(
+            render.Detail(
+                blocks=[_block(same) for same in by_name.values()],
+                data=spec.plain(found),
+                ids=[function.functionid for function in found],
+            )
+        )
+
+
+def _block(same: list[wire.Function]) -> render.Block:
+    count = len(same)
+    return render.Block(
+        caption="Function",
+        rows=[
+            ("FuncName", same[0].funcname),
+            ("Calls", str(sum(function.counter for function in same))),
+            ("Served by", f"{count} executor{'' if count == 1 else 's'}"),
+            *times(together(same)),
+        ],
+    )
+
+
+def together(same: list[wire.Function]) -> wire.Function:
+    """The times of one function over all its executors; averages weigh by number of calls."""
+    called = [function for function in same if function.counter] or same
+    weights = [max(1, function.counter) for function in called]
+
+    def mean(values: list[float]) -> float:
+        pairs = zip(values, weights, strict=True)
+        return sum(value * weight for value, weight in pairs) / sum(weights)
+
+    return wire.Function(
+        minwaittime=min(function.minwaittime for function in called),
+        maxwaittime=max(function.maxwaittime for function in called),
+        avgwaittime=mean([function.avgwaittime for function in called]),
+        minexectime=min(function.minexectime for function in called),
+        maxexectime=max(function.maxexectime for function in called),
+        avgexectime=mean([function.avgexectime for function in called]),
+    )

@@ -1,0 +1,326 @@
+"""``colonies process``: look at processes, and do by hand what an executor does."""
+
+import asyncio
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from api import wire
+from cli import render, spec
+from cli.commands.attribute import type_name
+from cli.config import Role
+from cli.errors import UsageError
+from cli.options import NONE, Format, Options
+from cli.processes import COUNT, Filters, blocks, listing
+from cli.session import Session
+from cli.waiting import finish, output_text
+
+app = App(name="process", help="Manage processes.", help_format="plaintext")
+
+Switch = Annotated[bool, Parameter(negative="")]
+Words = Annotated[list[str] | None, Parameter(negative="")]
+ProcessId = Annotated[str, Parameter(name=("--processid", "-p"))]
+_ALL = -1
+_STATES = {state.value.lower(): number for number, state in enumerate(render.PROCESS_STATES)}
+
+
+@app.command
+async def psw(*, filters: Filters = COUNT, options: Options = NONE) -> None:
+    """List waiting processes, the next one first.
+
+    Args:
+        filters: which ones.
+        options: global options.
+    """
+    await _list(options, filters, render.State.WAITING)
+
+
+@app.command
+async def ps(*, filters: Filters = COUNT, options: Options = NONE) -> None:
+    """List running processes.
+
+    Args:
+        filters: which ones.
+        options: global options.
+    """
+    await _list(options, filters, render.State.RUNNING)
+
+
+@app.command
+async def pss(*, filters: Filters = COUNT, options: Options = NONE) -> None:
+    """List successful processes, the latest first.
+
+    Args:
+        filters: which ones.
+        options: global options.
+    """
+    await _list(options, filters, render.State.SUCCESSFUL)
+
+
+@app.command
+async def psf(*, filters: Filters = COUNT, options: Options = NONE) -> None:
+    """List failed processes, the latest first.
+
+    Args:
+        filters: which ones.
+        options: global options.
+    """
+    await _list(options, filters, render.State.FAILED)
+
+
+@app.command
+async def psc(*, filters: Filters = COUNT, options: Options = NONE) -> None:
+    """List cancelled processes, the latest first.
+
+    Args:
+        filters: which ones.
+        options: global options.
+    """
+    await _list(options, filters, render.State.CANCELLED)
+
+
+@app.command
+async def ls(*, state: str = "running", filters: Filters = COUNT, options: Options = NONE) -> None:
+    """List processes in a state.
+
+    Args:
+        state: waiting, running, successful, failed or cancelled.
+        filters: which ones.
+        options: global options.
+    """
+    number = _STATES.get(state.lower())
+    if number is None:
+        raise UsageError(f"unknown state {state!r}", hint=f"known are {', '.join(_STATES)}")
+    await _list(options, filters, render.PROCESS_STATES[number])
+
+
+async def _list(options: Options, filters: Filters, state: render.State) -> None:
+    async with Session(options) as session:
+        message = filters.message(session.colony, render.PROCESS_STATES.index(state))
+        while True:
+            found = await session.client().ask_list(message, wire.Process)
+            kept = [process for process in found if filters.keeps(process)]
+            if filters.watch:
+                session.out.clear()
+            session.out.show(listing(kept, state, wide=filters.wide))
+            if not filters.watch:
+                return
+            await asyncio.sleep(filters.interval)
+
+
+@app.command
+async def get(
+    processid: ProcessId,
+    *,
+    out: Switch = False,
+    wait: Switch = False,
+    within: float | None = None,
+    options: Options = NONE,
+) -> None:
+    """Show a process.
+
+    Args:
+        processid: the process.
+        out: print only its output.
+        wait: wait until it has ended; exit code 1 when it failed.
+        within: wait at most so many seconds; with --wait.
+        options: global options.
+    """
+    async with Session(options) as session:
+        if wait:
+            await finish(session, processid, out=out, within_s=within)
+            return
+        process = await session.client().ask(wire.GetProcessMsg(processid=processid), wire.Process)
+        if out and session.out.format is Format.TABLE:
+            session.out.write(output_text(process) + "\n")
+            return
+        session.out.show(
+            render.Detail(
+                blocks=blocks(process, type_name),
+                data=spec.plain(process),
+                ids=(process.processid,),
+            )
+        )
+
+
+@app.command
+async def assign(
+    *,
+    wait_s: Annotated[int, Parameter(name=("--timeout",))] = 100,
+    availablecpu: str = "",
+    availablemem: str = "",
+    options: Options = NONE,
+) -> None:
+    """Assign a waiting process to an executor; signed by the executor.
+
+    Args:
+        wait_s: seconds to wait for one; a negative number does not wait.
+        availablecpu: take only what asks for at most this, such as 1000m.
+        availablemem: take only what asks for at most this, such as 4Gi.
+        options: global options.
+    """
+    async with Session(options) as session:
+        message = wire.AssignProcessMsg(
+            colonyname=session.colony,
+            timeout=wait_s,
+            availablecpu=availablecpu,
+            availablemem=availablemem,
+        )
+        process = await session.client(Role.EXECUTOR).ask(message, wire.Process)
+        session.out.done(
+            "Assigned process to executor",
+            ids=process.processid,
+            data=spec.plain(process),
+            ExecutorId=process.assignedexecutorid,
+            ProcessId=process.processid,
+        )
+
+
+@app.command
+async def close(
+    processid: ProcessId,
+    *,
+    out: Words = None,
+    failed: Switch = False,
+    options: Options = NONE,
+) -> None:
+    """Close a process as successful; signed by the executor it is assigned to.
+
+    Args:
+        processid: the process.
+        out: its outputs, with commas between them; double quotes protect a comma.
+        failed: close it as failed instead, with the outputs as errors.
+        options: global options.
+    """
+    if failed:
+        await fail(processid, errors=out, options=options)
+        return
+    async with Session(options) as session:
+        message = wire.CloseSuccessfulMsg(
+            processid=processid, output=spec.json_text(spec.split(out))
+        )
+        await session.client(Role.EXECUTOR).tell(message)
+        session.out.done("Process closed as Successful", ids=processid, ProcessId=processid)
+
+
+@app.command
+async def fail(processid: ProcessId, *, errors: Words = None, options: Options = NONE) -> None:
+    """Close a process as failed; signed by the executor it is assigned to.
+
+    Args:
+        processid: the process.
+        errors: what went wrong, with commas between them; double quotes protect a comma.
+        options: global options.
+    """
+    async with Session(options) as session:
+        message = wire.CloseFailedMsg(
+            processid=processid, errors=spec.split(errors) or ["No errors specified"]
+        )
+        await session.client(Role.EXECUTOR).tell(message)
+        session.out.done("Process closed as Failed", ids=processid, ProcessId=processid)
+
+
+@app.command
+async def cancel(processid: ProcessId, *, options: Options = NONE) -> None:
+    """Cancel a waiting or running process.
+
+    Args:
+        processid: the process.
+        options: global options.
+    """
+    async with Session(options) as session:
+        await session.client().tell(wire.CancelProcessMsg(processid=processid))
+        session.out.done("Process cancelled", ids=processid, ProcessId=processid)
+
+
+@app.command
+async def remove(processid: ProcessId, *, options: Options = NONE) -> None:
+    """Remove a process that is not running.
+
+    Args:
+        processid: the process.
+        options: global options.
+    """
+    async with Session(options) as session:
+        await session.client().tell(wire.RemoveProcessMsg(processid=processid))
+        session.out.done("Process removed", ids=processid, ProcessId=processid)
+
+
+@app.command
+async def removeall(
+    *,
+    waiting: Switch = False,
+    successful: Switch = False,
+    failed: Switch = False,
+    cancelled: Switch = False,
+    options: Options = NONE,
+) -> None:
+    """Remove all processes, or all in one state; signed by the colony owner.
+
+    Args:
+        waiting: only waiting ones.
+        successful: only successful ones.
+        failed: only failed ones.
+        cancelled: only cancelled ones.
+        options: global options.
+    """
+    wanted = {
+        "waiting": waiting,
+        "successful": successful,
+        "failed": failed,
+        "cancelled": cancelled,
+    }
+    named = [name for name, said in wanted.items() if said]
+    if len(named) > 1:
+        raise UsageError(f"only one of --{' and --'.join(named)} can be given")
+    async with Session(options) as session:
+        client = session.client(Role.OWNER)
+        which = named[0] if named else "all"
+        session.out.confirm(
+            f"Are you sure you want to remove {which} processes from Colony <{session.colony}>."
+        )
+        state = _STATES[named[0]] if named else _ALL
+        await client.tell(wire.RemoveAllProcessesMsg(colonyname=session.colony, state=state))
+        text = f"Deleting all {named[0]} processes" if named else "Deleting all processes"
+        session.out.done(f"{text} in Colony", ids=session.colony, ColonyName=session.colony)
+
+
+@app.command
+async def pause(*, options: Options = NONE) -> None:
+    """Stop giving out work in the colony; signed by its owner."""
+    async with Session(options) as session:
+        message = wire.PauseAssignmentsMsg(colonyname=session.colony)
+        await session.client(Role.OWNER).tell(message)
+        session.out.done(
+            "Colony process assignments have been paused",
+            ids=session.colony,
+            Colony=session.colony,
+        )
+
+
+@app.command
+async def resume(*, options: Options = NONE) -> None:
+    """Give out work in the colony again; signed by its owner."""
+    async with Session(options) as session:
+        message = wire.ResumeAssignmentsMsg(colonyname=session.colony)
+        await session.client(Role.OWNER).tell(message)
+        session.out.done(
+            "Colony process assignments have been resumed",
+            ids=session.colony,
+            Colony=session.colony,
+        )
+
+
+@app.command
+async def status(*, options: Options = NONE) -> None:
+    """Show whether the colony gives out work."""
+    async with Session(options) as session:
+        message = wire.GetPauseStatusMsg(colonyname=session.colony)
+        found = await session.client().ask(message, wire.PauseStatus)
+        word = "PAUSED" if found.ispaused else "ACTIVE"
+        session.out.done(
+            f"Colony process assignments are {word}",
+            ids=word.lower(),
+            data=spec.plain(found),
+            Colony=session.colony,
+        )

@@ -1,0 +1,163 @@
+"""What could come next on a command line: commands, options, and names known to the server.
+
+Asked by the shell while somebody types, so it is quick and never says what went wrong: where the
+server cannot be asked there is simply nothing to offer.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from api import wire
+from cli import render
+from cli.app import GROUPS, build
+from cli.argv import COMMANDS, normalise
+from cli.argv import GROUPS as ALIASES
+from cli.client import Client
+from cli.config import Role
+from cli.errors import CliError
+from cli.options import Format, Options
+from cli.profile import ProfileStore
+from cli.session import Session
+
+_REPLY_S = 1.5
+_COUNT = 50
+_STATES = {
+    "close": (1,),
+    "fail": (1,),
+    "cancel": (0, 1),
+    "remove": (0, 2, 3, 4),
+}
+_NAMED = {
+    "executor": "executors",
+    "user": "users",
+    "location": "locations",
+    "colony": "colonies",
+}
+_OPTIONS = {
+    "--targettype": "types",
+    "--type": "types",
+    "--executortype": "types",
+    "--targetname": "executors",
+    "--initiator": "users",
+    "--func": "functions",
+    "--processid": "processes",
+    "-p": "processes",
+    "--profile": "profiles",
+    "--output": "formats",
+    "-o": "formats",
+    "--state": "states",
+}
+
+
+async def candidates(words: Sequence[str]) -> list[str]:
+    """What may stand where the last of the words is being typed, sorted; it may be empty."""
+    typed = words[-1] if words else ""
+    try:
+        found = await _candidates(list(words[:-1]), typed)
+    except CliError:
+        return []
+    return sorted({word for word in found if word.startswith(typed)})
+
+
+async def _candidates(before: Sequence[str], typed: str) -> Sequence[str]:
+    words = normalise(before)
+    group = words[0] if words else ""
+    if not group:
+        return list(GROUPS)
+    if ALIASES.get(group, group) not in GROUPS:
+        return []
+    commands = _commands(group)
+    if len(words) == 1 and commands and not typed.startswith("-"):
+        return commands
+    command = COMMANDS.get(words[1], words[1]) if len(words) > 1 else ""
+    if typed.startswith("-"):
+        return _options(group, command)
+    kind = _kind(group, command, words[-1])
+    return await _values(kind, command) if kind else []
+
+
+def _commands(group: str) -> list[str]:
+    if group == "completion":
+        return ["bash", "fish", "zsh"]
+    return [name for name in build()[group] if not name.startswith("-")]
+
+
+def _options(group: str, command: str) -> list[str]:
+    app = build()[group]
+    target = app[command] if command in set(app) else app
+    if target.default_command is None:
+        return ["--help"]
+    arguments = target.assemble_argument_collection()
+    return [name for argument in arguments for name in argument.names if name.startswith("--")]
+
+
+def _kind(group: str, command: str, previous: str) -> str:
+    """What is expected after the previous word: as the value of an option, or by itself."""
+    if previous in _OPTIONS:
+        return _OPTIONS[previous]
+    if previous in ("--name", command):
+        by_name = {"process": "processes", "config": "profiles", **_NAMED}
+        nameless = {"add", "ls", "create", "generate", "assign", "run", "stats"}
+        return "" if command in nameless else by_name.get(group, "")
+    return ""
+
+
+async def _values(kind: str, command: str) -> list[str]:
+    if kind == "formats":
+        return list(Format)
+    if kind == "states":
+        return [state.value.lower() for state in render.PROCESS_STATES]
+    if kind == "profiles":
+        import os  # noqa: PLC0415 - for this kind only
+
+        return list(ProfileStore(os.environ).read().profiles)
+    async with Session(Options(timeout=_REPLY_S)) as session:
+        role = Role.SERVER if kind == "colonies" else Role.MEMBER
+        return await _ASK[kind](session.client(role), session, command)
+
+
+async def _executors(client: Client, session: Session, _command: str) -> list[str]:
+    message = wire.GetExecutorsMsg(colonyname=session.colony)
+    return [one.executorname for one in await client.ask_list(message, wire.Executor)]
+
+
+async def _types(client: Client, session: Session, _command: str) -> list[str]:
+    message = wire.GetExecutorsMsg(colonyname=session.colony)
+    return [one.executortype for one in await client.ask_list(message, wire.Executor)]
+
+
+async def _users(client: Client, session: Session, _command: str) -> list[str]:
+    message = wire.GetUsersMsg(colonyname=session.colony)
+    return [user.name for user in await client.ask_list(message, wire.User)]
+
+
+async def _locations(client: Client, session: Session, _command: str) -> list[str]:
+    message = wire.GetLocationsMsg(colonyname=session.colony)
+    return [place.name for place in await client.ask_list(message, wire.Location)]
+
+
+async def _functions(client: Client, session: Session, _command: str) -> list[str]:
+    message = wire.GetFunctionsMsg(colonyname=session.colony)
+    return [one.funcname for one in await client.ask_list(message, wire.Function)]
+
+
+async def _colonies(client: Client, _session: Session, _command: str) -> list[str]:
+    return [one.name for one in await client.ask_list(wire.GetColoniesMsg(), wire.Colony)]
+
+
+async def _processes(client: Client, session: Session, command: str) -> list[str]:
+    found: list[str] = []
+    for state in _STATES.get(command, range(len(render.PROCESS_STATES))):
+        message = wire.GetProcessesMsg(colonyname=session.colony, count=_COUNT, state=state)
+        found += [one.processid for one in await client.ask_list(message, wire.Process)]
+    return found
+
+
+_ASK: dict[str, Callable[[Client, Session, str], Awaitable[list[str]]]] = {
+    "executors": _executors,
+    "types": _types,
+    "users": _users,
+    "locations": _locations,
+    "functions": _functions,
+    "colonies": _colonies,
+    "processes": _processes,
+}

@@ -1,0 +1,133 @@
+"""What users write in files and behind options, read into the messages of the protocol."""
+
+import csv
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TypeVar, cast
+
+from api import wire
+from broker.errors import Malformed
+from cli.errors import UsageError
+
+_UNLIMITED = -1
+
+W = TypeVar("W", bound=wire.Wire)
+
+
+def read_document(source: str) -> object:
+    """The JSON of a file, of standard input (``-``), or of the argument itself.
+
+    Raises:
+        UsageError: no such file, or no JSON; with the line and a mark below the place.
+    """
+    text, name = _text(source)
+    try:
+        return cast("object", json.loads(text))
+    except json.JSONDecodeError as error:
+        line = text.splitlines()[error.lineno - 1] if text.strip() else ""
+        raise UsageError(
+            f"{name} is no JSON: {error.msg}, line {error.lineno} column {error.colno}\n"
+            f"  {line}\n  {' ' * (error.colno - 1)}^"
+        ) from error
+
+
+def _text(source: str) -> tuple[str, str]:
+    if source.lstrip().startswith(("{", "[")):
+        return source, "the specification"
+    if source == "-":
+        return sys.stdin.read(), "standard input"
+    try:
+        return Path(source).read_text(encoding="utf-8"), source
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise UsageError(f"cannot read {source}: {reason}") from error
+
+
+def function_spec(source: str, colony: str) -> wire.FunctionSpec:
+    """A function spec with the defaults of the command line: unlimited times, no retry.
+
+    Raises:
+        UsageError: unreadable, or not the shape of a function spec.
+    """
+    document = read_document(source)
+    if isinstance(document, list):
+        raise UsageError(
+            f"{source} holds a list, a function spec is an object",
+            hint="a list of function specs is a workflow: colonies workflow submit",
+        )
+    spec = _shaped(document, wire.FunctionSpec, source)
+    given = cast("dict[str, object]", document)
+    spec.maxwaittime = spec.maxwaittime if "maxwaittime" in given else _UNLIMITED
+    spec.maxexectime = spec.maxexectime if "maxexectime" in given else _UNLIMITED
+    spec.conditions = spec.conditions or wire.Conditions()
+    spec.conditions.colonyname = spec.conditions.colonyname or colony
+    return spec
+
+
+def executor(source: str) -> wire.Executor:
+    """An executor spec; hardware and software may be objects or lists.
+
+    Raises:
+        UsageError: unreadable, or not the shape of an executor spec.
+    """
+    document = read_document(source)
+    found = _shaped(document, wire.Executor, source)
+    place = cast("dict[str, object]", document).get("location")
+    if isinstance(place, dict) and found.locationname is wire.UNSET:
+        # Specs written for v1.7.0 describe the place instead of naming one.
+        found.locationname = str(cast("dict[str, object]", place).get("desc", ""))
+    return found
+
+
+def _shaped(document: object, kind: type[W], source: str) -> W:
+    if not isinstance(document, dict):
+        raise UsageError(f"{source} must hold a JSON object")
+    try:
+        return wire.decode(json.dumps(document).encode(), kind)
+    except Malformed as error:
+        raise UsageError(f"{source}: {error}") from error
+
+
+def split(values: Iterable[str] | None) -> list[str]:
+    """Values of a repeatable option, each split at commas; double quotes protect a comma."""
+    return [part for value in values or () for row in csv.reader([value]) for part in row]
+
+
+def pairs(values: Iterable[str] | None, *, at: str, option: str) -> dict[str, str]:
+    """Values of the form ``key<at>value``; the value may contain ``at`` too.
+
+    Raises:
+        UsageError: one without a key or without ``at``.
+    """
+    found: dict[str, str] = {}
+    for value in split(values):
+        key, separator, text = value.partition(at)
+        if not separator or not key:
+            raise UsageError(f"{option} takes key{at}value, got {value!r}")
+        found[key] = text
+    return found
+
+
+def json_text(value: object) -> wire.Raw:
+    """JSON text for the free-form fields of a message."""
+    return wire.Raw(json.dumps(value, ensure_ascii=False).encode())
+
+
+def plain(value: wire.Wire | Sequence[wire.Wire]) -> object:
+    """A structure as plain JSON values, exactly as it is spelled on the wire."""
+    return cast("object", json.loads(wire.encode(value)))
+
+
+def words(text: wire.Raw) -> str:
+    """A free-form JSON list as words with spaces between them, an object as ``key:value``."""
+    value = cast("object", json.loads(bytes(text) or b"null"))
+    if isinstance(value, dict):
+        items = sorted(cast("dict[str, object]", value).items())
+        return " ".join(f"{key}:{_word(item)}" for key, item in items)
+    return " ".join(_word(item) for item in cast("list[object]", value or []))
+
+
+def _word(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,189 @@
+"""An executor in one line: asks for work, runs a command for each process, closes it.
+
+The command reads the process as JSON on its standard input and finds the most needed of it in its
+environment. Its standard output becomes the output of the process; a non-zero exit code fails it.
+"""
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import cast
+
+from api import wire
+from cli import spec
+from cli.client import Client
+from cli.errors import RpcError, Unreachable
+
+_ASK_S = 20
+_RETRY_S = 1.0
+_NOTHING = 404
+_PAUSED = 408
+_MOST_OUTPUT = 1024 * 1024
+_MOST_ERROR_LINES = 20
+
+Say = Callable[..., None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What an executor does with a process."""
+
+    colony: str
+    command: Sequence[str]
+    function: str = ""
+    parallel: int = 1
+    returnable: bool = False
+    """Whether work that is not closed goes back to the queue when this executor is removed."""
+
+
+@dataclass(slots=True)
+class Worker:
+    """Runs a command for processes until it is told to stop."""
+
+    client: Client
+    work: Work
+    say: Say
+    done: int = 0
+    failed: int = 0
+    _stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    _ending: bool = False
+    _asking: set[asyncio.Task[wire.Process]] = field(
+        default_factory=set[asyncio.Task[wire.Process]]
+    )
+    _running: dict[str, asyncio.subprocess.Process] = field(
+        default_factory=dict[str, asyncio.subprocess.Process]
+    )
+
+    async def run(self) -> None:
+        """Ask, run and close in so many lanes side by side; returns when all have finished.
+
+        Raises:
+            RpcError: the server does not give work to this executor.
+        """
+        async with asyncio.TaskGroup() as lanes:
+            for _ in range(self.work.parallel):
+                lanes.create_task(self._lane())
+
+    def stop(self) -> None:
+        """Ask for no more work and let what is running finish; told again, end it."""
+        if self._stopping.is_set():
+            self._ending = True
+            for process in self._running.values():
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGTERM)
+            return
+        self._stopping.set()
+        for task in self._asking:
+            task.cancel()
+
+    @property
+    def busy(self) -> int:
+        """How many commands are running."""
+        return len(self._running)
+
+    async def _lane(self) -> None:
+        while not self._stopping.is_set():
+            process = await self._next()
+            if process is not None:
+                await self._handle(process)
+
+    async def _next(self) -> wire.Process | None:
+        message = wire.AssignProcessMsg(colonyname=self.work.colony, timeout=_ASK_S)
+        task = asyncio.create_task(self.client.ask(message, wire.Process))
+        self._asking.add(task)
+        try:
+            return await task
+        except asyncio.CancelledError:
+            if not self._stopping.is_set():
+                raise
+            return None
+        except RpcError as error:
+            if error.status not in {_NOTHING, _PAUSED}:
+                raise
+            return None
+        except Unreachable as error:
+            self.say(f"{error.message}, trying again", level="WARN")
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), _RETRY_S)
+            return None
+        finally:
+            self._asking.discard(task)
+
+    async def _handle(self, process: wire.Process) -> None:
+        function = wire.decode(bytes(process.spec), wire.FunctionSpec)
+        name = function.funcname or ""
+        self.say("Process assigned", ProcessId=process.processid, FuncName=name)
+        wanted = self.work.function
+        if wanted and name != wanted:
+            await self._close(process, [f"this executor runs {wanted!r} only, not {name!r}"], "")
+            return
+        try:
+            code, output, errors = await self._execute(process, function)
+        except OSError as error:
+            problems = [f"{self.work.command[0]} cannot be run: {error.strerror}"]
+            await self._close(process, problems, "")
+            return
+        if code and self._ending and self.work.returnable:
+            self.say("Process goes back to the queue", level="WARN", ProcessId=process.processid)
+            return
+        problems = [f"exit code {code}", *errors] if code else []
+        await self._close(process, problems, output)
+
+    async def _execute(
+        self, process: wire.Process, function: wire.FunctionSpec
+    ) -> tuple[int, str, list[str]]:
+        """Exit code, standard output and the last lines of standard error."""
+        child = await asyncio.create_subprocess_exec(
+            *self.work.command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env={**os.environ, **environment(process, function)},
+            # A Ctrl-C of the terminal is ours to handle: the work is to be finished first.
+            start_new_session=True,
+        )
+        self._running[process.processid] = child
+        try:
+            output, errors = await child.communicate(wire.encode(process))
+        finally:
+            del self._running[process.processid]
+        text = output.decode(errors="replace").removesuffix("\n")
+        last = errors.decode(errors="replace").splitlines()[-_MOST_ERROR_LINES:]
+        return child.returncode or 0, text[:_MOST_OUTPUT], last
+
+    async def _close(self, process: wire.Process, problems: list[str], output: str) -> None:
+        identity = process.processid
+        message: wire.Message
+        if problems:
+            message = wire.CloseFailedMsg(processid=identity, errors=problems)
+        else:
+            message = wire.CloseSuccessfulMsg(processid=identity, output=spec.json_text([output]))
+        try:
+            await self.client.tell(message)
+        except RpcError as error:
+            # It ran too long or was cancelled: somebody else's work by now, not ours to insist.
+            self.say(f"Process not closed: {error.message}", level="WARN", ProcessId=identity)
+            return
+        if problems:
+            self.failed += 1
+            self.say("Process closed as Failed", level="WARN", ProcessId=identity)
+        else:
+            self.done += 1
+            self.say("Process closed as Successful", ProcessId=identity)
+
+
+def environment(process: wire.Process, function: wire.FunctionSpec) -> Mapping[str, str]:
+    """What a command finds in its environment; the process' own variables do not go before ours."""
+    arguments: object = json.loads(bytes(function.args) or b"[]")
+    words = cast("list[object]", arguments) if isinstance(arguments, list) else []
+    return {
+        **(function.env or {}),
+        "COLONIES_PROCESS_ID": process.processid,
+        "COLONIES_FUNC_NAME": function.funcname or "",
+        "COLONIES_ARGS": json.dumps(words),
+        "COLONIES_KWARGS": bytes(function.kwargs).decode() or "{}",
+    }
