@@ -1,7 +1,7 @@
 """The deliberate differences from the reference, read from ``docs/compatibility.md``.
 
-There every difference is a heading, a reason in prose, and a fenced ``toml`` block that says for
-which recorded lines we answer what instead:
+There every difference is a heading, a reason in prose, and a fenced ``toml`` block. Each of its
+``differs`` tables says for which recorded lines we answer what instead:
 
     lines               the lines it is about, as ``file/name``; or
     messages            the message types it is about, optionally only where
@@ -83,17 +83,25 @@ class Difference(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
             del parent[step]
         for path, value in self.set.items():
             parent, step = _place(payload, path)
-            parent[step] = value
+            if isinstance(parent, list):
+                # A place behind the last item adds one.
+                parent[step : step + 1] = [value]
+            else:
+                parent[step] = value
         return replace(answer, body=replace(answer.body, payload=payload))
 
 
-def _place(payload: Json, path: str) -> tuple[dict[Any, Json], Any]:
+def _place(payload: Json, path: str) -> tuple[dict[str, Json] | list[Json], Any]:
     """Where a dotted path ends: the object (or list) that holds it, and the last step."""
     place: Any = payload
     *steps, last = (int(step) if step.isdigit() else step for step in path.split("."))
     for step in steps:
         place = place[step]
     return place, last
+
+
+class _Block(msgspec.Struct, forbid_unknown_fields=True):
+    differs: list[dict[str, Any]]
 
 
 def read_differences(document: Path = DOCUMENT) -> tuple[Difference, ...]:
@@ -103,19 +111,21 @@ def read_differences(document: Path = DOCUMENT) -> tuple[Difference, ...]:
         ValueError: one without a reason, or a block that is not read because of its place.
     """
     text = document.read_text("utf-8")
-    differences = tuple(_differences(text))
-    if len(differences) != text.count("```toml\n"):
+    if len(_SECTION.findall(text)) != text.count("```toml\n"):
         raise ValueError(f"{document.name}: a toml block does not follow a heading and its reason")
-    return differences
+    return tuple(_differences(text))
 
 
 def _differences(text: str) -> Iterator[Difference]:
     for section in _SECTION.finditer(text):
-        fields = msgspec.toml.decode(section["toml"], type=dict[str, Any])
         reason = section["reason"].strip()
         if not reason:
             raise ValueError(f"{section['title']}: no reason is given")
-        yield msgspec.convert({"title": section["title"], "reason": reason} | fields, Difference)
+        block = msgspec.toml.decode(section["toml"], type=_Block)
+        for fields in block.differs:
+            yield msgspec.convert(
+                {"title": section["title"], "reason": reason} | fields, Difference
+            )
 
 
 def expected(answer: Answer, messagetype: str, differences: Sequence[Difference]) -> Answer:

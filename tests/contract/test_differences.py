@@ -56,8 +56,9 @@ async def test_status_alone_leaves_the_payload_open() -> None:
 
 async def test_listed_change_of_a_payload_passes() -> None:
     recorded = {"spec": {"mem": "0Mi", "old": 1}, "list": [{"n": 1}]}
-    ours = {"spec": {"mem": "5Mi"}, "list": [{"n": 2}]}
-    change = difference(set={"spec.mem": "5Mi", "list.0.n": 2}, remove=["spec.old"])
+    ours = {"spec": {"mem": "5Mi"}, "list": [{"n": 2}, {"n": 3}]}
+    changes = {"spec.mem": "5Mi", "list.0.n": 2, "list.1": {"n": 3}}
+    change = difference(set=changes, remove=["spec.old"])
 
     assert (
         await replay(
@@ -79,7 +80,7 @@ async def test_difference_of_a_message_type_is_bound_to_what_was_recorded() -> N
     )
 
 
-BLOCK = '```toml\nlines = ["small/a"]\nstatus = 400\nmessage = "m"\n```\n'
+BLOCK = '```toml\n[[differs]]\nlines = ["small/a"]\nstatus = 400\nmessage = "m"\n```\n'
 
 
 def document(directory: Path, text: str) -> Path:
