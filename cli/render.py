@@ -4,26 +4,19 @@ A command describes what it found as a ``Listing`` (many things alike) or a ``De
 in captioned blocks); how that looks is decided here and by nobody else.
 """
 
-import io
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timezone
 from enum import StrEnum
+from itertools import zip_longest
 from typing import cast
 
-from rich import box
-from rich.console import Console
-from rich.measure import Measurement
-from rich.table import Table
-from rich.text import Text
-
 _SHORT_ID = 12
-_ENDLESS = 100_000
 _MILLI, _SECOND = 1_000, 1_000_000  # microseconds
 _NEVER = "0001-01-01T"
 _MESSAGE_WIDTH = 44
-_LEVEL_STYLES = {"INFO": "cyan", "WARN": "yellow", "ERRO": "red", "DEBU": "bright_black"}
+_LEVEL_COLOURS = {"INFO": 36, "WARN": 33, "ERRO": 31, "DEBU": 90}
 _PLAIN_VALUE = frozenset(
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._/@^+:,=~%"
 )
@@ -122,70 +115,57 @@ class Style:
     colour: bool = False
 
 
-@dataclass(slots=True)
-class _Drawing:
-    style: Style
-    console: Console = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.console = Console(
-            file=io.StringIO(),
-            width=self.style.width or _ENDLESS,
-            force_terminal=self.style.colour,
-            color_system="standard" if self.style.colour else None,
-            no_color=not self.style.colour,
-            highlight=False,
-            legacy_windows=False,
-        )
-
-    def text(self, table: Table) -> str:
-        with self.console.capture() as capture:
-            self.console.print(table, crop=False, no_wrap=False)
-        lines = capture.get().splitlines()
-        return "\n".join(line.rstrip() for line in lines) + "\n"
-
-    def fits(self, table: Table) -> bool:
-        if not self.style.width:
-            return True
-        needed = Measurement.get(self.console, self.console.options, table)
-        return needed.maximum <= self.style.width
-
-
 def table(header: Sequence[str], rows: Iterable[Row], style: Style) -> str:
     """Draw a table as the guide does; rounded and coloured where the terminal can."""
-    drawing = _Drawing(style)
     kept = list(rows)
-    full = _table(header, kept, style, short=False)
-    if drawing.fits(full):
-        return drawing.text(full)
-    return drawing.text(_table(header, kept, style, short=True))
+    full = [[_drawn(cell, style, short=False) for cell in row] for row in kept]
+    if style == Style():
+        return _plain_table(header, [[text for text, _ in row] for row in full])
+    from cli import draw  # noqa: PLC0415 - rich takes a while, and what is piped does without
 
-
-def _table(header: Sequence[str], rows: Sequence[Row], style: Style, *, short: bool) -> Table:
-    drawn = Table(
-        box=box.ROUNDED if style.unicode else box.ASCII2,
-        show_header=bool(header),
-        header_style="bold" if style.colour else "",
-        border_style="bright_black" if style.colour else "",
+    short = [[_drawn(cell, style, short=True) for cell in row] for row in kept]
+    return draw.table(
+        header,
+        full,
+        short,
+        draw.Canvas(width=style.width, unicode=style.unicode, colour=style.colour),
     )
-    columns = len(header) or max((len(row) for row in rows), default=1)
-    for number in range(columns):
-        title = Text(header[number], justify="center") if header else ""
-        drawn.add_column(title, overflow="fold")
-    for row in rows:
-        drawn.add_row(*(_cell(cell, style, short=short) for cell in row))
-    return drawn
 
 
-def _cell(cell: Cell, style: Style, *, short: bool) -> Text:
+def _drawn(cell: Cell, style: Style, *, short: bool) -> tuple[str, str]:
+    """The text and the colour of a cell."""
     if isinstance(cell, Id):
-        text = f"{cell.text[:_SHORT_ID]}…" if short and len(cell.text) > _SHORT_ID else cell.text
-        return Text(text if style.unicode else text.replace("…", ""))
+        cut = short and len(cell.text) > _SHORT_ID
+        return cell.text[:_SHORT_ID] + ("…" if style.unicode else "") if cut else cell.text, ""
     if isinstance(cell, State):
         symbol, colour = _STATE_STYLES[cell]
-        text = f"{symbol} {cell.value}" if style.unicode else cell.value
-        return Text(text, style=colour if style.colour else "")
-    return Text(printable(cell))
+        return (f"{symbol} {cell.value}" if style.unicode else cell.value), colour
+    return printable(cell), ""
+
+
+def _plain_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """The guide's own drawing: headers centred, everything else left, as wide as needed."""
+    cells = [[cell.split("\n") for cell in row] for row in rows]
+    columns = max([len(header), *(len(row) for row in rows)])
+    widths = [
+        max(
+            [
+                len(header[column]) if header else 0,
+                *(len(line) for row in cells for line in row[column]),
+            ]
+        )
+        for column in range(columns)
+    ]
+    rule = "+" + "+".join("-" * (width + 2) for width in widths) + "+\n"
+    lines = [rule]
+    if header:
+        titles = zip(header, widths, strict=True)
+        lines += ["|" + "|".join(f" {title:^{width}} " for title, width in titles) + "|\n", rule]
+    for row in cells:
+        for line in zip_longest(*row, fillvalue=""):
+            pairs = zip(line, widths, strict=True)
+            lines.append("|" + "|".join(f" {text:<{width}} " for text, width in pairs) + "|\n")
+    return "".join([*lines, rule])
 
 
 def blocks(parts: Iterable[Block], style: Style) -> str:
@@ -212,16 +192,7 @@ def message(level: str, text: str, fields: dict[str, str], *, elapsed_s: int, co
     line = f"{head} {printable(text):<{_MESSAGE_WIDTH}}{pairs}".rstrip()
     if not colour:
         return line
-    styled = Text(line)
-    styled.stylize(_LEVEL_STYLES[level], 0, len(level))
-    return _ansi(styled)
-
-
-def _ansi(text: Text) -> str:
-    drawing = _Drawing(Style(colour=True))
-    with drawing.console.capture() as capture:
-        drawing.console.print(text, end="", soft_wrap=True)
-    return capture.get()
+    return f"\x1b[{_LEVEL_COLOURS[level]}m{level}\x1b[0m{line[len(level) :]}"
 
 
 def _quoted(value: str) -> str:
