@@ -1,6 +1,8 @@
 """Recordings of the reference server: a directory of exchanges, and the keys they were made with.
 
-One line of a ``.jsonl`` file is one request and its reply; core.md section 11 describes it.
+One line of a ``.jsonl`` file is one request and its reply. There are two spellings: that of the
+core recordings, where each file begins with nothing, and that of the extended ones, where each
+begins after ``00_setup``. Transcripts of websockets are something else and are not read here.
 """
 
 import json
@@ -18,6 +20,8 @@ from tests.contract.answer import Answer, Envelope
 # The two names the key of the server's owner has had in recordings.
 SERVER_ROLES = ("server", "server_owner")
 IDENTITY_FILES = ("identities.json", "roles.json")
+SETUP = "00_setup.jsonl"
+COMMENT = b'{"name": "_note"'
 NOBODY = "none"
 
 
@@ -45,7 +49,22 @@ class Request(msgspec.Struct, forbid_unknown_fields=True):
         """The payload before base64, exactly as it was recorded."""
         if self.payload_text is not None:
             return self.payload_text
+        if (unread := _Verbatim.of(self.payload)) is not None:
+            return unread
         return bytes(self.payload).decode()
+
+
+class _Verbatim(msgspec.Struct, forbid_unknown_fields=True):
+    """How the extended recordings write a payload that is no JSON."""
+
+    text: str = msgspec.field(name="_raw")
+
+    @classmethod
+    def of(cls, payload: msgspec.Raw) -> str | None:
+        try:
+            return msgspec.json.decode(payload, type=cls).text
+        except msgspec.DecodeError:
+            return None
 
 
 class _Reply(msgspec.Struct, forbid_unknown_fields=True):
@@ -53,6 +72,13 @@ class _Reply(msgspec.Struct, forbid_unknown_fields=True):
     error: bool = False
     payload: Any = None
     raw: str | None = None
+    rawbody: str | None = msgspec.field(default=None, name="_rawbody")
+
+    def body(self) -> Envelope | str:
+        for text in (self.raw, self.rawbody):
+            if text is not None:
+                return text
+        return Envelope(self.payloadtype, self.error, self.payload)
 
 
 class Line(msgspec.Struct, forbid_unknown_fields=True):
@@ -66,15 +92,11 @@ class Line(msgspec.Struct, forbid_unknown_fields=True):
     bind: dict[str, Any] = {}
     elapsed_s: float | None = None
     note: str = ""
+    seq: int = 0
 
     def answer(self) -> Answer:
         """The recorded answer."""
-        body: Envelope | str = (
-            self.reply.raw
-            if self.reply.raw is not None
-            else Envelope(self.reply.payloadtype, self.reply.error, self.reply.payload)
-        )
-        return Answer(status=self.status, body=body, headers=self.headers)
+        return Answer(status=self.status, body=self.reply.body(), headers=self.headers)
 
     @property
     def messagetype(self) -> str:
@@ -127,13 +149,21 @@ def recordings_in(directory: Path) -> list[Path]:
 
 
 def read_recording(file: Path) -> Recording:
-    """Read one file; a line that is no exchange is an error naming its number."""
-    return Recording(file.stem, tuple(_lines(file)))
+    """Read one file, after the set-up of its directory where there is one.
+
+    Raises:
+        ValueError: a line is no exchange; with the name of the file and the number of the line.
+    """
+    setup = file.with_name(SETUP)
+    before = _lines(setup) if setup.exists() and setup != file else ()
+    return Recording(file.stem, (*before, *_lines(file)))
 
 
 def _lines(file: Path) -> Iterator[Line]:
     names: Counter[str] = Counter()
-    for number, text in enumerate(file.read_text("utf-8").splitlines(), start=1):
+    for number, text in enumerate(file.read_bytes().splitlines(), start=1):
+        if text.startswith(COMMENT):
+            continue
         try:
             line = msgspec.json.decode(text, type=Line)
         except msgspec.DecodeError as error:
