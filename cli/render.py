@@ -5,6 +5,7 @@ in captioned blocks); how that looks is decided here and by nobody else.
 """
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timezone
@@ -17,6 +18,7 @@ _MILLI, _SECOND = 1_000, 1_000_000  # microseconds
 _NEVER = "0001-01-01T"
 _MESSAGE_WIDTH = 44
 _LEVEL_COLOURS = {"INFO": 36, "WARN": 33, "ERRO": 31, "DEBU": 90}
+_NOT_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 _PLAIN_VALUE = frozenset(
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._/@^+:,=~%"
 )
@@ -219,24 +221,30 @@ def _yaml(data: object, depth: int) -> list[str]:
     elif isinstance(data, list):
         items = [(f"{indent}-", value) for value in cast("list[object]", data)]
     if not items:
-        return [indent + json.dumps(scalar, ensure_ascii=False)]
+        return [indent + _scalar(scalar)]
     return [line for head, value in items for line in _yaml_item(head, value, depth)]
 
 
 def _yaml_item(head: str, value: object, depth: int) -> list[str]:
     if type(value) not in {dict, list} or not value:
-        return [f"{head} {json.dumps(value, ensure_ascii=False)}"]
+        return [f"{head} {_scalar(value)}"]
     lines = _yaml(value, depth + 1)
     if head.endswith("-"):
         return [f"{head} {lines[0].lstrip()}", *lines[1:]]
     return [head, *lines]
 
 
+def _scalar(value: object) -> str:
+    """JSON, with the characters escaped that YAML does not take as they are."""
+    text = json.dumps(value, ensure_ascii=False)
+    return _NOT_YAML.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
 def _yaml_key(key: str) -> str:
     plain = key.replace("_", "a").replace("-", "a").isalnum() and key.isascii()
     # "yes", "no", "null", "1" as keys would be read as something else.
     reserved = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
-    return key if plain and key[0].isalpha() and key.lower() not in reserved else json.dumps(key)
+    return key if plain and key[0].isalpha() and key.lower() not in reserved else _scalar(key)
 
 
 def moment(text: str, zone: timezone | None = None) -> str:
