@@ -53,10 +53,10 @@ async def test_text_of_a_parser_is_not_compared() -> None:
     assert await replay(line, answers={"addcolonymsg": always(400, "is there already")}) == []
 
 
-async def test_database_text_of_our_own_is_a_problem() -> None:
+async def test_text_of_a_parser_is_not_left_out() -> None:
     line = exchange("addcolonymsg", "pq: duplicate key", status=400)
 
-    assert len(await replay(line, answers={"addcolonymsg": always(400, "pq: leak")})) == 1
+    assert len(await replay(line, answers={"addcolonymsg": always(400, "")})) == 1
 
 
 @pytest.mark.parametrize(
