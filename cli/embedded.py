@@ -34,7 +34,7 @@ _STOP_S = 30.0
 _LOCK_S = 10.0
 _PR_SET_PDEATHSIG = 1
 
-_DURABLE = {
+DURABLE = {
     "appendonly": "yes",
     "appendfsync": "always",
     "save": "",
@@ -69,7 +69,8 @@ class Store:
 def running(directory: Path, on_restart: Callable[[str], None] = print) -> Generator[Store]:
     """Run a store on a data directory; stopped cleanly, with its data safe, at the end.
 
-    One that ends by itself is started again; ``on_restart`` is told why, from another thread.
+    One that ends by itself is started again; once it answers, ``on_restart`` is told so from
+    another thread.
 
     Raises:
         InUse: another process holds the directory.
@@ -219,7 +220,7 @@ def _socket_of(directory: Path) -> Path:
 
 def _command(program: str, directory: Path, socket_path: Path) -> list[str]:
     options = {
-        **_DURABLE,
+        **DURABLE,
         "port": "0",
         "unixsocket": str(socket_path),
         "unixsocketperm": "700",
@@ -261,22 +262,23 @@ class _Keeper(threading.Thread):
         self._told = threading.Event()
         self._stopping = threading.Event()
         self._ready = False
+        self._ended: int | None = None
 
     def run(self) -> None:
         """Keep the store running until it is stopped or does not start."""
         while not self._stopping.is_set():
             self._ready = False
             try:
-                self._process = self._spawn()
+                process = self._spawn()
             except OSError as error:
                 self._last.append(f"it cannot be started: {error.strerror}")
                 break
-            self._read(self._process)
-            code = self._process.wait()
+            with process:
+                self._process = process
+                self._read(process)
             if not self._ready:
                 break
-            if not self._stopping.is_set():
-                self._on_restart(f"the store ended with code {code} and is started again")
+            self._ended = process.returncode
         self._told.set()
 
     def wait_until_ready(self) -> None:
@@ -327,6 +329,8 @@ class _Keeper(threading.Thread):
             if _READY in line:
                 self._ready = True
                 self._told.set()
+                if self._ended is not None:
+                    self._on_restart(f"the store ended with code {self._ended}, it runs again")
 
 
 def _send_shutdown(socket_path: Path) -> bool:

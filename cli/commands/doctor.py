@@ -92,12 +92,23 @@ async def _clock(session: Session, name: str) -> Finding:
     client = session.client(None)
     await client.ask(wire.VersionMsg(), wire.Version)
     if not client.server_date:
-        return Finding(name, _SKIP, "the server does not say what time it has")
+        return await _clock_by_signature(session, name)
     off_s = abs((datetime.now(UTC) - parsedate_to_datetime(client.server_date)).total_seconds())
     if off_s > _CLOCK_OFF_S:
         cure = "set the clock of this machine (or of the server), for example with NTP"
         return Finding(name, _FAIL, f"{off_s:.0f} s away from the server's", cure)
     return Finding(name, _OK, "agrees with the server's")
+
+
+async def _clock_by_signature(session: Session, name: str) -> Finding:
+    if session.config.key(Role.MEMBER) is None:
+        return Finding(name, _SKIP, "the server does not say what time it has")
+    message = wire.GetPauseStatusMsg(colonyname=session.colony)
+    try:
+        await session.client().ask(message, wire.PauseStatus)
+    except RpcError as error:
+        return Finding(name, _SKIP, f"no answer to a signed message: {error.message}")
+    return Finding(name, _OK, "a message signed now is accepted")
 
 
 async def _member(session: Session, name: str) -> Finding:
