@@ -718,6 +718,11 @@ def payload_text(value: Any) -> str:  # noqa: ANN401 - any reply structure
     return base64.b64encode(encode(value)).decode("ascii")
 
 
+def in_base64(text: bytes) -> bytes:
+    """A payload as it travels."""
+    return binascii.b2a_base64(text, newline=False)
+
+
 def decode(text: bytes, kind: type[M]) -> M:
     """Read one structure, as leniently as the reference does and no more.
 

@@ -27,6 +27,10 @@ class BadSignature(Malformed):
     """No signer can be recovered; the text is the reference's (core.md, section 3)."""
 
 
+class UnknownMessage(Malformed):
+    """A payload type nobody answers."""
+
+
 class Rejected(BrokerError):
     """The request was understood and refused; nothing was written."""
 

@@ -77,7 +77,7 @@ class Identity:
 
     def sign(self, payload: bytes) -> str:
         """Sign the base64 text of a payload: hex of r(32) || s(32) || v(1), RFC 6979."""
-        return self._key.sign_recoverable(digest(payload), hasher=None).hex()
+        return self._key.sign_recoverable(digest(payload), hasher=None).hex()  # pyright: ignore[reportUnknownMemberType] - its nonce is untyped
 
 
 def recover(payload: bytes, signature: str) -> str:

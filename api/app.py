@@ -1,0 +1,183 @@
+"""The composition root: what a server process consists of, and which path leads where."""
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+
+import structlog
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route as HttpRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from api.context import Context, narrate
+from api.cors import Cors, origin_of
+from api.handlers.server import ensure_founded
+from api.health import health
+from api.routes import ROUTES, UNSIGNED
+from api.rpc import Rpc
+from broker.clock import StoreClock
+from broker.directory import Directory
+from broker.durability import check_durability
+from broker.errors import Unavailable
+from broker.notices import RedisNotices
+from broker.pipeline import Pipeline
+from broker.presence import Presence
+from broker.reactors.timer import Timer, patiently
+from broker.settings import Role, Settings
+from broker.store import EventStore
+from broker.waiting import WaitingRoom
+from projections.core import fold
+
+_log = structlog.get_logger(__name__)
+_CLOCK_S = 10
+_PRESENCE_S = 1
+_LOADING_S = 120.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Server:
+    """One server process: an ASGI application with what it needs while it runs."""
+
+    settings: Settings
+    context: Context = field(init=False)
+    _rpc: ASGIApp = field(init=False)
+    _http: Starlette = field(init=False)
+
+    def __post_init__(self) -> None:
+        routes = [HttpRoute("/health", health(lambda: self.context.store), methods=["GET"])]
+        if Role.API in self.settings.roles:
+            routes += [
+                HttpRoute("/api", _never, methods=["POST"]),
+                HttpRoute("/pubsub", _no_upgrade, methods=["GET"]),
+            ]
+        handlers = {404: _not_found, 405: _not_found}
+        self._http = Starlette(routes=routes, exception_handlers=handlers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer; POST /api takes no detour through a router."""
+        if scope["type"] != "http":
+            await self._http(scope, receive, send)
+            return
+        app = self._http
+        if (
+            scope["path"] == "/api"
+            and scope["method"] == "POST"
+            and Role.API in self.settings.roles
+        ):
+            app = self._rpc
+        if origin_of(scope) is not None:
+            app = Cors(app)
+        await app(scope, receive, send)
+
+    def stop_waiting(self) -> None:
+        """Send waiting executors home, so that their connections can end."""
+        self.context.waiting.close()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[None]:
+        """Everything with a start has its end here.
+
+        Raises:
+            Unavailable, Malformed: the store is away, or promises less than the settings.
+        """
+        async with AsyncExitStack() as stack:
+            await self._start(stack)
+            yield
+            self.context.waiting.close()
+            await asyncio.gather(*self.context.tasks, return_exceptions=True)
+
+    async def _start(self, stack: AsyncExitStack) -> None:
+        settings = self.settings
+        pipeline = Pipeline(settings.redis_url, settings.limits.max_in_flight)
+        await pipeline.start()
+        stack.push_async_callback(pipeline.close)
+        store = EventStore(pipeline, fold, StoreClock(), origin=f"{os.getpid()}-{id(self):x}")
+        await _until_loaded(store)
+        await check_durability(store, settings.durability)
+        notices = RedisNotices(settings.redis_url, self._heard, self._missed)
+        await notices.start()
+        stack.push_async_callback(notices.close)
+        self.context = Context(
+            settings=settings,
+            store=store,
+            directory=Directory(store),
+            waiting=WaitingRoom(on_last=notices.leave),
+            presence=Presence(store),
+            listen=notices.listen,
+        )
+        if settings.verbose:
+            self.context.observers.append(narrate)
+        self._rpc = Rpc(self.context, ROUTES, UNSIGNED)
+        await ensure_founded(self.context)
+        stack.push_async_callback(self.context.presence.write)
+        self._schedule(stack)
+
+    def _schedule(self, stack: AsyncExitStack) -> None:
+        context = self.context
+        scheduler = AsyncIOScheduler()
+        _every(scheduler, _CLOCK_S, context.store.look_at_clock)
+        _every(scheduler, _PRESENCE_S, context.presence.write)
+        if Role.TIMER in self.settings.roles:
+            timer = Timer(
+                store=context.store, directory=context.directory, requeuer=context.requeuer
+            )
+            timer.schedule(scheduler)
+        scheduler.start()
+        stack.callback(scheduler.shutdown, wait=False)
+
+    def _heard(self, channel: str, message: str) -> None:
+        """A notice from another process; our own we acted upon already."""
+        text, _, origin = message.rpartition("|")
+        if origin == self.context.store.origin:
+            return
+        colony = self.context.directory.on_channel(channel)
+        if colony is not None:
+            self.context.notice(colony, text)
+
+    def _missed(self) -> None:
+        """The connection that hears notices came back."""
+        self.context.waiting.wake_all()
+
+
+def _every(scheduler: AsyncIOScheduler, seconds: int, work: Callable[[], Awaitable[None]]) -> None:
+    scheduler.add_job(  # pyright: ignore[reportUnknownMemberType] - APScheduler 3 is untyped
+        patiently(work), "interval", seconds=seconds, coalesce=True, max_instances=1
+    )
+
+
+async def _until_loaded(store: EventStore) -> None:
+    """A store that was killed reads its log before it answers; wait for that, within reason.
+
+    Raises:
+        Unavailable: it does not come up.
+    """
+    async with asyncio.timeout(_LOADING_S):
+        while True:
+            try:
+                await store.look_at_clock()
+            except Unavailable as error:
+                if "LOADING" not in str(error):
+                    raise
+                _log.info("store_loading")
+                await asyncio.sleep(0.1)
+            else:
+                return
+
+
+async def _never(_request: Request) -> Response:
+    """POST /api is answered before the router; this row is there for its redirects."""
+    return PlainTextResponse("404 page not found", 404)
+
+
+async def _no_upgrade(_request: Request) -> Response:
+    """GET /pubsub without an upgrade, as the reference answers it."""
+    return PlainTextResponse("Bad Request\n", 400)
+
+
+async def _not_found(_request: Request, _error: Exception) -> Response:
+    return PlainTextResponse("404 page not found", 404)

@@ -1,0 +1,285 @@
+"""What a handler works with: the call, and the few ways to read and write on its behalf."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, TypeVar
+
+import structlog
+
+from broker import keys
+from broker.access import EXECUTOR, ColonyRow, Gate, Hash, MemberRow
+from broker.aggregates import colony as colony_aggregate
+from broker.aggregates.colony import RESUMED, RequirementClassAdded
+from broker.aggregates.process import ProcessRow
+from broker.decision import Decision, Event
+from broker.directory import Colony, Directory
+from broker.errors import Denied, Replayed, Unavailable
+from broker.keys import SERVER, Key, Tag
+from broker.presence import Presence
+from broker.reactors.requeue import Requeuer
+from broker.settings import Settings
+from broker.store import BY_SERVER, Done, EventStore, Signed
+from broker.waiting import WaitingRoom
+
+Rows = TypeVar("Rows")
+NOWHERE = Tag("nowhere")
+"""The tag of a decision about a colony that does not exist; such a decision always refuses."""
+
+_MOST_ASSIGNED = 50_000
+_log = structlog.get_logger("events")
+
+
+class Line(Protocol):
+    """The other end of a request."""
+
+    gone: bool
+
+    def watch(self, listener: Callable[[], None] | None = None) -> None:
+        """Notice from now on when the client goes away, and tell ``listener``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One verified request."""
+
+    caller: str
+    signed: Signed
+    payload: bytes
+    line: Line
+
+    def watch(self) -> None:
+        """Notice from now on when the client goes away."""
+        self.line.watch()
+
+    def on_gone(self, listener: Callable[[], None]) -> None:
+        """Call ``listener`` when the client goes away."""
+        self.line.watch(listener)
+
+    def is_gone(self) -> bool:
+        """Whether the client, once watched, has gone away."""
+        return self.line.gone
+
+    def unmarked(self) -> "Call":
+        """The same without its nonce, for a step that is not the last of a command."""
+        return replace(self, signed=replace(self.signed, nonce=""))
+
+
+@dataclass(slots=True, kw_only=True)
+class Context:
+    """Everything one API process shares between requests."""
+
+    settings: Settings
+    store: EventStore
+    directory: Directory
+    waiting: WaitingRoom
+    presence: Presence
+    requeuer: Requeuer = field(init=False)
+    listen: Callable[[str], Awaitable[None]]
+    """Hear notices of a channel; returns when nothing can be missed any more."""
+    assigned: dict[str, ProcessRow] = field(default_factory=dict[str, ProcessRow])
+    """Processes given out here, as their rows were then: a close decides on them."""
+    tasks: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
+    observers: list[Callable[[Colony | None, Event], None]] = field(
+        default_factory=list[Callable[[Colony | None, Event], None]]
+    )
+
+    def __post_init__(self) -> None:
+        self.requeuer = Requeuer(store=self.store, directory=self.directory, happened=self.happened)
+
+    # ------------------------------------------------------------ rows
+
+    async def gate(
+        self, call: Call, name: str, *, fresh: bool = True
+    ) -> tuple[Colony | None, Gate]:
+        """The colony named and what authorisation looks at."""
+        colony = await self.directory.named(name)
+        return await self._pass(call, name, colony, fresh=fresh)
+
+    async def gate_of(
+        self, call: Call, identifier: str, *, fresh: bool = True
+    ) -> tuple[Colony | None, Gate]:
+        """The same for the colony in which an id was made."""
+        colony = await self.directory.of_id(identifier)
+        return await self._pass(call, colony.name if colony else "", colony, fresh=fresh)
+
+    async def _pass(
+        self, call: Call, name: str, colony: Colony | None, *, fresh: bool
+    ) -> tuple[Colony | None, Gate]:
+        if colony is None:
+            return None, Gate(caller=call.caller, colony_name=name, colony=None, member=None)
+        gate = await self.directory.gate(call.caller, colony, fresh=fresh)
+        if gate.colony is None:
+            colony = await self._again(colony)
+            if colony is None:
+                return None, gate
+            gate = await self.directory.gate(call.caller, colony, fresh=True)
+        self._admit(call, colony, gate)
+        return colony, gate
+
+    async def _again(self, colony: Colony) -> Colony | None:
+        """The colony of a name whose row is missing: removed, added anew, or half added."""
+        found = await self.directory.named(colony.name, fresh=True)
+        if found is None:
+            return None
+        ids = await self.store.hashes(SERVER, keys.COLONY_IDS)
+        owner = next((i.decode() for i, n in ids[0].items() if n.decode() == found.name), "")
+        now_ns = self.store.clock.now_ns()
+        founding = colony_aggregate.establish(found.name, found.suffix, owner, "", now_ns)
+        await self.store.append(found.tag, founding, BY_SERVER)
+        return found
+
+    def _admit(self, call: Call, colony: Colony, gate: Gate) -> None:
+        if gate.member is not None and gate.member.kind == EXECUTOR:
+            self.presence.heard(colony.tag, call.caller)
+        row: ColonyRow | None = gate.colony
+        if row is not None and row.require_nonce and not call.signed.nonce:
+            raise Denied(f"Colony with name <{row.name}> requires a nonce and issuedat in requests")
+
+    async def rows(self, colony: Colony | None, *names: Key) -> list[Hash]:
+        """Whole hashes of a colony; without a colony they are all empty."""
+        if colony is None:
+            return [{} for _ in names]
+        return await self.store.hashes(colony.tag, *names)
+
+    async def member_named(self, colony: Colony | None, name_field: str) -> MemberRow | None:
+        """A member by its field in keys.NAMES."""
+        if colony is None:
+            return None
+        member_id = await self.store.send("HGET", colony.tag.key(keys.NAMES), name_field)
+        return await self.member_with_id(colony, member_id.decode()) if member_id else None
+
+    async def members(self, colony: Colony | None, kind: str) -> list[MemberRow]:
+        """All executors or all users of a colony, by name."""
+        names = (await self.rows(colony, keys.NAMES))[0]
+        prefix = f"{kind}/".encode()
+        pairs = sorted((n, i.decode()) for n, i in names.items() if n.startswith(prefix))
+        hashes = await self.rows(colony, *(keys.member(i) for _, i in pairs)) if pairs else []
+        rows = (MemberRow.read(i, h) for (_, i), h in zip(pairs, hashes, strict=True))
+        return [row for row in rows if row is not None]
+
+    async def candidates(self, colony_name: str) -> list[Colony]:
+        """The colony named; all of them when it is not named."""
+        if not colony_name:
+            return await self.directory.every()
+        colony = await self.directory.named(colony_name)
+        return [colony] if colony else []
+
+    async def candidates_of_id(self, identifier: str) -> list[Colony]:
+        """The colony an id of ours was made in; all of them for an id that a client chose."""
+        colony = await self.directory.of_id(identifier)
+        return [colony] if colony else await self.directory.every()
+
+    async def member_with_id(self, colony: Colony | None, member_id: str) -> MemberRow | None:
+        """A member by its id."""
+        row = (await self.rows(colony, keys.member(member_id)))[0]
+        return MemberRow.read(member_id, row)
+
+    # ------------------------------------------------------------ writing
+
+    async def write(
+        self,
+        call: Call,
+        read: Callable[[bool], Awaitable[tuple[Colony | None, Rows]]],
+        decide: Callable[[Rows, int], Decision],
+    ) -> Event | None:
+        """Decide and append in a colony; the last event, of this or of the first such request."""
+        used: list[Colony | None] = []
+
+        async def located(fresh: bool) -> tuple[Tag, Rows]:  # noqa: FBT001 - run's own shape
+            colony, rows = await read(fresh)
+            used[:] = [colony]
+            return colony.tag if colony else NOWHERE, rows
+
+        outcome = await self.store.run(located, decide, call.signed)
+        colony = used[0]
+        if isinstance(outcome, Done):
+            self.happened(colony, outcome)
+            return outcome.events[-1] if outcome.events else None
+        if outcome.last is None or colony is None:
+            return None
+        return await self.store.event_at(colony.tag, outcome.last)
+
+    async def write_server(
+        self,
+        call: Call,
+        read: Callable[[bool], Awaitable[Rows]],
+        decide: Callable[[Rows, int], Decision],
+    ) -> Event | None:
+        """The same on the server's own stream."""
+
+        async def located(fresh: bool) -> tuple[Tag, Rows]:  # noqa: FBT001
+            return SERVER, await read(fresh)
+
+        outcome = await self.store.run(located, decide, call.signed)
+        if isinstance(outcome, Done):
+            self.happened(None, outcome)
+            return outcome.events[-1] if outcome.events else None
+        return await self.store.event_at(SERVER, outcome.last) if outcome.last else None
+
+    async def took_effect(self, call: Call, tag: Tag) -> bool:
+        """Whether this very request was completed before; for commands of several steps."""
+        if not call.signed.nonce:
+            return False
+        key = tag.key(keys.nonce(call.caller, call.signed.nonce))
+        known: bytes | None = await self.store.send("GET", key)
+        if known is not None and not known.startswith(call.signed.digest):
+            raise Replayed("the nonce was used by another request")
+        return known is not None
+
+    def happened(self, colony: Colony | None, done: Done) -> None:
+        """Tell observers, and wake local waiters; other processes hear it from the store."""
+        self.published(colony, done.events)
+        if colony is not None:
+            for event in done.events:
+                if isinstance(event, RequirementClassAdded):
+                    colony.classes = None
+            for text in done.wakes:
+                self.notice(colony, text)
+
+    def published(self, colony: Colony | None, events: tuple[Event, ...]) -> None:
+        """Tell whoever observes this process."""
+        for event in events:
+            for observer in self.observers:
+                observer(colony, event)
+
+    def notice(self, colony: Colony, text: str) -> None:
+        """A class got work, or the colony resumed: wake who can take it."""
+        channel = keys.wake_channel(colony.tag)
+        if channel not in self.waiting:
+            return
+        known = colony.classes.by_key.get(text) if colony.classes else None
+        if known is not None or text == RESUMED:
+            self.waiting.notice(channel, text, known)
+        else:
+            self.spawn(self._notice_new_class(colony, channel, text))
+
+    async def _notice_new_class(self, colony: Colony, channel: str, text: str) -> None:
+        try:
+            classes = await self.directory.classes(colony, fresh=True)
+        except Unavailable:
+            classes = None
+        self.waiting.notice(channel, text, classes.by_key.get(text) if classes else None)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something in the background; it is awaited at shutdown."""
+        task = asyncio.get_running_loop().create_task(work)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    def remember_assigned(self, row: ProcessRow) -> None:
+        """Keep a row for the close that will come; the oldest is forgotten first."""
+        if len(self.assigned) >= _MOST_ASSIGNED:
+            del self.assigned[next(iter(self.assigned))]
+        self.assigned[row.id] = row
+
+
+def narrate(colony: Colony | None, event: Event) -> None:
+    """One line an event, for ``-v``."""
+    fields: dict[str, Any] = {"subject": event.subject}
+    if colony is not None:
+        fields["colony"] = colony.name
+    if event.actor:
+        fields["by"] = event.actor
+    _log.info(event.TYPE, **fields)

@@ -1,0 +1,25 @@
+"""Exception class to HTTP status: the one table."""
+
+from broker import errors
+
+STATUS: dict[type[errors.BrokerError], int] = {
+    errors.Malformed: 400,
+    errors.BadSignature: 403,
+    errors.UnknownMessage: 403,
+    errors.Invalid: 400,
+    errors.Denied: 403,
+    errors.NotFound: 404,
+    errors.Missing: 500,
+    errors.NothingAvailable: 404,
+    errors.PausedWhileWaiting: 408,
+    errors.Paused: 503,
+    errors.Replayed: 403,
+    errors.Overloaded: 503,
+    errors.Unavailable: 503,
+    errors.Corrupt: 500,
+}
+
+
+def status_of(error: errors.BrokerError) -> int:
+    """The status of the nearest class in the table."""
+    return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)

@@ -1,0 +1,238 @@
+"""Assignment: claim the first process an executor can take, or wait until there is one."""
+
+import asyncio
+from dataclasses import dataclass
+
+from api import wire
+from api.context import Call, Context
+from api.present import shown_process
+from broker import access, keys
+from broker.access import Gate
+from broker.aggregates import colony as colony_aggregate
+from broker.aggregates import executor as executor_aggregate
+from broker.aggregates.process import ProcessAssigned, ProcessRow, requeue
+from broker.decision import Decision
+from broker.directory import Classes, Colony
+from broker.errors import Corrupt, Denied, Invalid, NothingAvailable, Paused, PausedWhileWaiting
+from broker.keys import Tag
+from broker.matching import Offer, satisfies
+from broker.resources import in_bytes, millicores
+from broker.store import BY_SERVER, Claim, Claimed, Done, NotClaimed, Repeat
+from projections.core import listings
+
+_MOST_WAIT_S = 7 * 24 * 3600
+_UNDELIVERED = "the reply could not be delivered"
+
+
+async def assign(ctx: Context, call: Call, msg: wire.AssignProcessMsg) -> wire.Process:
+    """Give the caller a process, waiting up to ``timeout`` seconds for one."""
+    attempt = await _attempt(ctx, call, msg)
+    call.watch()
+    row = await _claimed(ctx, attempt, msg.timeout)
+    if call.is_gone():
+        await _give_back(ctx, attempt, row)
+        raise NothingAvailable("the client has gone; the process is queued again")
+    return shown_process(row, attempt.colony.name)
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """One executor asking in one colony."""
+
+    call: Call
+    colony: Colony
+    gate: Gate
+    offer: Offer
+    classes: Classes | None = None
+    matching: tuple[str, ...] = ()
+    queues: tuple[str, ...] = ()
+
+
+async def _attempt(ctx: Context, call: Call, msg: wire.AssignProcessMsg) -> _Attempt:
+    """Check the request; a refusal on remembered rows is checked against fresh ones."""
+    try:
+        return await _checked(ctx, call, msg, fresh=False)
+    except Denied:
+        return await _checked(ctx, call, msg, fresh=True)
+
+
+async def _checked(
+    ctx: Context, call: Call, msg: wire.AssignProcessMsg, *, fresh: bool
+) -> _Attempt:
+    colony, gate = await ctx.gate(call, msg.colonyname, fresh=fresh)
+    access.member(gate)
+    if msg.timeout == 0:
+        raise Invalid("Invalid timeout value, timeout cannot be zero")
+    executor = executor_aggregate.assigning(gate)
+    if colony is None:
+        raise Denied("unreachable: a member of no colony")
+    offer = Offer(
+        executor_id=executor.id,
+        executor_type=executor.executor_type,
+        name=executor.name,
+        location=executor.location,
+        cpu=millicores(msg.availablecpu) if msg.availablecpu else None,
+        mem=in_bytes(msg.availablemem) if msg.availablemem else None,
+    )
+    return _Attempt(call, colony, gate, offer)
+
+
+async def _claimed(ctx: Context, attempt: _Attempt, timeout_s: int) -> ProcessRow:
+    outcome = await _claim(ctx, attempt)
+    if isinstance(outcome, ProcessRow):
+        return outcome
+    if timeout_s < 0:
+        if outcome == "paused":
+            raise Paused("No processes available: colony assignments are paused")
+        raise NothingAvailable("No process available for assignment")
+    return await _wait(ctx, attempt, min(timeout_s, _MOST_WAIT_S))
+
+
+async def _wait(ctx: Context, attempt: _Attempt, timeout_s: int) -> ProcessRow:
+    """Register, try once more, and then wait to be woken; nothing falls between."""
+    until = asyncio.get_running_loop().time() + timeout_s
+    channel = keys.wake_channel(attempt.colony.tag)
+    waiter = ctx.waiting.enter(channel, attempt.offer)
+    attempt.call.on_gone(waiter.abandon)
+    outcome: ProcessRow | str = "empty"
+    try:
+        await ctx.listen(channel)
+        while True:
+            waiter.owes = None
+            outcome = await _claim(ctx, attempt)
+            if isinstance(outcome, ProcessRow):
+                return outcome
+            if not await ctx.waiting.wait(waiter, until) or waiter.gone:
+                break
+    finally:
+        ctx.waiting.leave(channel, waiter)
+    if outcome == "paused":
+        raise PausedWhileWaiting("Assignment timeout: colony assignments are paused")
+    raise NothingAvailable("No process available for assignment")
+
+
+async def _claim(ctx: Context, attempt: _Attempt) -> ProcessRow | str:
+    """One try, repeated while what it rests on changes under it; "empty" or "paused" if in vain."""
+    while True:
+        outcome = await _claim_once(ctx, attempt)
+        match outcome:
+            case Claimed():
+                return _given_out(ctx, attempt, outcome)
+            case Repeat():
+                return await _as_first_time(ctx, attempt, outcome)
+            case NotClaimed(why="empty" | "paused"):
+                return outcome.why
+            case NotClaimed(why="classes"):
+                attempt.classes = await ctx.directory.classes(attempt.colony, fresh=True)
+                _match(attempt)
+            case NotClaimed():
+                await _recheck(ctx, attempt)
+
+
+async def _claim_once(ctx: Context, attempt: _Attempt) -> Claimed | NotClaimed | Repeat:
+    colony = attempt.colony
+    classes = await ctx.directory.classes(colony, fresh=False)
+    if attempt.classes is not classes:
+        attempt.classes = classes
+        _match(attempt)
+    row = attempt.gate.colony
+    claim = Claim(
+        executor_id=attempt.call.caller,
+        guard=row.guard if row else 0,
+        epoch=classes.epoch,
+        classes=attempt.matching,
+        queues=attempt.queues,
+        now_ns=ctx.store.clock.now_ns(),
+    )
+    return await ctx.store.claim(colony.tag, claim, attempt.call.signed)
+
+
+def _match(attempt: _Attempt) -> None:
+    classes = attempt.classes.by_key if attempt.classes else {}
+    matching = (name for name, asked in classes.items() if satisfies(attempt.offer, asked))
+    attempt.matching = tuple(matching)
+    attempt.queues = tuple(attempt.colony.tag.key(keys.queue(name)) for name in attempt.matching)
+
+
+async def _recheck(ctx: Context, attempt: _Attempt) -> None:
+    """The colony or the executor changed: is the caller still entitled?
+
+    Raises:
+        Denied, Missing: it is not.
+    """
+    _, attempt.gate = await ctx.gate(attempt.call, attempt.colony.name, fresh=True)
+    executor_aggregate.assigning(attempt.gate)
+
+
+def _given_out(ctx: Context, attempt: _Attempt, claimed: Claimed) -> ProcessRow:
+    row = ProcessRow(id=claimed.process_id, row=claimed.row)
+    ctx.remember_assigned(row)
+    event = ProcessAssigned(
+        subject=row.id,
+        actor=attempt.call.caller,
+        at_ns=row.started_ns,
+        class_key=row.class_key,
+        queued_as=row.queued_as,
+        max_exec_s=row.row.get(b"max_exec", b"0").decode().zfill(10),
+    )
+    ctx.published(attempt.colony, (event,))
+    return row
+
+
+async def _as_first_time(ctx: Context, attempt: _Attempt, repeat: Repeat) -> ProcessRow:
+    """The process as it was given out to the first request with this nonce."""
+    if repeat.last is None:
+        raise Corrupt("an assignment without an event")
+    event = await ctx.store.event_at(attempt.colony.tag, repeat.last)
+    row = await listings.process(ctx.store, attempt.colony.tag, event.subject)
+    if row is None:
+        raise NothingAvailable("No process available for assignment")
+    then = {b"state": b"1", b"holder": event.actor.encode(), b"started": b"%d" % event.at_ns}
+    now = {k: v for k, v in row.row.items() if k not in {b"ended", b"out", b"errors"}}
+    return ProcessRow(id=row.id, row=now | then)
+
+
+async def _give_back(ctx: Context, attempt: _Attempt, given: ProcessRow) -> None:
+    """Queue a process again that its executor never heard of."""
+    colony = attempt.colony
+
+    async def read(_fresh: bool) -> tuple[Tag, tuple[list[ProcessRow], Classes]]:  # noqa: FBT001
+        rows = await listings.processes(ctx.store, colony.tag, [given.id])
+        return colony.tag, (rows, await ctx.directory.classes(colony, fresh=True))
+
+    def decide(current: tuple[list[ProcessRow], Classes], now_ns: int) -> Decision:
+        rows, classes = current
+        same = [row for row in rows if row.started_ns == given.started_ns]
+        return requeue(same, attempt.call.caller, _UNDELIVERED, classes.by_key, now_ns)
+
+    outcome = await ctx.store.run(read, decide, BY_SERVER)
+    if isinstance(outcome, Done):
+        ctx.happened(colony, outcome)
+
+
+async def pause(ctx: Context, call: Call, msg: wire.PauseAssignmentsMsg) -> wire.Empty:
+    """Stop giving out work."""
+    await ctx.write(
+        call,
+        lambda fresh: ctx.gate(call, msg.colonyname, fresh=fresh),
+        colony_aggregate.pause,
+    )
+    return wire.Empty()
+
+
+async def resume(ctx: Context, call: Call, msg: wire.ResumeAssignmentsMsg) -> wire.Empty:
+    """Give out work again."""
+    await ctx.write(
+        call,
+        lambda fresh: ctx.gate(call, msg.colonyname, fresh=fresh),
+        colony_aggregate.resume,
+    )
+    return wire.Empty()
+
+
+async def pause_status(ctx: Context, call: Call, msg: wire.GetPauseStatusMsg) -> wire.PauseStatus:
+    """Whether work is given out."""
+    _, gate = await ctx.gate(call, msg.colonyname)
+    access.reader(gate, approved=False)
+    paused = gate.colony is not None and gate.colony.paused
+    return wire.PauseStatus(colonyname=msg.colonyname, ispaused=paused)

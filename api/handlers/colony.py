@@ -1,0 +1,193 @@
+"""Colonies: add, look, hand over, remove.
+
+Adding and removing touch two streams, the server's and the colony's, which no atomic step spans.
+The server's comes first and is the truth: a colony that is registered but not founded is founded by
+whoever meets it next (``Context``), one that is unregistered but not dissolved by the purge.
+"""
+
+from dataclasses import dataclass
+
+from api import wire
+from api.context import Call, Context
+from api.handlers.server import member_states
+from broker import access, keys
+from broker.access import Gate, MemberState, ServerRow
+from broker.aggregates import colony as aggregate
+from broker.aggregates import server as server_aggregate
+from broker.aggregates.process import State
+from broker.decision import Decision
+from broker.directory import Colony
+from broker.errors import Invalid
+from broker.keys import SERVER
+from broker.store import BY_SERVER
+from projections.core import listings
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """What the directory says about a name, an id and a suffix."""
+
+    server: ServerRow | None
+    suffix: str | None
+    name_of_id: str | None
+
+
+async def _entry(ctx: Context, name: str, colony_id: str) -> _Entry:
+    server = await ctx.directory.server()
+    suffix, holder = await ctx.store.read(
+        ("HGET", SERVER.key(keys.COLONIES), name), ("HGET", SERVER.key(keys.COLONY_IDS), colony_id)
+    )
+    return _Entry(server, suffix.decode() if suffix else None, holder.decode() if holder else None)
+
+
+async def add(ctx: Context, call: Call, msg: wire.AddColonyMsg) -> wire.Colony:
+    """Create a colony."""
+    access.server_owner(call.caller, await ctx.directory.server())
+    if msg.colony is None:
+        raise Invalid("Failed to add colony, colony is <nil>")
+    name, colony_id = msg.colony.name, msg.colony.colonyid
+
+    async def read(_fresh: bool) -> _Entry:  # noqa: FBT001
+        return await _entry(ctx, name, colony_id)
+
+    def decide(entry: _Entry, now_ns: int) -> Decision:
+        return server_aggregate.register(
+            call.caller,
+            entry.server,
+            name,
+            colony_id,
+            keys.new_suffix(),
+            now_ns,
+            name_taken=entry.suffix is not None,
+            id_taken=entry.name_of_id is not None,
+        )
+
+    await ctx.write_server(call, read, decide)
+    await ctx.gate(call, name)
+    return wire.Colony(colonyid=colony_id, name=name)
+
+
+async def remove(ctx: Context, call: Call, msg: wire.RemoveColonyMsg) -> wire.Empty:
+    """Remove a colony; its keys are deleted in the background."""
+    name = msg.colonyname
+    colony = await ctx.directory.named(name, fresh=True)
+    row = (await ctx.directory.gate(call.caller, colony, fresh=True)).colony if colony else None
+
+    async def read(_fresh: bool) -> _Entry:  # noqa: FBT001
+        return await _entry(ctx, name, row.owner if row else "")
+
+    def decide(entry: _Entry, now_ns: int) -> Decision:
+        return server_aggregate.unregister(
+            call.caller, entry.server, name, entry.suffix, row.owner if row else "", now_ns
+        )
+
+    await ctx.write_server(call, read, decide)
+    if colony is not None:
+        now_ns = ctx.store.clock.now_ns()
+        await ctx.store.append(colony.tag, aggregate.dissolve(name, call.caller, now_ns), BY_SERVER)
+        colony.forget()
+    return wire.Empty()
+
+
+async def get_all(ctx: Context, call: Call, msg: wire.GetColoniesMsg) -> list[wire.Colony]:
+    """List all colonies, by name."""
+    del msg
+    access.server_owner(call.caller, await ctx.directory.server())
+    found: list[wire.Colony] = []
+    for colony in await ctx.directory.every():
+        row = access.ColonyRow.read((await ctx.store.hashes(colony.tag, keys.COLONY))[0])
+        if row is not None:
+            found.append(wire.Colony(colonyid=row.owner, name=row.name))
+    return found
+
+
+async def get(ctx: Context, call: Call, msg: wire.GetColonyMsg) -> wire.Colony:
+    """Read a colony."""
+    _, gate = await ctx.gate(call, msg.colonyname)
+    access.reader(gate)
+    row = access.known_colony(gate)
+    return wire.Colony(colonyid=row.owner, name=row.name)
+
+
+async def statistics(ctx: Context, call: Call, msg: wire.GetColonyStatsMsg) -> wire.Statistics:
+    """Count what is in a colony."""
+    colony, gate = await ctx.gate(call, msg.colonyname)
+    access.existing_colony(gate, "Colony with name <{}> not found")
+    access.reader(gate)
+    if colony is None:
+        raise Invalid(f"Colony with name <{msg.colonyname}> not found")
+    states = await member_states(ctx, colony.tag)
+    classes = await ctx.directory.classes(colony, fresh=True)
+    count = await listings.counts(ctx.store, colony.tag, classes)
+    return wire.Statistics(
+        colonies=1,
+        executors=len(states),
+        activeexecutors=sum(state is MemberState.APPROVED for state in states),
+        unregisteredexecutors=sum(state is MemberState.UNREGISTERED for state in states),
+        waitingprocesses=count[State.WAITING],
+        runningprocesses=count[State.RUNNING],
+        successfulprocesses=count[State.SUCCESS],
+        failedprocesses=count[State.FAILED],
+        cancelledprocesses=count[State.CANCELLED],
+    )
+
+
+async def change_id(ctx: Context, call: Call, msg: wire.ChangeColonyIdMsg) -> bytes:
+    """Hand a colony to another key: reserve the new id, change the owner, release the old one."""
+    new_id = aggregate.checked_new_owner(msg.colonyid)
+    colony, gate = await ctx.gate(call, msg.colonyname)
+    if colony is not None and await ctx.took_effect(call, colony.tag):
+        return call.payload
+    aggregate.change_owner(gate, new_id, 0)
+    old_id = access.known_colony(gate).owner
+
+    async def read_entry(_fresh: bool) -> _Entry:  # noqa: FBT001
+        return await _entry(ctx, msg.colonyname, new_id)
+
+    def reserve(entry: _Entry, now_ns: int) -> Decision:
+        return server_aggregate.reserve_id(
+            call.caller, msg.colonyname, new_id, entry.name_of_id, now_ns
+        )
+
+    await ctx.write_server(call.unmarked(), read_entry, reserve)
+
+    async def read(fresh: bool) -> tuple[Colony | None, Gate]:  # noqa: FBT001
+        return await ctx.gate(call, msg.colonyname, fresh=fresh)
+
+    await ctx.write(call, read, lambda rows, now: aggregate.change_owner(rows, new_id, now))
+    if old_id != new_id:
+        released = server_aggregate.release_id(
+            call.caller, msg.colonyname, old_id, ctx.store.clock.now_ns()
+        )
+        await ctx.store.append(SERVER, released, call.unmarked().signed)
+    return call.payload
+
+
+async def get_settings(
+    ctx: Context, call: Call, msg: wire.GetColonySettingsMsg
+) -> wire.ColonySettings:
+    """Read the settings of a colony."""
+    _, gate = await ctx.gate(call, msg.colonyname)
+    access.reader(gate)
+    return wire.ColonySettings(requirenonce=access.known_colony(gate).require_nonce)
+
+
+async def set_settings(
+    ctx: Context, call: Call, msg: wire.SetColonySettingsMsg
+) -> wire.ColonySettings:
+    """Change the settings of a colony; what is not given stays."""
+    if msg.settings is None:
+        raise Invalid("Failed to set colony settings, settings is nil")
+    wished = msg.settings.requirenonce
+
+    async def read(fresh: bool) -> tuple[Colony | None, Gate]:  # noqa: FBT001
+        return await ctx.gate(call, msg.colonyname, fresh=fresh)
+
+    def decide(gate: Gate, now_ns: int) -> Decision:
+        before = gate.colony is not None and gate.colony.require_nonce
+        after = before if wished is None else wished
+        return aggregate.change_settings(gate, require_nonce=after, now_ns=now_ns)
+
+    event = await ctx.write(call, read, decide)
+    required = isinstance(event, aggregate.ColonySettingsChanged) and event.require_nonce
+    return wire.ColonySettings(requirenonce=required)

@@ -1,0 +1,239 @@
+"""Executors of a colony."""
+
+from dataclasses import dataclass
+
+from msgspec import UNSET
+
+from api import wire
+from api.context import Call, Context
+from api.present import executor_of_event, shown_executor
+from broker import access, keys
+from broker.access import EXECUTOR, Gate, MemberRow
+from broker.aggregates import executor as aggregate
+from broker.aggregates.executor import ExecutorAdded
+from broker.decision import Decision
+from broker.directory import Colony
+from broker.errors import Corrupt, Invalid, Missing, NotFound
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    gate: Gate
+    named: MemberRow | None
+    with_id: MemberRow | None
+
+
+async def _rows(
+    ctx: Context, call: Call, colony_name: str, name: str, executor_id: str, *, fresh: bool
+) -> tuple[Colony | None, _Rows]:
+    colony, gate = await ctx.gate(call, colony_name, fresh=fresh)
+    named = await ctx.member_named(colony, aggregate.name_field(name)) if name else None
+    with_id = await ctx.member_with_id(colony, executor_id) if executor_id else None
+    return colony, _Rows(gate, named, with_id)
+
+
+async def add(ctx: Context, call: Call, msg: wire.AddExecutorMsg) -> wire.Executor:
+    """Add an executor, or revive one of the same name where that is allowed."""
+    if msg.executor is None:
+        raise Invalid("Failed to add executor, executor is nil")
+    executor = msg.executor
+    command = _command(executor)
+    colony, rows = await _rows(
+        ctx, call, executor.colonyname, executor.executorname, executor.executorid, fresh=True
+    )
+    if colony and rows.named and ctx.settings.allow_reregister:
+        decided = aggregate.remove(rows.gate, rows.named, ctx.store.clock.now_ns())
+        if decided.events and not await ctx.took_effect(call, colony.tag):
+            _as_new(command, rows)
+            await ctx.store.append(colony.tag, decided, call.unmarked().signed)
+        await ctx.requeuer.held_by(colony, rows.named.id)
+
+    async def read(fresh: bool) -> tuple[Colony | None, _Rows]:  # noqa: FBT001
+        return await _rows(
+            ctx, call, executor.colonyname, executor.executorname, executor.executorid, fresh=fresh
+        )
+
+    def decide(rows: _Rows, now_ns: int) -> Decision:
+        return aggregate.add(
+            rows.gate,
+            command,
+            rows.named,
+            rows.with_id,
+            now_ns,
+            allow_reregister=ctx.settings.allow_reregister,
+        )
+
+    event = await ctx.write(call, read, decide)
+    if not isinstance(event, ExecutorAdded):
+        raise Corrupt("an executor that is not in the log")
+    return executor_of_event(event, executor.colonyname)
+
+
+def _as_new(command: aggregate.AddExecutor, rows: _Rows) -> None:
+    """Refuse before the old executor is removed what would be refused after.
+
+    Raises:
+        Denied, Invalid: as ``aggregate.add``.
+    """
+    aggregate.add(rows.gate, command, rows.named, rows.with_id, 0, allow_reregister=True)
+
+
+def _command(executor: wire.Executor) -> aggregate.AddExecutor:
+    blueprint_id, blueprint_gen = executor.blueprintid, executor.blueprintgen
+    return aggregate.AddExecutor(
+        executor_id=executor.executorid,
+        name=executor.executorname,
+        executor_type=executor.executortype,
+        location=executor.locationname or "",
+        require_func_reg=executor.requirefuncreg,
+        heard_ns=wire.parse_time(executor.lastheardfromtime),
+        capabilities=capabilities_text(executor.capabilities),
+        allocations=wire.encode(executor.allocations),
+        blueprint_id="" if blueprint_id is UNSET else blueprint_id,
+        blueprint_gen=0 if blueprint_gen is UNSET else blueprint_gen,
+    )
+
+
+def capabilities_text(given: wire.Capabilities) -> bytes:
+    """Capabilities as they are shown: lists, also when v1.7 sent single objects."""
+    hardware, software = given.hardware, given.software
+    return wire.encode(
+        wire.Capabilities(
+            hardware=[hardware] if isinstance(hardware, wire.Hardware) else hardware,
+            software=[software] if isinstance(software, wire.Software) else software,
+        )
+    )
+
+
+def _name(msg: wire.OfExecutor) -> str:
+    """Old clients put the name under ``executorid``."""
+    return msg.executorname or msg.executorid
+
+
+async def approve(ctx: Context, call: Call, msg: wire.ApproveExecutorMsg) -> wire.Empty:
+    """Approve an executor."""
+
+    async def read(fresh: bool) -> tuple[Colony | None, _Rows]:  # noqa: FBT001
+        return await _rows(ctx, call, msg.colonyname, _name(msg), "", fresh=fresh)
+
+    await ctx.write(call, read, lambda rows, now: aggregate.approve(rows.gate, rows.named, now))
+    return wire.Empty()
+
+
+async def reject(ctx: Context, call: Call, msg: wire.RejectExecutorMsg) -> wire.Empty:
+    """Reject an executor; what it was running is queued again."""
+
+    async def read(fresh: bool) -> tuple[Colony | None, _Rows]:  # noqa: FBT001
+        return await _rows(ctx, call, msg.colonyname, _name(msg), "", fresh=fresh)
+
+    event = await ctx.write(
+        call, read, lambda rows, now: aggregate.reject(rows.gate, rows.named, now)
+    )
+    await _release(ctx, msg.colonyname, event.subject if event else "")
+    return wire.Empty()
+
+
+async def remove(ctx: Context, call: Call, msg: wire.RemoveExecutorMsg) -> wire.Empty:
+    """Unregister an executor; what it was running is queued again."""
+
+    async def read(fresh: bool) -> tuple[Colony | None, _Rows]:  # noqa: FBT001
+        return await _rows(ctx, call, msg.colonyname, _name(msg), "", fresh=fresh)
+
+    event = await ctx.write(
+        call, read, lambda rows, now: aggregate.remove(rows.gate, rows.named, now)
+    )
+    await _release(ctx, msg.colonyname, event.subject if event else "")
+    return wire.Empty()
+
+
+async def _release(ctx: Context, colony_name: str, executor_id: str) -> None:
+    """Queue at once what the executor held; the timer does it if we do not get to it."""
+    colony = await ctx.directory.named(colony_name)
+    if colony is not None and executor_id:
+        await ctx.requeuer.held_by(colony, executor_id)
+
+
+async def get_all(ctx: Context, call: Call, msg: wire.GetExecutorsMsg) -> list[wire.Executor]:
+    """List executors in every state, in the order they joined."""
+    colony, gate = await ctx.gate(call, msg.colonyname)
+    access.reader(gate, approved=False)
+    if colony is None:
+        return []
+    heard = await ctx.presence.last(colony.tag)
+    rows = await ctx.members(colony, EXECUTOR)
+    rows.sort(key=lambda row: int(row.row[b"commissioned"]))
+    return [shown_executor(row, colony.name, heard.get(row.id, 0)) for row in rows]
+
+
+async def get(ctx: Context, call: Call, msg: wire.GetExecutorMsg) -> wire.Executor:
+    """Read an executor by name."""
+    colony, gate = await ctx.gate(call, msg.colonyname)
+    row = await ctx.member_named(colony, aggregate.name_field(_name(msg)))
+    if row is None or colony is None:
+        raise Missing("Failed to get executor, executor is nil")
+    access.reader(gate)
+    heard = await ctx.presence.last(colony.tag)
+    return shown_executor(row, colony.name, heard.get(row.id, 0))
+
+
+async def get_by_id(ctx: Context, call: Call, msg: wire.GetExecutorByIdMsg) -> wire.Executor:
+    """Read an executor by id, in the colony named, else in whichever has it."""
+    for colony in await ctx.candidates(msg.colonyname):
+        row = await ctx.member_with_id(colony, msg.executorid)
+        if row is not None and row.kind == EXECUTOR:
+            _, gate = await ctx.gate(call, colony.name)
+            access.reader(gate)
+            heard = await ctx.presence.last(colony.tag)
+            return shown_executor(row, colony.name, heard.get(row.id, 0))
+    raise NotFound("Failed to get executor by ID, executor is nil")
+
+
+async def report_allocation(ctx: Context, call: Call, msg: wire.ReportAllocationMsg) -> wire.Empty:
+    """Replace the allocations of the calling executor."""
+    allocations = wire.encode(msg.allocations or wire.Allocations())
+
+    async def read(fresh: bool) -> tuple[Colony | None, _Rows]:  # noqa: FBT001
+        return await _rows(ctx, call, msg.colonyname, msg.executorname, "", fresh=fresh)
+
+    def decide(rows: _Rows, now_ns: int) -> Decision:
+        return aggregate.report_allocations(
+            rows.gate, rows.named, msg.executorname, allocations, now_ns
+        )
+
+    await ctx.write(call, read, decide)
+    return wire.Empty()
+
+
+async def update(ctx: Context, call: Call, msg: wire.UpdateExecutorMsg) -> wire.Empty:
+    """Replace the capabilities of the calling executor."""
+    capabilities = capabilities_text(msg.capabilities or wire.Capabilities())
+
+    async def read(fresh: bool) -> tuple[Colony | None, _Rows]:  # noqa: FBT001
+        return await _rows(ctx, call, msg.colonyname, msg.executorname, "", fresh=fresh)
+
+    def decide(rows: _Rows, now_ns: int) -> Decision:
+        return aggregate.update_capabilities(
+            rows.gate, rows.named, msg.executorname, capabilities, now_ns
+        )
+
+    await ctx.write(call, read, decide)
+    return wire.Empty()
+
+
+async def change_id(ctx: Context, call: Call, msg: wire.ChangeExecutorIdMsg) -> bytes:
+    """Move the calling executor, with what it runs, to another key."""
+
+    async def read(fresh: bool) -> tuple[Colony | None, tuple[_Rows, list[str]]]:  # noqa: FBT001
+        colony, rows = await _rows(ctx, call, msg.colonyname, "", msg.executorid, fresh=fresh)
+        if colony is None:
+            return None, (rows, [])
+        held = await ctx.store.send("SMEMBERS", colony.tag.key(keys.held(call.caller)))
+        return colony, (rows, sorted(member.decode() for member in held))
+
+    def decide(both: tuple[_Rows, list[str]], now_ns: int) -> Decision:
+        rows, holding = both
+        taken = rows.with_id is not None
+        return aggregate.change_id(rows.gate, msg.executorid, holding, now_ns, taken=taken)
+
+    await ctx.write(call, read, decide)
+    return call.payload

@@ -1,0 +1,233 @@
+"""Processes: submit, look, close, cancel, remove. Assignment is in ``assign.py``."""
+
+from collections.abc import Callable
+
+from api import wire
+from api.context import Call, Context
+from api.present import process_of_event, shown_process
+from api.specs import command_of, json_list
+from broker import access, keys
+from broker.access import Gate
+from broker.aggregates import process as aggregate
+from broker.aggregates.process import (
+    CloseProcess,
+    ProcessRow,
+    ProcessSubmitted,
+    State,
+    SubmitProcess,
+)
+from broker.decision import Decision
+from broker.directory import Classes, Colony
+from broker.errors import Corrupt, Invalid, NotFound
+from projections.core import listings
+
+_MOST_LISTED = 100
+_SECOND_NS = 1_000_000_000
+
+Rows = tuple[Gate, ProcessRow | None]
+Decide = Callable[[Gate, ProcessRow | None, int], Decision]
+
+
+async def submit(ctx: Context, call: Call, msg: wire.SubmitFuncSpecMsg) -> wire.Process:
+    """Queue a function spec."""
+    if msg.spec is None:
+        raise Invalid("Failed to submit process spec, msg.FunctionSpec is nil")
+    spec = msg.spec
+    name = (spec.conditions.colonyname or "") if spec.conditions else ""
+    command: SubmitProcess | None = None
+
+    async def read(fresh: bool) -> tuple[Colony | None, tuple[Gate, Classes | None]]:  # noqa: FBT001
+        colony, gate = await ctx.gate(call, name, fresh=fresh)
+        classes = await ctx.directory.classes(colony, fresh=fresh) if colony else None
+        return colony, (gate, classes)
+
+    def decide(rows: tuple[Gate, Classes | None], now_ns: int) -> Decision:
+        nonlocal command
+        gate, classes = rows
+        access.member(gate)
+        if command is None:
+            command = command_of(spec, keys.new_id(gate.colony.suffix if gate.colony else ""))
+        known = classes is not None and command.requirement.class_key in classes.by_key
+        return aggregate.submit(gate, command, now_ns, class_known=known)
+
+    event = await ctx.write(call, read, decide)
+    if not isinstance(event, ProcessSubmitted):
+        raise Corrupt("a submit that is not in the log")
+    return process_of_event(event, name)
+
+
+async def get(ctx: Context, call: Call, msg: wire.GetProcessMsg) -> wire.Process:
+    """Read a process."""
+    colony, (gate, row) = await _located(ctx, call, msg.processid, fresh=True)
+    if row is None or colony is None:
+        raise NotFound("Failed to get process, process not found")
+    access.reader(gate)
+    return shown_process(row, colony.name)
+
+
+async def _located(
+    ctx: Context, call: Call, process_id: str, *, fresh: bool
+) -> tuple[Colony | None, Rows]:
+    colony, gate = await ctx.gate_of(call, process_id, fresh=fresh)
+    row = await listings.process(ctx.store, colony.tag, process_id) if colony else None
+    return colony, (gate, row)
+
+
+async def _change(ctx: Context, call: Call, process_id: str, decide: Decide) -> wire.Empty:
+    async def read(fresh: bool) -> tuple[Colony | None, Rows]:  # noqa: FBT001
+        return await _located(ctx, call, process_id, fresh=fresh)
+
+    await ctx.write(call, read, lambda rows, now_ns: decide(*rows, now_ns))
+    return wire.Empty()
+
+
+async def set_output(ctx: Context, call: Call, msg: wire.SetOutputMsg) -> wire.Empty:
+    """Give a running process output."""
+    out = json_list(msg.output, "Failed to set output")
+
+    def decide(gate: Gate, row: ProcessRow | None, now_ns: int) -> Decision:
+        return aggregate.set_output(gate, row, out, now_ns)
+
+    return await _change(ctx, call, msg.processid, decide)
+
+
+async def close_successful(ctx: Context, call: Call, msg: wire.CloseSuccessfulMsg) -> wire.Empty:
+    """Close a process as successful."""
+    out = json_list(msg.output, "Failed to close successful")
+    outcome = State.SUCCESS
+    command = CloseProcess(process_id=msg.processid, outcome=outcome, out=out, errors=[])
+    return await _close(ctx, call, command)
+
+
+async def close_failed(ctx: Context, call: Call, msg: wire.CloseFailedMsg) -> wire.Empty:
+    """Close a process as failed."""
+    command = CloseProcess(
+        process_id=msg.processid, outcome=State.FAILED, out=None, errors=msg.errors
+    )
+    return await _close(ctx, call, command)
+
+
+async def _close(ctx: Context, call: Call, command: CloseProcess) -> wire.Empty:
+    """Decide on the row as it was assigned here, if it was: that saves reading it again."""
+
+    async def read(fresh: bool) -> tuple[Colony | None, Rows]:  # noqa: FBT001
+        row = None if fresh else ctx.assigned.pop(command.process_id, None)
+        if row is None:
+            return await _located(ctx, call, command.process_id, fresh=fresh)
+        colony, gate = await ctx.gate_of(call, command.process_id, fresh=False)
+        return colony, (gate, row if colony else None)
+
+    def decide(rows: Rows, now_ns: int) -> Decision:
+        return aggregate.close(rows[0], command, rows[1], now_ns)
+
+    await ctx.write(call, read, decide)
+    return wire.Empty()
+
+
+async def cancel(ctx: Context, call: Call, msg: wire.CancelProcessMsg) -> wire.Empty:
+    """Cancel a process."""
+    return await _change(ctx, call, msg.processid, aggregate.cancel)
+
+
+async def remove(ctx: Context, call: Call, msg: wire.RemoveProcessMsg) -> wire.Empty:
+    """Remove a process."""
+    return await _change(ctx, call, msg.processid, aggregate.remove)
+
+
+async def get_many(ctx: Context, call: Call, msg: wire.GetProcessesMsg) -> list[wire.Process]:
+    """List processes in one state; the first of the filters that is set applies."""
+    colony, gate = await ctx.gate(call, msg.colonyname)
+    access.reader(gate)
+    if msg.count > _MOST_LISTED:
+        raise Invalid(f"Count is larger than MaxCount limit <{_MOST_LISTED}>")
+    if msg.count < 0:
+        raise Invalid("Failed to get processes, count must not be negative")
+    keep = await _filter(ctx, colony, msg)
+    if msg.state not in set(State):
+        raise Invalid("Failed to get processes, invalid msg.State")
+    if msg.count == 0 or colony is None:
+        return []
+    classes = await ctx.directory.classes(colony, fresh=True)
+    rows = await listings.listed(
+        ctx.store, colony.tag, classes, State(msg.state), keep, count=msg.count
+    )
+    return [shown_process(row, colony.name) for row in rows]
+
+
+async def _filter(ctx: Context, colony: Colony | None, msg: wire.GetProcessesMsg) -> listings.Keep:
+    if msg.executortype:
+        return lambda row: row.requirement.executor_type == msg.executortype
+    if msg.initiator:
+        user = await ctx.member_named(colony, f"{access.USER}/{msg.initiator}")
+        if user is None:
+            raise Invalid(f"User <{msg.initiator}> does not exist")
+        return lambda row: row.initiator_id == user.id
+    if msg.label:
+        return lambda row: row.given["label"] == msg.label
+    return lambda _: True
+
+
+async def history(ctx: Context, call: Call, msg: wire.GetProcessHistMsg) -> list[wire.Process]:
+    """List processes submitted within the last seconds, ascending by submission."""
+    colony, gate = await ctx.gate(call, msg.colonyname)
+    access.reader(gate)
+    if msg.state not in set(State):
+        raise Invalid("Failed to get process history, invalid msg.State")
+    if colony is None:
+        return []
+    since_ns = ctx.store.clock.now_ns() - msg.seconds * _SECOND_NS
+
+    def keep(row: ProcessRow) -> bool:
+        by = not msg.executorid or row.holder == msg.executorid
+        return by and row.submitted_ns >= since_ns
+
+    classes = await ctx.directory.classes(colony, fresh=True)
+    rows = await listings.listed(
+        ctx.store, colony.tag, classes, State(msg.state), keep, since_ns=max(since_ns, 0)
+    )
+    rows.sort(key=lambda row: row.submitted_ns)
+    return [shown_process(row, colony.name) for row in rows]
+
+
+async def remove_all(ctx: Context, call: Call, msg: wire.RemoveAllProcessesMsg) -> wire.Empty:
+    """Remove all processes in one state, or in every state but running, in bounded steps."""
+    colony, gate = await ctx.gate(call, msg.colonyname)
+    access.colony_owner(gate)
+    if msg.state == State.RUNNING:
+        raise Invalid("Not possible to remove running processes")
+    if msg.state != -1 and msg.state not in set(State):
+        raise Invalid("Invalid state when deleting all processes")
+    if colony is None or await ctx.took_effect(call, colony.tag):
+        return wire.Empty()
+    states = [s for s in State if s is not State.RUNNING] if msg.state == -1 else [State(msg.state)]
+    for state in states:
+        await _remove_state(ctx, call, colony, state)
+    await ctx.store.append(colony.tag, Decision(), call.signed)
+    return wire.Empty()
+
+
+async def _remove_state(ctx: Context, call: Call, colony: Colony, state: State) -> None:
+    """As many as were in the state when asked; what arrives meanwhile may stay."""
+    classes = await ctx.directory.classes(colony, fresh=True)
+    left = (await listings.counts(ctx.store, colony.tag, classes))[state]
+    while left > 0:
+        page = await anext(listings.ids(ctx.store, colony.tag, classes, state), [])
+        if not page:
+            return
+        left -= len(page)
+        await _remove_page(ctx, call, colony, state, page)
+
+
+async def _remove_page(
+    ctx: Context, call: Call, colony: Colony, state: State, page: list[str]
+) -> None:
+    async def read(fresh: bool) -> tuple[Colony, tuple[Gate, list[ProcessRow]]]:  # noqa: FBT001
+        _, gate = await ctx.gate(call, colony.name, fresh=fresh)
+        return colony, (gate, await listings.processes(ctx.store, colony.tag, page))
+
+    def decide(rows: tuple[Gate, list[ProcessRow]], now_ns: int) -> Decision:
+        allowed = access.colony_owner(rows[0])
+        inside = [row for row in rows[1] if row.state is state]
+        return aggregate.remove_many(allowed, inside, call.caller, now_ns)
+
+    await ctx.write(call.unmarked(), read, decide)

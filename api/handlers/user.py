@@ -1,0 +1,111 @@
+"""Users of a colony."""
+
+from dataclasses import dataclass
+
+from api import wire
+from api.context import Call, Context
+from api.present import shown_user
+from broker import access
+from broker.access import USER, Gate, MemberRow
+from broker.aggregates import user as aggregate
+from broker.decision import Decision
+from broker.directory import Colony
+from broker.errors import Invalid, Missing, NotFound
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    gate: Gate
+    named: MemberRow | None
+    with_id: MemberRow | None
+
+
+async def _rows(
+    ctx: Context, call: Call, colony_name: str, name: str, user_id: str, *, fresh: bool
+) -> tuple[Colony | None, _Rows]:
+    colony, gate = await ctx.gate(call, colony_name, fresh=fresh)
+    named = await ctx.member_named(colony, aggregate.name_field(name)) if name else None
+    with_id = await ctx.member_with_id(colony, user_id) if user_id else None
+    return colony, _Rows(gate, named, with_id)
+
+
+async def add(ctx: Context, call: Call, msg: wire.AddUserMsg) -> wire.User:
+    """Add a user."""
+    if msg.user is None:
+        raise Invalid("Failed to add user, executor is nil")
+    user = msg.user
+    command = aggregate.AddUser(
+        user_id=user.userid, name=user.name, email=user.email, phone=user.phone
+    )
+
+    async def read(fresh: bool) -> tuple[Colony | None, _Rows]:  # noqa: FBT001
+        return await _rows(ctx, call, user.colonyname, user.name, user.userid, fresh=fresh)
+
+    def decide(rows: _Rows, now_ns: int) -> Decision:
+        return aggregate.add(
+            rows.gate,
+            command,
+            now_ns,
+            name_taken=rows.named is not None,
+            id_taken=rows.with_id is not None,
+        )
+
+    await ctx.write(call, read, decide)
+    return user
+
+
+async def get_all(ctx: Context, call: Call, msg: wire.GetUsersMsg) -> list[wire.User]:
+    """List users, by name."""
+    colony, gate = await ctx.gate(call, msg.colonyname)
+    access.existing_colony(gate)
+    access.reader(gate, approved=False)
+    return [shown_user(row, msg.colonyname) for row in await ctx.members(colony, USER)]
+
+
+async def get(ctx: Context, call: Call, msg: wire.GetUserMsg) -> wire.User:
+    """Read a user by name."""
+    colony, gate = await ctx.gate(call, msg.colonyname)
+    access.existing_colony(gate)
+    access.reader(gate, approved=False)
+    row = await ctx.member_named(colony, aggregate.name_field(msg.name))
+    if row is None:
+        raise Missing("Failed to get user, user is nil")
+    return shown_user(row, msg.colonyname)
+
+
+async def get_by_id(ctx: Context, call: Call, msg: wire.GetUserByIdMsg) -> wire.User:
+    """Read a user by id."""
+    colony, gate = await ctx.gate(call, msg.colonyname)
+    access.existing_colony(gate)
+    access.reader(gate, approved=False)
+    row = await ctx.member_with_id(colony, msg.userid)
+    if row is None or row.kind != USER:
+        raise NotFound("Failed to get user by ID, user is nil")
+    return shown_user(row, msg.colonyname)
+
+
+async def remove(ctx: Context, call: Call, msg: wire.RemoveUserMsg) -> wire.Empty:
+    """Remove a user."""
+
+    async def read(fresh: bool) -> tuple[Colony | None, _Rows]:  # noqa: FBT001
+        return await _rows(ctx, call, msg.colonyname, msg.name, "", fresh=fresh)
+
+    def decide(rows: _Rows, now_ns: int) -> Decision:
+        user_id = rows.named.id if rows.named else None
+        return aggregate.remove(rows.gate, msg.name, user_id, now_ns)
+
+    await ctx.write(call, read, decide)
+    return wire.Empty()
+
+
+async def change_id(ctx: Context, call: Call, msg: wire.ChangeUserIdMsg) -> bytes:
+    """Move the calling user to another key."""
+
+    async def read(fresh: bool) -> tuple[Colony | None, _Rows]:  # noqa: FBT001
+        return await _rows(ctx, call, msg.colonyname, "", msg.userid, fresh=fresh)
+
+    def decide(rows: _Rows, now_ns: int) -> Decision:
+        return aggregate.change_id(rows.gate, msg.userid, now_ns, taken=rows.with_id is not None)
+
+    await ctx.write(call, read, decide)
+    return call.payload

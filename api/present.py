@@ -1,0 +1,179 @@
+"""Rows and events as the protocol shows them."""
+
+import msgspec
+from msgspec import Raw
+
+from api import wire
+from broker import keys
+from broker.access import MemberRow, text_in
+from broker.aggregates.executor import ExecutorAdded
+from broker.aggregates.function import FunctionRow
+from broker.aggregates.process import ProcessRow, ProcessSubmitted, State, deadline
+from broker.packing import unpacked
+
+_NOTHING = Raw(b"[]")
+_spec_of = msgspec.json.Decoder(wire.FunctionSpec).decode
+
+
+def process_of_event(event: ProcessSubmitted, colony_name: str) -> wire.Process:
+    """A process as it was when it was submitted."""
+    env = ((keys.ENV, name, value) for name, value in event.env.items())
+    attributes = [_attribute(event.subject, colony_name, State.WAITING, triple) for triple in env]
+    return wire.Process(
+        processid=event.subject,
+        initiatorid=event.actor,
+        initiatorname=event.initiator_name,
+        assignedexecutorid="",
+        isassigned=False,
+        state=int(State.WAITING),
+        prioritytime=event.priority_time,
+        submissiontime=wire.rfc3339(event.at_ns),
+        starttime=wire.NO_TIME,
+        endtime=wire.NO_TIME,
+        waitdeadline=wire.rfc3339(event.wait_deadline_ns),
+        execdeadline=wire.NO_TIME,
+        retries=0,
+        attributes=attributes,
+        spec=Raw(event.spec),
+        waitforparents=False,
+        parents=[],
+        children=[],
+        processgraphid="",
+        input=_NOTHING,
+        output=_NOTHING,
+        errors=[],
+    )
+
+
+def shown_process(row: ProcessRow, colony_name: str) -> wire.Process:
+    """A process as it is stored."""
+    given, stored, started = row.given, row.row, row.started_ns
+    out, errors = stored.get(b"out"), stored.get(b"errors")
+    return wire.Process(
+        processid=row.id,
+        initiatorid=row.initiator_id,
+        initiatorname=given["initiator_name"],
+        assignedexecutorid=row.holder,
+        isassigned=b"holder" in stored,
+        state=int(row.state),
+        prioritytime=given["priority_time"],
+        submissiontime=wire.rfc3339(row.submitted_ns),
+        starttime=wire.rfc3339(started),
+        endtime=wire.rfc3339(row.ended_ns),
+        waitdeadline=wire.rfc3339(int(stored.get(b"wait", b"0"))),
+        execdeadline=wire.rfc3339(deadline(started, given["max_exec_s"]) if started else 0),
+        retries=row.retries,
+        attributes=attributes_of(row, colony_name),
+        spec=_spec(row),
+        waitforparents=False,
+        parents=[],
+        children=[],
+        processgraphid="",
+        input=_NOTHING,
+        output=Raw(out) if out else _NOTHING,
+        errors=unpacked(errors) if errors else [],
+    )
+
+
+def attributes_of(row: ProcessRow, colony_name: str) -> list[wire.Attribute]:
+    """The environment it was submitted with, and what was put on it since."""
+    env = row.given["env"]
+    if not env and not row.has_attributes:
+        return []
+    triples = {keys.attribute_id(row.id, k, keys.ENV): (keys.ENV, k, v) for k, v in env.items()}
+    return [
+        _attribute(row.id, colony_name, row.state, triple)
+        for triple in (triples | row.added_attributes).values()
+    ]
+
+
+def _attribute(
+    process_id: str, colony_name: str, state: State, triple: tuple[int, str, str]
+) -> wire.Attribute:
+    kind, key, value = triple
+    return wire.Attribute(
+        attributeid=keys.attribute_id(process_id, key, kind),
+        targetid=process_id,
+        targetcolonyname=colony_name,
+        targetprocessgraphid="",
+        state=int(state),
+        attributetype=kind,
+        key=key,
+        value=value,
+    )
+
+
+def _spec(row: ProcessRow) -> Raw:
+    """The spec; its ``env`` follows attributes of type ENV that were added later."""
+    stored: bytes = row.given["spec"]
+    if not row.has_attributes:
+        return Raw(stored)
+    later = {k: v for kind, k, v in row.added_attributes.values() if kind == keys.ENV}
+    if not later:
+        return Raw(stored)
+    spec = _spec_of(stored)
+    spec.env = (spec.env or {}) | later
+    return Raw(wire.encode(spec))
+
+
+def shown_executor(row: MemberRow, colony_name: str, heard_ns: int) -> wire.Executor:
+    """An executor as it is stored; ``heard_ns`` is when it was last heard from, 0 for never."""
+    stored = row.row
+    blueprint_gen = int(stored[b"blueprint_gen"])
+    return wire.Executor(
+        executorid=row.id,
+        executortype=row.executor_type,
+        executorname=row.name,
+        colonyname=colony_name,
+        state=int(row.state),
+        requirefuncreg=stored[b"require_func_reg"] == b"1",
+        commissiontime=wire.rfc3339(int(stored[b"commissioned"])),
+        lastheardfromtime=wire.rfc3339(max(heard_ns, int(stored[b"heard"]))),
+        locationname=row.location or msgspec.UNSET,
+        capabilities=wire.decode(stored[b"capabilities"], wire.Capabilities),
+        allocations=wire.decode(stored[b"allocations"], wire.Allocations),
+        blueprintid=text_in(stored, b"blueprint_id") or msgspec.UNSET,
+        blueprintgen=blueprint_gen or msgspec.UNSET,
+    )
+
+
+def executor_of_event(event: ExecutorAdded, colony_name: str) -> wire.Executor:
+    """An executor as it was when it was added."""
+    return wire.Executor(
+        executorid=event.subject,
+        executortype=event.executor_type,
+        executorname=event.name,
+        colonyname=colony_name,
+        state=0,
+        requirefuncreg=event.require_func_reg,
+        commissiontime=wire.rfc3339(event.at_ns),
+        lastheardfromtime=wire.rfc3339(event.heard_ns),
+        locationname=event.location or msgspec.UNSET,
+        capabilities=wire.decode(event.capabilities, wire.Capabilities),
+        allocations=wire.decode(event.allocations, wire.Allocations),
+        blueprintid=event.blueprint_id or msgspec.UNSET,
+        blueprintgen=event.blueprint_gen or msgspec.UNSET,
+    )
+
+
+def shown_user(row: MemberRow, colony_name: str) -> wire.User:
+    """A user as it is stored."""
+    return wire.User(
+        colonyname=colony_name,
+        userid=row.id,
+        name=row.name,
+        email=text_in(row.row, b"email"),
+        phone=text_in(row.row, b"phone"),
+    )
+
+
+def shown_function(row: FunctionRow, colony_name: str) -> wire.Function:
+    """A registered function."""
+    shown = wire.decode(row.described, wire.Function)
+    shown.functionid = row.function_id
+    shown.executorname = row.executor
+    shown.executortype = row.executor_type
+    shown.colonyname = colony_name
+    shown.funcname = row.name
+    shown.locationname = row.location or msgspec.UNSET
+    return shown

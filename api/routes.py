@@ -1,0 +1,188 @@
+"""Every message and who answers it: the literal table.
+
+``unreadable`` and ``mismatch`` are the reference's own words for a message that does not parse and
+for an inner type that differs from the outer (core.md, section 2.1, with its slips). A message
+without an ``unreadable`` text is answered whatever its payload says.
+"""
+
+from api import wire
+from api.handlers import (
+    assign,
+    attribute,
+    colony,
+    executor,
+    function,
+    location,
+    process,
+    server,
+    user,
+)
+from api.rpc import Handler, M, Route
+
+_MISMATCH = "msg.MsgType does not match payloadType"
+
+
+def _route(
+    kind: type[M],
+    handler: Handler[M],
+    unreadable: str,
+    mismatch: str = "",
+    *,
+    reads: bool = False,
+    reply_type: str | None = None,
+    spelled: str = _MISMATCH,
+) -> Route:
+    return Route(
+        kind=kind,
+        handler=handler,
+        unreadable=unreadable,
+        mismatch=f"{mismatch or unreadable}, {spelled}",
+        reads=reads,
+        reply_type=reply_type,
+    )
+
+
+def _reads(kind: type[M], handler: Handler[M], unreadable: str, mismatch: str = "") -> Route:
+    return _route(kind, handler, unreadable, mismatch, reads=True)
+
+
+UNSIGNED = {
+    "versionmsg": _reads(wire.VersionMsg, server.version, "Failed to get server version"),
+    "getserverinfomsg": _reads(wire.Message, server.info, unreadable=""),
+}
+
+ROUTES = {
+    # server
+    "getstatisticsmsg": _reads(
+        wire.GetStatisticsMsg,
+        server.statistics,
+        "Failed to get statistics",
+        "Failed to get server version",
+    ),
+    "getclustermsg": _reads(wire.GetClusterMsg, server.cluster, "Failed to get cluster info"),
+    "changeserveridmsg": _route(
+        wire.ChangeServerIdMsg, server.change_id, "Failed to change colony Id"
+    ),
+    # colony
+    "addcolonymsg": _route(wire.AddColonyMsg, colony.add, "Failed to add colony"),
+    "removecolonymsg": _route(wire.RemoveColonyMsg, colony.remove, "Failed to remove colony"),
+    "getcoloniesmsg": _reads(wire.GetColoniesMsg, colony.get_all, "Failed to get colonies"),
+    "getcolonymsg": _reads(wire.GetColonyMsg, colony.get, "Failed to get colony"),
+    "getcolonystatsmsg": _reads(
+        wire.GetColonyStatsMsg, colony.statistics, "Failed to get colony statistics"
+    ),
+    "changecolonyidmsg": _route(
+        wire.ChangeColonyIdMsg, colony.change_id, "Failed to change colony Id"
+    ),
+    "getcolonysettingsmsg": _reads(
+        wire.GetColonySettingsMsg, colony.get_settings, "Failed to get colony settings"
+    ),
+    "setcolonysettingsmsg": _route(
+        wire.SetColonySettingsMsg, colony.set_settings, "Failed to set colony settings"
+    ),
+    # user
+    "addusermsg": _route(wire.AddUserMsg, user.add, "Failed to add user"),
+    "getusersmsg": _reads(wire.GetUsersMsg, user.get_all, "Failed to get users"),
+    "getusermsg": _reads(wire.GetUserMsg, user.get, "Failed to get user"),
+    "getuserbyidmsg": _reads(wire.GetUserByIdMsg, user.get_by_id, "Failed to get user by ID"),
+    "removeusermsg": _route(wire.RemoveUserMsg, user.remove, "Failed to remove user"),
+    "changeuseridmsg": _route(
+        wire.ChangeUserIdMsg, user.change_id, "Failed to add log", "Failed to change user Id"
+    ),
+    # executor
+    "addexecutormsg": _route(wire.AddExecutorMsg, executor.add, "Failed to add executor"),
+    "approveexecutormsg": _route(
+        wire.ApproveExecutorMsg, executor.approve, "Failed to approve executor"
+    ),
+    "rejectexecutormsg": _route(
+        wire.RejectExecutorMsg, executor.reject, "Failed to reject executor"
+    ),
+    "removeexecutormsg": _route(
+        wire.RemoveExecutorMsg, executor.remove, "Failed to remove executor"
+    ),
+    "getexecutorsmsg": _reads(wire.GetExecutorsMsg, executor.get_all, "Failed to get executors"),
+    "getexecutormsg": _reads(wire.GetExecutorMsg, executor.get, "Failed to get executor"),
+    "getexecutorbyidmsg": _reads(
+        wire.GetExecutorByIdMsg, executor.get_by_id, "Failed to get executor by ID"
+    ),
+    "reportallocationmsg": _route(
+        wire.ReportAllocationMsg, executor.report_allocation, "Failed to report allocation"
+    ),
+    "updateexecutormsg": _route(
+        wire.UpdateExecutorMsg, executor.update, "Failed to update executor"
+    ),
+    "changeexecutoridmsg": _route(
+        wire.ChangeExecutorIdMsg, executor.change_id, "Failed to change executor Id"
+    ),
+    # function
+    "addfunctionmsg": _route(wire.AddFunctionMsg, function.add, "Failed to add function"),
+    "getfunctionsmsg": _reads(wire.GetFunctionsMsg, function.get_all, "Failed to get function"),
+    "getfunctionsbyexecutormsg": _reads(
+        wire.GetFunctionsByExecutorMsg, function.get_all, "Failed to get function"
+    ),
+    "removefunctionmsg": _route(
+        wire.RemoveFunctionMsg, function.remove, "Failed to remove function"
+    ),
+    # process
+    "submitfuncspecmsg": _route(
+        wire.SubmitFuncSpecMsg,
+        process.submit,
+        "Failed to submit process",
+        "Failed to submit process spec",
+    ),
+    "assignprocessmsg": _route(
+        wire.AssignProcessMsg,
+        assign.assign,
+        "Failed to assign process",
+        spelled="msg.msgType does not match payloadType",
+    ),
+    "pauseassignmentsmsg": _route(
+        wire.PauseAssignmentsMsg, assign.pause, "Failed to pause assignments"
+    ),
+    "resumeassignmentsmsg": _route(
+        wire.ResumeAssignmentsMsg, assign.resume, "Failed to resume assignments"
+    ),
+    "getpausestatusmsg": _route(
+        wire.GetPauseStatusMsg,
+        assign.pause_status,
+        "Failed to get pause status",
+        reads=True,
+        reply_type="pausestatusreplymsg",
+    ),
+    "getprocessmsg": _reads(wire.GetProcessMsg, process.get, "Failed to get process"),
+    "getprocessesmsg": _reads(wire.GetProcessesMsg, process.get_many, "Failed to get processes"),
+    "getprocesshistmsg": _reads(
+        wire.GetProcessHistMsg,
+        process.history,
+        "Failed to get process hist",
+        "Failed to get process history",
+    ),
+    "removeprocessmsg": _route(wire.RemoveProcessMsg, process.remove, "Failed to remove process"),
+    "removeallprocessesmsg": _route(
+        wire.RemoveAllProcessesMsg, process.remove_all, "Failed to remove all processes"
+    ),
+    "setoutputmsg": _route(wire.SetOutputMsg, process.set_output, "Failed to set output"),
+    "cancelprocessmsg": _route(wire.CancelProcessMsg, process.cancel, "Failed to cancel process"),
+    "closesuccessfulmsg": _route(
+        wire.CloseSuccessfulMsg,
+        process.close_successful,
+        "Failed to close successful",
+        "Failed to close process as successful",
+    ),
+    "closefailedmsg": _route(
+        wire.CloseFailedMsg,
+        process.close_failed,
+        "Failed to close failed",
+        "Failed to close process as failed",
+    ),
+    # attribute
+    "addattributemsg": _route(wire.AddAttributeMsg, attribute.add, "Failed to add attribute"),
+    "getattributemsg": _reads(wire.GetAttributeMsg, attribute.get, "Failed to get attribute"),
+    # location
+    "addlocationmsg": _route(wire.AddLocationMsg, location.add, "Failed to add location"),
+    "getlocationsmsg": _reads(wire.GetLocationsMsg, location.get_all, "Failed to get locations"),
+    "getlocationmsg": _reads(wire.GetLocationMsg, location.get, "Failed to get location"),
+    "removelocationmsg": _route(
+        wire.RemoveLocationMsg, location.remove, "Failed to remove location"
+    ),
+}

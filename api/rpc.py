@@ -1,0 +1,251 @@
+"""POST /api: verify the signature, find the handler, answer in an envelope.
+
+The order of checks is the protocol's (core.md, section 2.1). Plain ASGI rather than a Starlette
+endpoint, because a request costs tens of microseconds and a framework's request object would
+double them.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import structlog
+from starlette.types import Receive, Scope, Send
+
+from api import wire
+from api.context import Call, Context
+from api.errors import status_of
+from broker import keys
+from broker.errors import BrokerError, Malformed, Replayed, Unavailable, UnknownMessage
+from broker.identity import digest, recover
+from broker.keys import SERVER
+from broker.store import Signed
+
+_log = structlog.get_logger(__name__)
+_EMPTY_TYPE = (
+    "empty (this usually means the client is misconfigured - check that COLONIES_PRVKEY and other"
+    " environment variables are set correctly)"
+)
+Header = tuple[bytes, bytes]
+_JSON: Header = (b"content-type", b"application/json")
+_TOO_LARGE = 413
+_UNAVAILABLE = 503
+_MS_NS = 1_000_000
+_GRACE_MS = 1_000
+_MOST_REMEMBERED = 256 * 1024
+_MOST_NONCE = 128
+
+M = TypeVar("M", bound=wire.Message)
+Handler = Callable[[Context, Call, M], Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """How one payload type is read and who answers it."""
+
+    kind: type[wire.Message]
+    handler: Handler[Any]
+    unreadable: str
+    mismatch: str
+    reads: bool
+    reply_type: str | None = None
+
+
+class BodyTooLarge(Exception):
+    """The request is longer than the limit."""
+
+
+class Rpc:
+    """The endpoint."""
+
+    def __init__(
+        self, context: Context, routes: Mapping[str, Route], unsigned: Mapping[str, Route]
+    ) -> None:
+        """``unsigned`` are the routes that anybody may ask without a signature."""
+        self._context = context
+        self._routes = routes
+        self._unsigned = unsigned
+        self._limit = context.settings.limits.max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        headers: list[Header] = [_JSON]
+        try:
+            body = await _read_body(receive, self._limit)
+        except BodyTooLarge:
+            text = f"the request is larger than the limit of {self._limit} bytes"
+            headers.append((b"connection", b"close"))
+            await _answer(send, _TOO_LARGE, _failure(_TOO_LARGE, text), headers)
+            return
+        if body is None:
+            return
+        line = Line(receive)
+        try:
+            status, reply = 200, await self._reply(body, line)
+        except BrokerError as error:
+            status = status_of(error)
+            reply = _failure(status, str(error))
+            if status == _UNAVAILABLE and isinstance(error, Unavailable):
+                headers.append((b"retry-after", b"1"))
+        except Exception:  # noqa: BLE001 - a client gets an answer to a bug, too
+            _log.exception("bug", path=scope["path"])
+            status, reply = 500, _failure(500, "internal error; the server's log says more")
+        finally:
+            line.close()
+        await _answer(send, status, reply, headers)
+
+    async def _reply(self, body: bytes, line: "Line") -> bytes:
+        request = wire.decode(body, wire.Request)
+        name, payload = request.payloadtype, request.payload.encode()
+        route = self._unsigned.get(name)
+        if route is not None:
+            return _envelope(name, await self._unsigned_reply(route, request, line))
+        caller = recover(payload, request.signature)
+        route = self._routes.get(name)
+        if route is None:
+            raise UnknownMessage(f"invalid rpcMsg.PayloadType: {name or _EMPTY_TYPE}")
+        text = wire.unwrap(request.payload)
+        message = _message(route, text, name)
+        proof = digest(payload) + bytes.fromhex(request.signature)
+        call = Call(
+            caller=caller,
+            signed=self._signed(caller, proof, message),
+            payload=text,
+            line=line,
+        )
+        reply = await self._once(route, call, message)
+        return _envelope(route.reply_type or name, reply)
+
+    async def _unsigned_reply(self, route: Route, request: wire.Request, line: "Line") -> bytes:
+        text = wire.unwrap(request.payload)
+        message = _message(route, text, request.payloadtype) if route.unreadable else wire.Message()
+        call = Call(
+            caller="",
+            signed=Signed(caller=""),
+            payload=text,
+            line=line,
+        )
+        return _encoded(await route.handler(self._context, call, message))
+
+    def _signed(self, caller: str, proof: bytes, message: wire.Message) -> Signed:
+        """Who asked; with a nonce, how long it has to be remembered.
+
+        Raises:
+            Replayed, Malformed: issued outside the window; a nonce without a time, or too long.
+        """
+        if not message.nonce:
+            return Signed(caller=caller, proof=proof)
+        if not message.issuedat:
+            raise Malformed("a nonce needs issuedat, the Unix time in ns at which it was made")
+        if len(message.nonce) > _MOST_NONCE:
+            raise Malformed(f"the nonce is longer than {_MOST_NONCE} characters")
+        window_ms = self._context.settings.replay_window_ms
+        age_ms = (self._context.store.clock.now_ns() - message.issuedat) // _MS_NS
+        if abs(age_ms) > window_ms:
+            raise Replayed(
+                f"issuedat is {abs(age_ms) / 1000:.1f} s {'old' if age_ms > 0 else 'ahead'};"
+                f" requests with a nonce are accepted within {window_ms / 1000:g} s."
+                " Is the clock right?"
+            )
+        lifetime_ms = window_ms - age_ms + _GRACE_MS
+        return Signed(caller=caller, proof=proof, nonce=message.nonce, nonce_ms=lifetime_ms)
+
+    async def _once(self, route: Route, call: Call, message: wire.Message) -> bytes:
+        """Answer; a read with a nonce is answered a second time as it was the first time.
+
+        Messages that write keep their nonce with the write itself, in the same atomic step.
+        """
+        if not (route.reads and call.signed.nonce):
+            return _encoded(await route.handler(self._context, call, message))
+        store, signed = self._context.store, call.signed
+        key = SERVER.key(keys.nonce(signed.caller, signed.nonce))
+        known: bytes | None = await store.send("GET", key)
+        if known is not None:
+            if not known.startswith(signed.digest):
+                raise Replayed("the nonce was used by another request")
+            if len(known) == len(signed.digest):
+                raise Replayed("this request was answered before, with more than is remembered")
+            return known[len(signed.digest) :]
+        reply = _encoded(await route.handler(self._context, call, message))
+        kept = reply if len(reply) <= _MOST_REMEMBERED else b""
+        await store.send("SET", key, signed.digest + kept, "NX", "PX", signed.nonce_ms)
+        return reply
+
+
+class Line:
+    """The other end of a request: is the client still there?"""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._watching: asyncio.Task[None] | None = None
+        self._listeners: list[Callable[[], None]] = []
+        self.gone = False
+
+    def watch(self, listener: Callable[[], None] | None = None) -> None:
+        """Notice from now on when the client goes away, and tell ``listener``."""
+        if listener is not None:
+            self._listeners.append(listener)
+        if self._watching is None:
+            self._watching = asyncio.get_running_loop().create_task(self._until_gone())
+
+    async def _until_gone(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self.gone = True
+        for listener in self._listeners:
+            listener()
+
+    def close(self) -> None:
+        """Stop watching."""
+        if self._watching is not None:
+            self._watching.cancel()
+
+
+def _message(route: Route, text: bytes, name: str) -> wire.Message:
+    try:
+        message = wire.decode(text, route.kind)
+    except Malformed as error:
+        raise Malformed(f"{route.unreadable}, invalid JSON") from error
+    if message.msgtype != name:
+        raise Malformed(route.mismatch)
+    return message
+
+
+async def _read_body(receive: Receive, limit: int) -> bytes | None:
+    """The whole body, None when the client went away before its end."""
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        part: bytes = message.get("body", b"")
+        size += len(part)
+        if size > limit:
+            raise BodyTooLarge
+        parts.append(part)
+        if not message.get("more_body", False):
+            return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _encoded(value: Any) -> bytes:  # noqa: ANN401 - any reply structure, or ready JSON
+    return value if isinstance(value, bytes) else wire.encode(value)
+
+
+def _envelope(name: str, reply: bytes) -> bytes:
+    return b'{"payloadtype":"%b","payload":"%b","error":false}' % (
+        name.encode(),
+        wire.in_base64(reply),
+    )
+
+
+def _failure(status: int, text: str) -> bytes:
+    payload = wire.payload_text(wire.Failure(status=status, message=text))
+    return wire.encode(wire.Reply(payloadtype="error", payload=payload, error=True))
+
+
+async def _answer(send: Send, status: int, body: bytes, headers: list[Header]) -> None:
+    length = (b"content-length", b"%d" % len(body))
+    await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,1 @@
+"""Commands, events and decide functions, one module an aggregate."""

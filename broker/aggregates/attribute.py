@@ -1,0 +1,74 @@
+"""Attributes: named values on a process, put there by the executor that runs it."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from broker import keys
+from broker.access import Gate, member
+from broker.aggregates.process import ProcessRow, State
+from broker.decision import Decision, Event, equals
+from broker.errors import Denied, NotFound
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttributeSet(Event):
+    """A process has a named value, new or changed; ``subject`` is the attribute id.
+
+    ``kind`` 0 IN, 1 OUT, 2 ERR, 3 ENV.
+    """
+
+    TYPE: ClassVar[str] = "AttributeSet"
+    process_id: str
+    kind: int
+    key: str
+    value: str
+
+
+EVENTS = (AttributeSet,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetAttribute:
+    """Put a named value on a running process."""
+
+    process_id: str
+    kind: int
+    key: str
+    value: str
+
+    @property
+    def attribute_id(self) -> str:
+        """The id that follows from process, key and type."""
+        return keys.attribute_id(self.process_id, self.key, self.kind)
+
+
+def put(gate: Gate, command: SetAttribute, row: ProcessRow | None, now_ns: int) -> Decision:
+    """Set an attribute; one of the same key and type is overwritten.
+
+    Raises:
+        NotFound, Denied: no such process; not running; not the caller's.
+    """
+    if row is None:
+        raise NotFound("Failed to add attribute, process not found")
+    expects = member(gate)
+    if row.state is not State.RUNNING:
+        raise Denied("Failed to add attribute, process is not running")
+    if row.holder != gate.caller:
+        raise Denied(
+            f"Failed to add attribute, only executor with id <{row.holder}> is allowed to set"
+            " attributes"
+        )
+    event = AttributeSet(
+        subject=command.attribute_id,
+        actor=gate.caller,
+        at_ns=now_ns,
+        process_id=row.id,
+        kind=command.kind,
+        key=command.key,
+        value=command.value,
+    )
+    held = (
+        equals(keys.process(row.id), "state", int(State.RUNNING)),
+        equals(keys.process(row.id), "holder", row.holder),
+    )
+    return Decision(expects=(*expects, *held), events=(event,))

@@ -1,0 +1,192 @@
+"""A colony: its owner, its settings, whether it gives out work, and its requirement classes."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from broker import keys
+from broker.access import Gate, colony_owner
+from broker.decision import Decision, Event, absent, has
+from broker.errors import Invalid
+from broker.identity import is_identity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColonyFounded(Event):
+    """The colony's own stream begins; ``subject`` is its name."""
+
+    TYPE: ClassVar[str] = "ColonyFounded"
+    suffix: str
+    owner: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColonyOwnerChanged(Event):
+    """The colony belongs to another key; ``subject`` is its name."""
+
+    TYPE: ClassVar[str] = "ColonyOwnerChanged"
+    owner: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColonySettingsChanged(Event):
+    """Settings of the colony, all of them; ``subject`` is its name."""
+
+    TYPE: ClassVar[str] = "ColonySettingsChanged"
+    require_nonce: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssignmentsPaused(Event):
+    """The colony gives out no work until resumed; ``subject`` is its name."""
+
+    TYPE: ClassVar[str] = "AssignmentsPaused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AssignmentsResumed(Event):
+    """The colony gives out work again; ``subject`` is its name."""
+
+    TYPE: ClassVar[str] = "AssignmentsResumed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColonyDissolved(Event):
+    """Nothing may be written to the colony any more; ``subject`` is its name."""
+
+    TYPE: ClassVar[str] = "ColonyDissolved"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequirementClassAdded(Event):
+    """The first process with these requirements; ``subject`` is the class."""
+
+    TYPE: ClassVar[str] = "RequirementClassAdded"
+    requires: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequirementClassRetired(Event):
+    """No process waits in the class any more; ``subject`` is the class."""
+
+    TYPE: ClassVar[str] = "RequirementClassRetired"
+
+
+EVENTS = (
+    ColonyFounded,
+    ColonyOwnerChanged,
+    ColonySettingsChanged,
+    AssignmentsPaused,
+    AssignmentsResumed,
+    ColonyDissolved,
+    RequirementClassAdded,
+    RequirementClassRetired,
+)
+
+RESUMED = "resumed"
+"""Notice that every waiting executor of a colony should try again."""
+
+
+def establish(name: str, suffix: str, owner: str, actor: str, now_ns: int) -> Decision:
+    """Begin the stream of a colony that the server's directory already names."""
+    return Decision(
+        expects=(absent(keys.COLONY),),
+        events=(
+            ColonyFounded(subject=name, actor=actor, at_ns=now_ns, suffix=suffix, owner=owner),
+        ),
+    )
+
+
+def checked_new_owner(owner: str) -> str:
+    """The id a colony shall belong to.
+
+    Raises:
+        Invalid: empty, or not an id.
+    """
+    if not owner:
+        raise Invalid("Failed to change colony Id, colony Id is empty")
+    return owner
+
+
+def change_owner(gate: Gate, owner: str, now_ns: int) -> Decision:
+    """Hand the colony to another key.
+
+    Raises:
+        Denied, Invalid: not the owner; not an id.
+    """
+    expects = colony_owner(gate)
+    if len(owner) != keys.ID_DIGITS:
+        raise Invalid("Failed to change colony Id, new colony Id is not 64 characters")
+    if not is_identity(owner):
+        raise Invalid("Failed to change colony Id, new colony Id is not lower-case hex")
+    return Decision(
+        expects=expects,
+        events=(
+            ColonyOwnerChanged(
+                subject=gate.colony_name, actor=gate.caller, at_ns=now_ns, owner=owner
+            ),
+        ),
+    )
+
+
+def change_settings(gate: Gate, *, require_nonce: bool, now_ns: int) -> Decision:
+    """Replace the settings of the colony.
+
+    Raises:
+        Denied: not the owner.
+    """
+    return Decision(
+        expects=colony_owner(gate),
+        events=(
+            ColonySettingsChanged(
+                subject=gate.colony_name,
+                actor=gate.caller,
+                at_ns=now_ns,
+                require_nonce=require_nonce,
+            ),
+        ),
+    )
+
+
+def pause(gate: Gate, now_ns: int) -> Decision:
+    """Stop giving out work; nothing happens when it is stopped already.
+
+    Raises:
+        Denied: not the owner.
+    """
+    expects = colony_owner(gate)
+    if gate.colony and gate.colony.paused:
+        return Decision(expects=expects)
+    event = AssignmentsPaused(subject=gate.colony_name, actor=gate.caller, at_ns=now_ns)
+    return Decision(expects=expects, events=(event,))
+
+
+def resume(gate: Gate, now_ns: int) -> Decision:
+    """Give out work again and tell everybody who waits.
+
+    Raises:
+        Denied: not the owner.
+    """
+    expects = colony_owner(gate)
+    if gate.colony and not gate.colony.paused:
+        return Decision(expects=expects)
+    event = AssignmentsResumed(subject=gate.colony_name, actor=gate.caller, at_ns=now_ns)
+    return Decision(expects=expects, events=(event,), wakes=(RESUMED,))
+
+
+def dissolve(name: str, actor: str, now_ns: int) -> Decision:
+    """Close the colony for every further write."""
+    return Decision(
+        expects=(has(keys.COLONY, "guard"),),
+        events=(ColonyDissolved(subject=name, actor=actor, at_ns=now_ns),),
+    )
+
+
+def retire_class(requirement_class: str, now_ns: int) -> Decision:
+    """Forget a requirement class in which nothing waits."""
+    return Decision(
+        expects=(
+            has(keys.CLASSES, requirement_class),
+            absent(keys.queue(requirement_class)),
+        ),
+        events=(RequirementClassRetired(subject=requirement_class, actor="", at_ns=now_ns),),
+    )

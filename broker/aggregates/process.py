@@ -1,0 +1,493 @@
+"""Processes: submitted, assigned, closed; the heart of the broker.
+
+Waiting 0, running 1, success 2, failed 3, cancelled 4 (core.md, section 8.2). Assignment is decided
+in ``claim.lua``; its event and its fold are the ones here.
+"""
+
+from collections.abc import Container, Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import cached_property
+from typing import Any, ClassVar
+
+from broker import keys
+from broker.access import Gate, Hash, member
+from broker.aggregates.colony import RequirementClassAdded
+from broker.decision import Decision, Event, Expect, equals, has, lacks
+from broker.errors import Denied, Invalid, Missing
+from broker.matching import Requirement, class_of
+from broker.packing import unpacked
+
+DAY_NS = 86_400_000_000_000
+SECOND_NS = 1_000_000_000
+LAST_NS = 2**63 - 1
+MOST_PRIORITY = 50_000
+MOST_EXEC_S = 9_999_999_999
+UNLIMITED_EXEC = "0" * 10
+"""``max_exec_s`` of a ProcessAssigned without execution deadline."""
+
+
+class State(IntEnum):
+    """State of a process, as the protocol numbers them."""
+
+    WAITING = 0
+    RUNNING = 1
+    SUCCESS = 2
+    FAILED = 3
+    CANCELLED = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessSubmitted(Event):
+    """A process waits to be assigned; ``subject`` is its id.
+
+    ``spec`` is the function spec as replies show it (JSON). Times in Unix ns, 0 is never;
+    ``max_wait_s`` and ``max_exec_s`` in seconds, at most 0 is unlimited. ``requires`` is the packed
+    Requirement, from which the class follows.
+    """
+
+    TYPE: ClassVar[str] = "ProcessSubmitted"
+    spec: bytes
+    initiator_name: str
+    function: str
+    label: str
+    priority_time: int
+    wait_deadline_ns: int
+    max_wait_s: int
+    max_exec_s: int
+    max_retries: int
+    requires: bytes
+    env: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessAssigned(Event):
+    """The executor ``actor`` holds the process; ``subject`` is the process id.
+
+    ``queued_as`` and ``class_key`` say where it waited. ``max_exec_s`` is ten digits of seconds,
+    because claim.lua fills it into the packed body; zeros are unlimited.
+    """
+
+    TYPE: ClassVar[str] = "ProcessAssigned"
+    class_key: str
+    queued_as: str
+    max_exec_s: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputSet(Event):
+    """A running process has (partial) output; ``subject`` is its id. JSON list."""
+
+    TYPE: ClassVar[str] = "OutputSet"
+    out: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessClosed(Event):
+    """The holder ``actor`` finished the process; ``subject`` is its id.
+
+    ``outcome`` 2 success, 3 failed. ``out`` is a JSON list, or None to keep what is there.
+    ``function``, ``waited_ns`` and ``ran_ns`` are here for statistics.
+    """
+
+    TYPE: ClassVar[str] = "ProcessClosed"
+    outcome: int
+    out: bytes | None
+    errors: list[str]
+    function: str
+    executor_name: str
+    waited_ns: int
+    ran_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessCancelled(Event):
+    """Somebody called the process off; ``subject`` is its id.
+
+    ``was`` is the state it had; then ``queued_as`` and ``class_key``, or ``holder``, apply.
+    """
+
+    TYPE: ClassVar[str] = "ProcessCancelled"
+    was: int
+    class_key: str
+    queued_as: str
+    holder: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessRequeued(Event):
+    """A running process waits again, at its old place; ``subject`` is its id."""
+
+    TYPE: ClassVar[str] = "ProcessRequeued"
+    reason: str
+    holder: str
+    class_key: str
+    queued_as: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessHandedOver(Event):
+    """A running process moved with its executor to another key; ``subject`` is the process id."""
+
+    TYPE: ClassVar[str] = "ProcessHandedOver"
+    holder: str
+    new_holder: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessRemoved(Event):
+    """A process that was not running is gone; ``subject`` is its id."""
+
+    TYPE: ClassVar[str] = "ProcessRemoved"
+    was: int
+    class_key: str
+    queued_as: str
+    attributes: list[str]
+
+
+EVENTS = (
+    ProcessSubmitted,
+    ProcessAssigned,
+    OutputSet,
+    ProcessClosed,
+    ProcessCancelled,
+    ProcessRequeued,
+    ProcessHandedOver,
+    ProcessRemoved,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProcessRow:
+    """One process as it is stored; what was submitted is unpacked on first use."""
+
+    id: str
+    row: Hash
+
+    @classmethod
+    def read(cls, process_id: str, row: Hash) -> "ProcessRow | None":
+        """From its hash; None when there is no such process."""
+        return cls(id=process_id, row=row) if row else None
+
+    @cached_property
+    def given(self) -> Mapping[str, Any]:
+        """The body of its ProcessSubmitted event."""
+        return unpacked(self.row[b"given"])
+
+    @property
+    def state(self) -> State:
+        """Where it is in its life."""
+        return State(int(self.row[b"state"]))
+
+    @property
+    def holder(self) -> str:
+        """Who runs it or ran it last, "" for nobody."""
+        return self.row.get(b"holder", b"").decode()
+
+    @property
+    def initiator_id(self) -> str:
+        """Who submitted it."""
+        return self.row[b"by"].decode()
+
+    @property
+    def submitted_ns(self) -> int:
+        """When it was submitted."""
+        return int(self.row[b"at"])
+
+    @property
+    def started_ns(self) -> int:
+        """When it was last assigned, 0 if never; it also names that hold of the process."""
+        return int(self.row.get(b"started", b"0"))
+
+    @property
+    def ended_ns(self) -> int:
+        """When it ended, 0 if it did not."""
+        return int(self.row.get(b"ended", b"0"))
+
+    @property
+    def retries(self) -> int:
+        """How often it was queued again because its time ran out."""
+        return int(self.row.get(b"retries", b"0"))
+
+    @property
+    def class_key(self) -> str:
+        """The requirement class it waits in."""
+        return class_of(self.given["requires"])
+
+    @property
+    def queued_as(self) -> str:
+        """Its member in the queue of its class."""
+        return keys.queue_member(self.given["priority_time"], self.id)
+
+    @property
+    def requirement(self) -> Requirement:
+        """What it asks of an executor."""
+        return Requirement.unpack(self.given["requires"])
+
+    @property
+    def has_attributes(self) -> bool:
+        """Whether attributes were put on it later."""
+        return any(k.startswith(b"a:") for k in self.row)
+
+    @property
+    def added_attributes(self) -> dict[str, tuple[int, str, str]]:
+        """Attributes put on it later: id -> type, key, value."""
+        found = {k[2:].decode(): v for k, v in self.row.items() if k.startswith(b"a:")}
+        return {i: tuple(unpacked(v)) for i, v in found.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmitProcess:
+    """Queue a function spec. ``spec`` is JSON as replies show it."""
+
+    process_id: str
+    spec: bytes
+    requirement: Requirement
+    function: str
+    label: str
+    priority: int
+    max_wait_s: int
+    max_exec_s: int
+    max_retries: int
+    env: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CloseProcess:
+    """Finish a process the caller holds."""
+
+    process_id: str
+    outcome: State
+    out: bytes | None
+    errors: list[str]
+
+
+def submit(gate: Gate, command: SubmitProcess, now_ns: int, *, class_known: bool) -> Decision:
+    """Queue a process for whoever satisfies its requirements first.
+
+    Raises:
+        Denied, Invalid: not an approved member; priority out of range.
+    """
+    expects = member(gate)
+    if abs(command.priority) > MOST_PRIORITY:
+        raise Invalid(
+            "Failed to submit function spec, priority outside range"
+            f" [-{MOST_PRIORITY}, {MOST_PRIORITY}]"
+        )
+    requires = command.requirement.pack()
+    class_key = class_of(requires)
+    submitted = ProcessSubmitted(
+        subject=command.process_id,
+        actor=gate.caller,
+        at_ns=now_ns,
+        spec=command.spec,
+        initiator_name=gate.member.name if gate.member else "",
+        function=command.function,
+        label=command.label,
+        priority_time=now_ns - command.priority * DAY_NS,
+        wait_deadline_ns=deadline(now_ns, command.max_wait_s),
+        max_wait_s=command.max_wait_s,
+        max_exec_s=min(command.max_exec_s, MOST_EXEC_S),
+        max_retries=command.max_retries,
+        requires=requires,
+        env=command.env,
+    )
+    if class_known:
+        expected, events = has(keys.CLASSES, class_key), (submitted,)
+    else:
+        added = RequirementClassAdded(
+            subject=class_key, actor=gate.caller, at_ns=now_ns, requires=requires
+        )
+        expected, events = lacks(keys.CLASSES, class_key), (added, submitted)
+    return Decision(expects=(*expects, expected), events=events, wakes=(class_key,))
+
+
+def deadline(from_ns: int, seconds: int) -> int:
+    """A moment some seconds later, 0 (never) for no limit; the far future stays representable."""
+    return min(from_ns + seconds * SECOND_NS, LAST_NS) if seconds > 0 else 0
+
+
+def set_output(gate: Gate, row: ProcessRow | None, out: bytes | None, now_ns: int) -> Decision:
+    """Give a running process output before it is closed.
+
+    Raises:
+        Missing, Denied: no such process; not running, or not the caller's.
+    """
+    if row is None:
+        raise Missing("Failed to set output, process is nil")
+    expects = member(gate)
+    if row.holder != gate.caller:
+        raise Denied(
+            "Failed to close process as successful, not allowed to close process as successful"
+        )
+    if row.state is not State.RUNNING:
+        raise Denied("Failed to set output, process is not running")
+    if out is None:
+        return Decision(expects=expects)
+    event = OutputSet(subject=row.id, actor=gate.caller, at_ns=now_ns, out=out)
+    return Decision(expects=(*expects, *_held_as_read(row)), events=(event,))
+
+
+def close(gate: Gate, command: CloseProcess, row: ProcessRow | None, now_ns: int) -> Decision:
+    """Finish a process. Only the executor that holds it may, and only once.
+
+    Raises:
+        Missing, Denied, Invalid: no such process; not the caller's; not running.
+    """
+    outcome = "successful" if command.outcome is State.SUCCESS else "failed"
+    if row is None:
+        raise Missing(f"Failed to close process as {outcome}, process is nil")
+    expects = member(gate)
+    if not row.holder:
+        raise Denied(f"Failed to close process as {outcome}, process is not assigned")
+    if row.holder != gate.caller:
+        raise Denied(
+            f"Failed to close process as {outcome}, not allowed to close process as {outcome}"
+        )
+    if row.state is not State.RUNNING:
+        raise Invalid(_cannot_close(row.state, outcome))
+    closed = ProcessClosed(
+        subject=row.id,
+        actor=gate.caller,
+        at_ns=now_ns,
+        outcome=int(command.outcome),
+        out=command.out,
+        errors=command.errors,
+        function=row.given["function"],
+        executor_name=gate.member.name if gate.member else "",
+        waited_ns=row.started_ns - row.submitted_ns,
+        ran_ns=now_ns - row.started_ns,
+    )
+    return Decision(expects=(*expects, *_held_as_read(row)), events=(closed,))
+
+
+def _cannot_close(state: State, outcome: str) -> str:
+    names = {State.SUCCESS: "successful", State.FAILED: "failed", State.CANCELLED: "cancelled"}
+    if state is State.WAITING:
+        return f"Tried to set waiting process as {outcome} without being running"
+    return f"Tried to set {names[state]} process as {outcome}"
+
+
+def cancel(gate: Gate, row: ProcessRow | None, now_ns: int) -> Decision:
+    """Call off a waiting or running process.
+
+    Raises:
+        Missing, Denied, Invalid: no such process; not a member; ended already.
+    """
+    if row is None:
+        raise Missing("Failed to cancel process, process is nil")
+    expects = member(gate)
+    refusals = {
+        State.SUCCESS: "Tried to cancel successful process",
+        State.FAILED: "Tried to cancel failed process",
+        State.CANCELLED: "Tried to cancel already cancelled process",
+    }
+    if row.state in refusals:
+        raise Invalid(refusals[row.state])
+    cancelled = ProcessCancelled(
+        subject=row.id,
+        actor=gate.caller,
+        at_ns=now_ns,
+        was=int(row.state),
+        class_key=row.class_key,
+        queued_as=row.queued_as,
+        holder=row.holder,
+    )
+    return Decision(expects=(*expects, *_as_read(row)), events=(cancelled,))
+
+
+def remove(gate: Gate, row: ProcessRow | None, now_ns: int) -> Decision:
+    """Remove a process that is not running, with its attributes.
+
+    Raises:
+        Missing, Denied, Invalid: no such process; not a member; running.
+    """
+    if row is None:
+        raise Missing("Failed to remove process, process is nil")
+    expects = member(gate)
+    if row.state is State.RUNNING:
+        raise Invalid("Failed to remove process, cannot remove a running process")
+    return Decision(
+        expects=(*expects, *_as_read(row)), events=(_removed(row, gate.caller, now_ns),)
+    )
+
+
+def remove_many(
+    allowed: tuple[Expect, ...], rows: list[ProcessRow], actor: str, now_ns: int
+) -> Decision:
+    """Remove some processes at once; ``allowed`` is why the actor may."""
+    removable = [row for row in rows if row.state is not State.RUNNING]
+    return Decision(
+        expects=(*allowed, *(e for row in removable for e in _as_read(row))),
+        events=tuple(_removed(row, actor, now_ns) for row in removable),
+    )
+
+
+def requeue(
+    rows: list[ProcessRow], holder: str, reason: str, known: Container[str], now_ns: int
+) -> Decision:
+    """Put processes that ``holder`` runs back where they waited.
+
+    ``known`` is the requirement classes there are; one that was retired meanwhile comes back.
+    """
+    running = [row for row in rows if row.state is State.RUNNING and row.holder == holder]
+    classes = {row.class_key: row.given["requires"] for row in running}
+    added = tuple(
+        RequirementClassAdded(subject=name, actor="", at_ns=now_ns, requires=requires)
+        for name, requires in classes.items()
+        if name not in known
+    )
+    requeued = tuple(
+        ProcessRequeued(
+            subject=row.id,
+            actor="",
+            at_ns=now_ns,
+            reason=reason,
+            holder=holder,
+            class_key=row.class_key,
+            queued_as=row.queued_as,
+        )
+        for row in running
+    )
+    return Decision(
+        expects=(
+            *(e for row in running for e in _held_as_read(row)),
+            *((has if name in known else lacks)(keys.CLASSES, name) for name in classes),
+        ),
+        events=(*added, *requeued),
+        wakes=tuple(row.class_key for row in running),
+    )
+
+
+def _removed(row: ProcessRow, actor: str, now_ns: int) -> ProcessRemoved:
+    return ProcessRemoved(
+        subject=row.id,
+        actor=actor,
+        at_ns=now_ns,
+        was=int(row.state),
+        class_key=row.class_key,
+        queued_as=row.queued_as,
+        attributes=[*env_attributes(row.id, row.given["env"]), *row.added_attributes],
+    )
+
+
+def env_attributes(process_id: str, env: Mapping[str, str]) -> list[str]:
+    """The attribute ids of a submitted environment."""
+    return [keys.attribute_id(process_id, name, keys.ENV) for name in env]
+
+
+def _as_read(row: ProcessRow) -> tuple[Expect, ...]:
+    """The process is still where it was read."""
+    if row.state is State.RUNNING:
+        return _held_as_read(row)
+    return (equals(keys.process(row.id), "state", int(row.state)),)
+
+
+def _held_as_read(row: ProcessRow) -> tuple[Expect, ...]:
+    """The same hold: running, by the same executor, since the same nanosecond."""
+    key = keys.process(row.id)
+    return (
+        equals(key, "state", int(State.RUNNING)),
+        equals(key, "holder", row.holder),
+        equals(key, "started", row.started_ns),
+    )

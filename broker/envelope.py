@@ -1,0 +1,69 @@
+"""Stream entry fields to and from events.
+
+An entry is flat: ``type v subject actor at cause signed body``. Entries of a stream repeat the same
+field names in the same order, which Redis stores once per node. ``body`` is msgpack and opaque to
+Lua. ``signed`` is the SHA3-256 digest that the request's signature signs, followed by the
+signature (32 + 65 bytes): from it anybody can recover the actor; it is empty for what the server
+did by itself.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from broker.decision import Arg, Event
+from broker.errors import Corrupt
+from broker.position import Position
+from broker.registry import pack, unpack
+
+FIELDS = ("type", "v", "subject", "actor", "at", "cause", "signed", "body")
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An event with its place in the stream and the proof of who asked for it."""
+
+    position: Position
+    event: Event
+    signed: bytes
+
+
+def entry(event: Event, signed: bytes) -> tuple[Arg, ...]:
+    """The values of an entry, in the order of FIELDS."""
+    return (
+        event.TYPE,
+        event.VERSION,
+        event.subject,
+        event.actor,
+        event.at_ns,
+        event.cause,
+        signed,
+        pack(event),
+    )
+
+
+def read_entry(raw: Sequence[bytes | Sequence[bytes]]) -> Recorded:
+    """One element of an XRANGE reply.
+
+    Raises:
+        Corrupt: it is not an entry of ours.
+    """
+    position, flat = raw[0], raw[1]
+    if not isinstance(position, bytes) or isinstance(flat, bytes):
+        raise Corrupt(f"not a stream entry: {raw!r}")
+    fields = dict(zip(flat[::2], flat[1::2], strict=True))
+    return Recorded(Position.parse(position), _event(fields), fields.get(b"signed", b""))
+
+
+def _event(fields: Mapping[bytes, bytes]) -> Event:
+    try:
+        return unpack(
+            fields[b"type"].decode(),
+            int(fields[b"v"]),
+            fields[b"subject"].decode(),
+            fields[b"actor"].decode(),
+            int(fields[b"at"]),
+            fields[b"cause"].decode(),
+            fields[b"body"],
+        )
+    except (KeyError, ValueError) as error:
+        raise Corrupt(f"stream entry without {error}") from error

@@ -1,0 +1,163 @@
+"""Every Redis key is spelled here.
+
+A colony's keys share one hash tag, ``{name.suffix}``, so a colony is one shard and one script may
+touch all of them. Folds, expectations and reads speak of keys *within* a colony (``p:3f9c…``);
+``Tag.key`` puts the tag in front, once, at the edge to Redis.
+
+``suffix`` is eight hex digits that the server gives a colony when it is added. Every id the server
+makes in a colony ends with it, so a message that names only a process finds its colony without an
+index, and a colony that is removed and added again starts with empty keys.
+"""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from typing import NewType
+from urllib.parse import quote
+
+Key = NewType("Key", str)
+"""A key within one hash tag."""
+
+SUFFIX_DIGITS = 8
+ID_DIGITS = 64
+ENV = 3
+"""Attribute type of an environment variable."""
+_BIAS = 1 << 63
+_PRIORITY_DIGITS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """The hash tag of a colony, or of the server itself."""
+
+    text: str
+
+    def key(self, key: str) -> str:
+        """The whole Redis key of a key within this tag."""
+        return "{" + self.text + "}:" + key
+
+
+SERVER = Tag("server")
+"""The server's own stream and directory of colonies."""
+
+
+def colony_tag(name: str, suffix: str) -> Tag:
+    """The tag of a colony; characters that would end a hash tag are percent-encoded."""
+    return Tag(f"{quote(name, safe=' ')}.{suffix}")
+
+
+def new_suffix() -> str:
+    """A random colony suffix; the directory refuses one that is taken."""
+    return secrets.token_hex(SUFFIX_DIGITS // 2)
+
+
+def new_id(suffix: str) -> str:
+    """An unpredictable id of 64 hex digits in the colony with this suffix."""
+    return secrets.token_hex((ID_DIGITS - SUFFIX_DIGITS) // 2) + suffix
+
+
+def suffix_of(identifier: str) -> str:
+    """The colony suffix that an id made by ``new_id`` ends with."""
+    return identifier[-SUFFIX_DIGITS:]
+
+
+def attribute_id(process_id: str, name: str, kind: int) -> str:
+    """The id of an attribute (core.md, section 2.4): it follows from what the attribute is on."""
+    return hashlib.sha3_256(f"{process_id}{name}{kind}".encode()).hexdigest()
+
+
+# ---------------------------------------------------------------- within any tag
+
+EVENTS = Key("events")
+
+
+def nonce(signer: str, text: str) -> Key:
+    """Where a request that may take effect only once leaves its position."""
+    return Key(f"nonce:{signer}:{text}")
+
+
+# ---------------------------------------------------------------- within SERVER
+
+SERVER_ROW = Key("server")
+COLONIES = Key("colonies")
+"""Hash: colony name -> suffix."""
+SUFFIXES = Key("suffixes")
+"""Hash: suffix -> colony name."""
+COLONY_IDS = Key("colonyids")
+"""Hash: identity of a colony -> colony name."""
+REMOVED = Key("removed")
+"""Hash: tag of a removed colony whose keys are still to be deleted -> colony name."""
+
+# ---------------------------------------------------------------- within a colony
+
+COLONY = Key("colony")
+NAMES = Key("names")
+"""Hash: ``executor/<name>`` or ``user/<name>`` -> member id."""
+CLASSES = Key("classes")
+"""Hash: requirement class -> what it requires; field ``epoch`` counts changes of the set."""
+EPOCH = "epoch"
+LOCATIONS = Key("locations")
+"""Hash: location name -> location."""
+ATTRIBUTES = Key("attributes")
+"""Hash: attribute id -> process id."""
+DUE = Key("due")
+"""Sorted set: what must happen at a time; score Unix ms, member ``<kind>/<id>``."""
+LEAVING = Key("leaving")
+"""Sorted set: executors that left and may still hold work; score Unix ms."""
+HEARD = Key("heard")
+"""Hash: executor id -> Unix ns it was last heard from. Presence, not history: no event, no fold."""
+
+
+def member(member_id: str) -> Key:
+    """Hash: one executor or user."""
+    return Key(f"m:{member_id}")
+
+
+def functions(executor_name: str) -> Key:
+    """Hash: function id -> registration, of one executor."""
+    return Key(f"f:{executor_name}")
+
+
+def process(process_id: str) -> Key:
+    """Hash: one process."""
+    return Key(f"p:{process_id}")
+
+
+def queue(requirement_class: str) -> Key:
+    """Sorted set: waiting processes of one requirement class, score 0, member ``queue_member``."""
+    return Key(f"q:{requirement_class}")
+
+
+def listing(state: int) -> Key:
+    """Sorted set: processes in one state; score Unix μs of start or end, member process id."""
+    return Key(f"i:{state}")
+
+
+def held(executor_id: str) -> Key:
+    """Set: running processes of one executor."""
+    return Key(f"h:{executor_id}")
+
+
+def queue_member(priority_time: int, process_id: str) -> str:
+    """A queue member that sorts bytewise by priority time, exact to the nanosecond, then by id."""
+    return f"{priority_time + _BIAS:0{_PRIORITY_DIGITS}d}{process_id}"
+
+
+def queued_process(queue_member: str) -> str:
+    """The process id in a queue member."""
+    return queue_member[_PRIORITY_DIGITS:]
+
+
+def due_wait(process_id: str) -> str:
+    """Member of DUE: the wait deadline of a process."""
+    return f"wait/{process_id}"
+
+
+def due_exec(process_id: str) -> str:
+    """Member of DUE: the execution deadline of a process."""
+    return f"exec/{process_id}"
+
+
+def wake_channel(tag: Tag) -> str:
+    """Pub/sub channel on which a colony says which requirement class got work."""
+    return tag.key("wake")

@@ -1,0 +1,101 @@
+"""Hearing that work arrived: one subscribed connection a process, one channel a colony.
+
+A channel is subscribed when the first executor waits in a colony, and left some time after the
+last has gone, so that a colony whose executors never wait costs nothing to publish to.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from broker.errors import Unavailable
+from broker.pipeline import Connection, Pipeline, Subscription
+
+_LINGER_S = 5.0
+_MOST_IN_FLIGHT = 100_000
+
+Heard = Callable[[str, str], None]
+"""Called with channel and text."""
+
+
+class Notices(Protocol):
+    """A way to hear notices."""
+
+    async def listen(self, channel: str) -> None:
+        """Hear a channel; returns when nothing published from now on can be missed."""
+        ...
+
+    def leave(self, channel: str) -> None:
+        """A channel does not matter any more."""
+        ...
+
+
+class RedisNotices:
+    """Notices over Redis pub/sub."""
+
+    def __init__(self, url: str, heard: Heard, missed: Callable[[], None]) -> None:
+        """``missed`` is called when a connection came back: something may have been missed."""
+        self._heard = heard
+        self._missed = missed
+        self._pipeline = Pipeline(
+            url, _MOST_IN_FLIGHT, make=self._make, on_connected=self._on_connected
+        )
+        self._channels: dict[str, asyncio.Future[None] | None] = {}
+        self._leaving: dict[str, asyncio.TimerHandle] = {}
+
+    def _make(self, max_in_flight: int, on_lost: Callable[[], None]) -> Connection:
+        return Subscription(self._heard, max_in_flight, on_lost)
+
+    def _on_connected(self) -> None:
+        """Subscribe again; only then is what was missed over."""
+        if self._channels:
+            again = self._pipeline.call("SUBSCRIBE", *self._channels)
+            again.add_done_callback(
+                lambda done: done.cancelled() or done.exception() or self._missed()
+            )
+
+    async def listen(self, channel: str) -> None:
+        """Hear a channel; returns when nothing published from now on can be missed.
+
+        Raises:
+            Unavailable: the store is away.
+        """
+        leaving = self._leaving.pop(channel, None)
+        if leaving is not None:
+            leaving.cancel()
+        known = self._channels.get(channel, self)
+        if known is None:
+            return
+        if isinstance(known, asyncio.Future):
+            await asyncio.shield(known)
+            return
+        done = self._channels[channel] = asyncio.get_running_loop().create_future()
+        try:
+            await self._pipeline.call("SUBSCRIBE", channel)
+        except Unavailable:
+            del self._channels[channel]
+            done.set_result(None)
+            raise
+        self._channels[channel] = None
+        done.set_result(None)
+
+    def leave(self, channel: str) -> None:
+        """A channel does not matter any more; it is left some time from now."""
+        loop = asyncio.get_running_loop()
+        self._leaving[channel] = loop.call_later(_LINGER_S, self._left, channel)
+
+    def _left(self, channel: str) -> None:
+        del self._leaving[channel]
+        if self._channels.get(channel, self) is None:
+            del self._channels[channel]
+            self._pipeline.forget("UNSUBSCRIBE", channel)
+
+    async def start(self) -> None:
+        """Connect."""
+        await self._pipeline.start()
+
+    async def close(self) -> None:
+        """End for good."""
+        for timer in self._leaving.values():
+            timer.cancel()
+        await self._pipeline.close()

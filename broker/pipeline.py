@@ -1,0 +1,253 @@
+"""One full-duplex connection to Redis: commands of one event-loop tick leave in one write.
+
+The one place where we speak RESP ourselves, because the way to Redis is what an API worker spends
+most on: hiredis packs and parses, replies resolve futures in order, nobody waits for a turn.
+redis-py does everything else (docs/adr/0004). When the connection breaks every command in flight
+fails as Unavailable; whether it was applied is then unknown, and a retry is safe because of its
+expectations.
+"""
+
+import asyncio
+import ssl
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+import hiredis
+import structlog
+from redis.asyncio.connection import parse_url
+
+from broker.errors import Overloaded, Unavailable
+
+Reply = Any
+"""bytes, int, None or a (nested) list of these; errors are raised."""
+
+_pack: Callable[[tuple[Any, ...]], bytes] = hiredis.pack_command  # pyright: ignore[reportUnknownMemberType, reportAssignmentType] - its stub names neither
+_log = structlog.get_logger(__name__)
+_BACKOFF_S = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0)
+_CONNECT_S = 5.0
+
+
+class ReplyError(Exception):
+    """Redis answered a command with an error."""
+
+
+class Connection(asyncio.Protocol):
+    """One socket; ends when it is lost."""
+
+    def __init__(self, max_in_flight: int, on_lost: Callable[[], None]) -> None:
+        self._reader = hiredis.Reader(replyError=ReplyError)
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._waiting: deque[asyncio.Future[Reply]] = deque()
+        self._out: list[bytes] = []
+        self._max_in_flight = max_in_flight
+        self._on_lost = on_lost
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport; of a stream connection it is one that writes."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def call(self, *args: Any) -> asyncio.Future[Reply]:  # noqa: ANN401 - what Redis takes
+        """Send one command.
+
+        Raises:
+            Overloaded: as many commands as allowed are under way.
+        """
+        if len(self._waiting) >= self._max_in_flight:
+            raise Overloaded("too many requests are under way, try again")
+        future: asyncio.Future[Reply] = self._loop.create_future()
+        self._waiting.append(future)
+        if not self._out:
+            self._loop.call_soon(self._flush)
+        self._out.append(_pack(args))
+        return future
+
+    def _flush(self) -> None:
+        if self._transport is not None and self._out:
+            self._transport.write(b"".join(self._out))
+        self._out.clear()
+
+    def data_received(self, data: bytes) -> None:
+        """Resolve futures in the order their commands left."""
+        self._reader.feed(data)
+        while (reply := self._reader.gets()) is not False:
+            self._resolve(reply)
+
+    def _resolve(self, reply: Reply) -> None:
+        future = self._waiting.popleft()
+        if future.done():
+            return
+        if isinstance(reply, ReplyError):
+            future.set_exception(reply)
+        else:
+            future.set_result(reply)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Fail whatever had no reply yet."""
+        self._transport = None
+        self._out.clear()
+        while self._waiting:
+            future = self._waiting.popleft()
+            if not future.done():
+                lost = Unavailable("the connection to the store was lost")
+                lost.__cause__ = exc
+                future.set_exception(lost)
+                _hear_out(future)
+        self._on_lost()
+
+    def close(self) -> None:
+        """End the connection."""
+        if self._transport is not None:
+            self._transport.close()
+
+
+class Subscription(Connection):
+    """A connection on which messages arrive unasked."""
+
+    def __init__(
+        self,
+        on_message: Callable[[str, str], None],
+        max_in_flight: int,
+        on_lost: Callable[[], None],
+    ) -> None:
+        super().__init__(max_in_flight, on_lost)
+        self._on_message = on_message
+
+    def _resolve(self, reply: Reply) -> None:
+        if isinstance(reply, list) and len(reply) == 3 and reply[0] == b"message":  # noqa: PLR2004  # pyright: ignore[reportUnknownArgumentType]
+            self._on_message(reply[1].decode(), reply[2].decode())  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
+        else:
+            super()._resolve(reply)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """Where a Redis server is and how to introduce oneself."""
+
+    host: str
+    port: int
+    path: str
+    db: int
+    username: str
+    password: str
+    tls: bool
+
+    @classmethod
+    def of(cls, url: str) -> "Address":
+        """Read a redis://, rediss:// or unix:// address."""
+        parts: dict[str, Any] = dict(parse_url(url))
+        return cls(
+            host=parts.get("host", "localhost"),
+            port=int(parts.get("port", 6379)),
+            path=parts.get("path", ""),
+            db=int(parts.get("db", 0)),
+            username=parts.get("username") or "",
+            password=parts.get("password") or "",
+            tls=url.startswith("rediss://"),
+        )
+
+    async def connect(self, make: Callable[[], Connection]) -> Connection:
+        """Open a connection and introduce oneself."""
+        loop = asyncio.get_running_loop()
+        if self.path:
+            _, connection = await loop.create_unix_connection(make, self.path)
+        else:
+            context = ssl.create_default_context() if self.tls else None
+            _, connection = await loop.create_connection(make, self.host, self.port, ssl=context)
+        if self.password:
+            auth = (self.username, self.password) if self.username else (self.password,)
+            await connection.call("AUTH", *auth)
+        if self.db:
+            await connection.call("SELECT", self.db)
+        return connection
+
+
+class Pipeline:
+    """A connection that comes back by itself."""
+
+    def __init__(
+        self,
+        url: str,
+        max_in_flight: int,
+        *,
+        make: Callable[[int, Callable[[], None]], Connection] = Connection,
+        on_connected: Callable[[], None] | None = None,
+    ) -> None:
+        self._address = Address.of(url)
+        self._max_in_flight = max_in_flight
+        self._make = make
+        self._on_connected = on_connected
+        self._connection: Connection | None = None
+        self._reconnecting: asyncio.Task[None] | None = None
+        self._closed = False
+
+    def call(self, *args: Any) -> asyncio.Future[Reply]:  # noqa: ANN401 - what Redis takes
+        """Send one command; the reply resolves the future.
+
+        Raises:
+            Unavailable: there is no connection now.
+            Overloaded: as many commands as allowed are under way.
+        """
+        if self._connection is None:
+            raise Unavailable("the store cannot be reached")
+        return self._connection.call(*args)
+
+    def forget(self, *args: Any) -> None:  # noqa: ANN401 - what Redis takes
+        """Send a command whose reply does not matter, if there is a connection."""
+        if self._connection is not None:
+            self._connection.call(*args).add_done_callback(_hear_out)
+
+    async def start(self) -> None:
+        """Connect.
+
+        Raises:
+            Unavailable: nothing answers at the address.
+        """
+        try:
+            await self._connect()
+        except (OSError, ReplyError, TimeoutError) as error:
+            raise Unavailable(f"the store cannot be reached: {error}") from error
+
+    async def _connect(self) -> None:
+        async with asyncio.timeout(_CONNECT_S):
+            make = lambda: self._make(self._max_in_flight, self._lost)  # noqa: E731
+            self._connection = await self._address.connect(make)
+        if self._on_connected:
+            self._on_connected()
+
+    def _lost(self) -> None:
+        self._connection = None
+        if not self._closed and self._reconnecting is None:
+            self._reconnecting = asyncio.get_running_loop().create_task(self._reconnect())
+
+    async def _reconnect(self) -> None:
+        _log.warning("store_lost")
+        attempt = 0
+        while not self._closed:
+            await asyncio.sleep(_BACKOFF_S[min(attempt, len(_BACKOFF_S) - 1)])
+            attempt += 1
+            try:
+                await self._connect()
+            except (OSError, ReplyError, TimeoutError, Unavailable) as error:
+                _log.info("store_still_away", attempt=attempt, error=str(error))
+                continue
+            _log.info("store_back", attempt=attempt)
+            break
+        self._reconnecting = None
+
+    async def close(self) -> None:
+        """End for good."""
+        self._closed = True
+        if self._reconnecting is not None:
+            self._reconnecting.cancel()
+            await asyncio.gather(self._reconnecting, return_exceptions=True)
+        if self._connection is not None:
+            self._connection.close()
+
+
+def _hear_out(future: asyncio.Future[Reply]) -> None:
+    """Look at a result nobody waits for, so that asyncio does not report it as overlooked."""
+    if not future.cancelled():
+        future.exception()

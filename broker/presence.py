@@ -1,0 +1,40 @@
+"""When executors were last heard from.
+
+Presence is not history: it changes with every poll and nobody replays it. So it is no event and no
+fold; it is collected here and written every now and then, one command a colony (docs/adr/0006).
+"""
+
+from collections import defaultdict
+
+from broker import keys
+from broker.errors import Unavailable
+from broker.keys import Tag
+from broker.store import EventStore
+
+
+class Presence:
+    """What was heard since it was last written."""
+
+    def __init__(self, store: EventStore) -> None:
+        self._store = store
+        self._heard: defaultdict[Tag, dict[str, int]] = defaultdict(dict)
+
+    def heard(self, tag: Tag, executor_id: str) -> None:
+        """Note a signed request of an executor, now."""
+        self._heard[tag][executor_id] = self._store.clock.now_ns()
+
+    async def last(self, tag: Tag) -> dict[str, int]:
+        """Executor id -> Unix ns it was last heard from, here or elsewhere."""
+        row = (await self._store.hashes(tag, keys.HEARD))[0]
+        stored = {name.decode(): int(at) for name, at in row.items()}
+        return stored | self._heard[tag]
+
+    async def write(self) -> None:
+        """Write what was heard. When the store is away it is kept for the next time."""
+        pending, self._heard = self._heard, defaultdict(dict)
+        for tag, heard in pending.items():
+            flat = [item for pair in heard.items() for item in pair]
+            try:
+                await self._store.send("HSET", tag.key(keys.HEARD), *flat)
+            except Unavailable:
+                self._heard[tag] = heard | self._heard[tag]

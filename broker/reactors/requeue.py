@@ -1,0 +1,79 @@
+"""Queue again what an executor held that was removed or rejected.
+
+The event that removes it also puts it into keys.LEAVING. Whoever is first does the work, in
+bounded steps, each an ordinary guarded command; when nothing is held any more the entry is taken
+off. A server that dies half-way leaves the entry for the next. An executor that is approved again
+meanwhile keeps what it holds.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from broker import keys
+from broker.access import MemberRow, MemberState
+from broker.aggregates import executor
+from broker.aggregates.process import ProcessRow, requeue
+from broker.decision import Decision, equals
+from broker.directory import Classes, Colony, Directory
+from broker.keys import Tag
+from broker.store import BY_SERVER, Done, EventStore
+
+_STEP = 100
+_GONE = "the executor that ran it is gone"
+
+Happened = Callable[[Colony | None, Done], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Requeuer:
+    """Does it, and tells what happened."""
+
+    store: EventStore
+    directory: Directory
+    happened: Happened
+
+    async def all_leaving(self, colony: Colony) -> None:
+        """Every executor of a colony that left and may still hold work."""
+        leaving = await self.store.send("ZRANGE", colony.tag.key(keys.LEAVING), 0, _STEP - 1)
+        for executor_id in leaving:
+            await self.held_by(colony, executor_id.decode())
+
+    async def held_by(self, colony: Colony, executor_id: str) -> None:
+        """Everything one executor that left still holds."""
+        held = colony.tag.key(keys.held(executor_id))
+        while members := await self.store.send("SRANDMEMBER", held, _STEP):
+            if not await self._step(colony, executor_id, [m.decode() for m in members]):
+                return
+        released = executor.released(executor_id, self.store.clock.now_ns())
+        await self.store.append(colony.tag, released, BY_SERVER)
+
+    async def _step(self, colony: Colony, executor_id: str, ids: list[str]) -> bool:
+        async def read(_fresh: bool) -> tuple[Tag, _Rows]:  # noqa: FBT001 - run's own shape
+            names = (keys.member(executor_id), *(keys.process(i) for i in ids))
+            member, *hashes = await self.store.hashes(colony.tag, *names)
+            rows = (ProcessRow.read(i, h) for i, h in zip(ids, hashes, strict=True))
+            classes = await self.directory.classes(colony, fresh=True)
+            present = [row for row in rows if row is not None]
+            return colony.tag, _Rows(MemberRow.read(executor_id, member), present, classes)
+
+        outcome = await self.store.run(read, _decide, BY_SERVER)
+        if not isinstance(outcome, Done) or not outcome.events:
+            return False
+        self.happened(colony, outcome)
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    member: MemberRow | None
+    processes: list[ProcessRow]
+    classes: Classes
+
+
+def _decide(rows: _Rows, now_ns: int) -> Decision:
+    member = rows.member
+    if member is None or member.state is MemberState.APPROVED:
+        return Decision()
+    decided = requeue(rows.processes, member.id, _GONE, rows.classes.by_key, now_ns)
+    still = equals(keys.member(member.id), "state", int(member.state))
+    return Decision(expects=(still, *decided.expects), events=decided.events, wakes=decided.wakes)

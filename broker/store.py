@@ -1,0 +1,331 @@
+"""The event store: append, claim, read. The only module that says anything to Redis.
+
+Everything is said through a Link, one method wide, so the same scripts run on the pipeline in
+production and on fakeredis in unit tests.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+from broker import keys
+from broker.access import Hash
+from broker.claiming import claim_template
+from broker.clock import StoreClock
+from broker.decision import Arg, Decision, Event, Fold, Write
+from broker.envelope import Recorded, entry, read_entry
+from broker.errors import Corrupt, Overloaded, Rejected, Replayed, Unavailable
+from broker.keys import Key, Tag
+from broker.pipeline import Reply, ReplyError
+from broker.position import START, Position
+from broker.script import APPEND, CLAIM, Script
+
+MOST_TRIES = 8
+_PAGE = 500
+_DIGEST_BYTES = 32
+_MS_NS = 1_000_000
+_US_NS = 1_000
+
+Rows = TypeVar("Rows")
+
+
+class Link(Protocol):
+    """A way to say commands to Redis."""
+
+    def call(self, *args: Any) -> Awaitable[Reply]:  # noqa: ANN401 - what Redis takes
+        """Send one command; commands sent in one tick may leave together."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signed:
+    """Who asked, the proof of it (digest and signature), and the nonce if there was one."""
+
+    caller: str
+    proof: bytes = b""
+    nonce: str = ""
+    nonce_ms: int = 0
+
+    @property
+    def digest(self) -> bytes:
+        """SHA3-256 of what was signed: tells a repeated request from another with its nonce."""
+        return self.proof[:_DIGEST_BYTES]
+
+
+BY_SERVER = Signed(caller="")
+"""What the server does by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The events are in the log and the rows; ``last`` is where the last of them is."""
+
+    events: tuple[Event, ...]
+    last: Position | None
+    wakes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """An expectation failed, nothing was written; ``row`` is the hash it was about."""
+
+    index: int
+    row: Hash
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """This request took effect before; ``last`` is its last event, None if it had none."""
+
+    last: Position | None
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A process was given out; ``row`` is its hash afterwards."""
+
+    process_id: str
+    row: Hash
+    position: Position
+
+
+@dataclass(frozen=True, slots=True)
+class NotClaimed:
+    """Nothing was given out: "empty", "paused", or what changed meanwhile."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """An executor asks for the first process of some classes."""
+
+    executor_id: str
+    guard: int
+    epoch: str
+    classes: tuple[str, ...]
+    queues: tuple[str, ...] = field(default=())
+    now_ns: int
+
+
+class EventStore:
+    """The log and its inline rows."""
+
+    def __init__(
+        self,
+        link: Link,
+        fold: Fold,
+        clock: StoreClock,
+        *,
+        origin: str = "",
+        attempts: int = MOST_TRIES,
+    ) -> None:
+        """``origin`` names this process in notices, so that it can tell its own."""
+        self._link = link
+        self._fold = fold
+        self._template = claim_template(fold).args
+        self._attempts = attempts
+        self.origin = origin
+        self.clock = clock
+        self.conflicts = 0
+
+    # -------------------------------------------------------- writing
+
+    async def run(
+        self,
+        read: Callable[[bool], Awaitable[tuple[Tag, Rows]]],
+        decide: Callable[[Rows, int], Decision],
+        signed: Signed,
+    ) -> Done | Repeat:
+        """Read, decide, append; again with fresh rows as long as somebody else was faster.
+
+        ``read`` answers with the tag the rows are in. ``read(False)`` may answer from caches,
+        ``read(True)`` may not. A refusal that rests on cached rows is checked against fresh ones
+        before it counts.
+
+        Raises:
+            Rejected: what ``decide`` raised on fresh rows.
+            Unavailable: somebody else was faster every time.
+        """
+        fresh = False
+        for _ in range(self._attempts):
+            tag, rows = await read(fresh)
+            try:
+                decision = decide(rows, self.clock.now_ns())
+            except Rejected:
+                if fresh:
+                    raise
+                fresh = True
+                continue
+            outcome = await self.append(tag, decision, signed)
+            if not isinstance(outcome, Conflict):
+                return outcome
+            self.conflicts += 1
+            fresh = True
+        raise Unavailable("others changed the same rows every time, try again")
+
+    async def append(
+        self, tag: Tag, decision: Decision, signed: Signed
+    ) -> Done | Conflict | Repeat:
+        """One guarded step: every expectation holds and all is written, or nothing is."""
+        reply = await self._call(APPEND, *self._append_args(tag, decision, signed))
+        match reply[0]:
+            case b"done":
+                return Done(decision.events, _position(reply[1]), decision.wakes)
+            case b"conflict":
+                return Conflict(int(reply[1]), as_hash(reply[2]))
+            case b"repeat":
+                return _repeat(reply[1], signed)
+            case other:
+                raise Corrupt(f"append.lua answered {other!r}")
+
+    def _append_args(
+        self, tag: Tag, decision: Decision, signed: Signed
+    ) -> tuple[list[str], list[Arg]]:
+        events = tag.key(keys.EVENTS)
+        nonce = tag.key(keys.nonce(signed.caller, signed.nonce)) if signed.nonce else events
+        names, args = [events, nonce], list[Arg]()
+        args += (signed.nonce_ms if signed.nonce else 0, signed.digest, len(decision.expects))
+        for kind, key, name, value in decision.expects:
+            names.append(tag.key(key))
+            args += (kind, name, value)
+        args.append(len(decision.events))
+        writes = list[Write]()
+        for event in decision.events:
+            args += entry(event, signed.proof)
+            writes.extend(self._fold(event))
+        args.append(len(writes))
+        for command, key, values in writes:
+            names.append(tag.key(key))
+            args += (command, len(values), *values)
+        channel = keys.wake_channel(tag)
+        args.append(len(decision.wakes))
+        for text in decision.wakes:
+            args += (channel, f"{text}|{self.origin}")
+        return names, args
+
+    async def claim(self, tag: Tag, claim: Claim, signed: Signed) -> Claimed | NotClaimed | Repeat:
+        """Give the head of the given classes to an executor, if there is one."""
+        events = tag.key(keys.EVENTS)
+        nonce = tag.key(keys.nonce(signed.caller, signed.nonce)) if signed.nonce else events
+        rows = (keys.COLONY, keys.member(claim.executor_id), keys.CLASSES)
+        names = [events, nonce, *(tag.key(row) for row in rows), *claim.queues]
+        args: list[Arg] = [
+            signed.nonce_ms if signed.nonce else 0,
+            signed.digest,
+            tag.key(""),
+            claim.guard,
+            claim.epoch,
+            claim.executor_id,
+            claim.now_ns,
+            claim.now_ns // _US_NS,
+            claim.now_ns // _MS_NS,
+            signed.proof,
+            len(claim.classes),
+            *claim.classes,
+            *self._template,
+        ]
+        reply = await self._call(CLAIM, names, args)
+        match reply[0]:
+            case b"done":
+                return Claimed(reply[2].decode(), as_hash(reply[3]), Position.parse(reply[1]))
+            case b"repeat":
+                return _repeat(reply[1], signed)
+            case b"conflict":
+                self.conflicts += 1
+                return NotClaimed(reply[1].decode())
+            case other:
+                return NotClaimed(other.decode())
+
+    async def _call(self, script: Script, names: list[str], args: list[Arg]) -> Reply:
+        try:
+            return await self.send("EVALSHA", script.sha, len(names), *names, *args)
+        except ReplyError as error:
+            if not str(error).startswith("NOSCRIPT"):
+                raise _unavailable(error) from error
+        return await self.send("EVAL", script.text, len(names), *names, *args)
+
+    # -------------------------------------------------------- reading
+
+    async def send(self, *args: Any) -> Reply:  # noqa: ANN401 - what Redis takes
+        """One command, answered.
+
+        Raises:
+            Unavailable: the store is away, loading or out of memory.
+        """
+        try:
+            return await self._link.call(*args)
+        except ReplyError as error:
+            if str(error).startswith(("NOSCRIPT", "WRONGTYPE")):
+                raise
+            raise _unavailable(error) from error
+
+    async def read(self, *commands: tuple[Any, ...]) -> list[Reply]:
+        """Several commands in one go, answered in order."""
+        calls = [self.send(*command) for command in commands]
+        return list(await asyncio.gather(*calls)) if len(calls) > 1 else [await calls[0]]
+
+    async def hashes(self, tag: Tag, *names: Key) -> list[Hash]:
+        """Whole hashes; one that does not exist is empty."""
+        replies = await self.read(*(("HGETALL", tag.key(name)) for name in names))
+        return [as_hash(reply) for reply in replies]
+
+    async def events(
+        self, tag: Tag, after: Position = START, *, until: Position | None = None
+    ) -> AsyncIterator[Recorded]:
+        """The events of a stream in order, read in pages."""
+        stream, last = tag.key(keys.EVENTS), str(until) if until else "+"
+        while True:
+            page = await self.send("XRANGE", stream, f"({after}", last, "COUNT", _PAGE)
+            for raw in page:
+                recorded = read_entry(raw)
+                after = recorded.position
+                yield recorded
+            if len(page) < _PAGE:
+                return
+
+    async def event_at(self, tag: Tag, position: Position) -> Event:
+        """One event.
+
+        Raises:
+            Replayed: it is no longer in the stream.
+        """
+        page = await self.send("XRANGE", tag.key(keys.EVENTS), str(position), str(position))
+        if not page:
+            raise Replayed("this request was answered before, and its answer is no longer known")
+        return read_entry(page[0]).event
+
+    async def look_at_clock(self) -> None:
+        """Take over the time of the store."""
+        asked = time.monotonic_ns()
+        seconds, micros = await self.send("TIME")
+        answered = time.monotonic_ns()
+        store_ns = int(seconds) * 1_000_000_000 + int(micros) * 1_000
+        self.clock.synchronise(asked, store_ns, answered)
+
+
+def as_hash(flat: Sequence[bytes] | dict[bytes, bytes]) -> Hash:
+    """A hash reply as a mapping, whichever form the link gave it."""
+    if isinstance(flat, dict):
+        return flat
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
+def _repeat(marker: bytes, signed: Signed) -> Repeat:
+    digest, position = marker[:_DIGEST_BYTES], marker[_DIGEST_BYTES:]
+    if digest != signed.digest:
+        raise Replayed("the nonce was used by another request")
+    return Repeat(_position(position))
+
+
+def _position(text: bytes) -> Position | None:
+    return Position.parse(text) if text else None
+
+
+def _unavailable(error: ReplyError) -> Unavailable | Overloaded:
+    text = str(error)
+    if text.startswith("OOM"):
+        return Overloaded("the store is out of memory; nothing was written, try again later")
+    return Unavailable(f"the store refused: {text}")

@@ -1,0 +1,35 @@
+"""The inline projection: the rows that decisions and immediate reads need.
+
+One fold a noun; together they are the only place where an event becomes a row. They are applied
+with the append, and replayed from the log by verify, rebuild and restore.
+"""
+
+from collections.abc import Iterable
+
+from broker.decision import Event, Write
+from projections.core import attribute, colony, executor, function, location, process, server, user
+from projections.projection import Folds, Mode, Projection
+
+_FOLDS: Folds = {
+    **server.FOLDS,
+    **colony.FOLDS,
+    **user.FOLDS,
+    **executor.FOLDS,
+    **function.FOLDS,
+    **location.FOLDS,
+    **process.FOLDS,
+    **attribute.FOLDS,
+}
+
+
+def fold(event: Event) -> Iterable[Write]:
+    """The writes of one event. Pure: the same event always gives the same writes."""
+    return _FOLDS[type(event)](event)
+
+
+def folded_types() -> set[type[Event]]:
+    """Every event type the core rows understand."""
+    return set(_FOLDS)
+
+
+CORE = Projection(name="core", version=1, mode=Mode.INLINE, fold=fold)

@@ -1,0 +1,18 @@
+"""Rows of attributes: a field on the process, and where to find it by id."""
+
+from collections.abc import Iterator
+
+from broker import keys
+from broker.aggregates.attribute import AttributeSet
+from broker.decision import Write, hput
+from broker.packing import packed
+from projections.projection import Folds, folding
+
+
+def _set(event: AttributeSet) -> Iterator[Write]:
+    stored = packed([event.kind, event.key, event.value])
+    yield hput(keys.process(event.process_id), f"a:{event.subject}", stored)
+    yield hput(keys.ATTRIBUTES, event.subject, event.process_id)
+
+
+FOLDS: Folds = dict((folding(AttributeSet, _set),))

@@ -1,0 +1,96 @@
+"""Rows of executors. One that leaves stays listed; LEAVING says that what it
+held has to be queued again, until that is done or it is approved once more.
+"""
+
+from collections.abc import Iterator
+
+from broker import keys
+from broker.access import EXECUTOR, MemberState
+from broker.aggregates.executor import (
+    AllocationsReported,
+    CapabilitiesUpdated,
+    ExecutorAdded,
+    ExecutorApproved,
+    ExecutorIdChanged,
+    ExecutorRejected,
+    ExecutorReleased,
+    ExecutorRemoved,
+    name_field,
+)
+from broker.decision import Event, Write, delete, hput, hset, zadd, zrem
+from projections.projection import Folds, folding
+
+_MS_NS = 1_000_000
+
+
+def _added(event: ExecutorAdded) -> Iterator[Write]:
+    if event.replaces:
+        yield delete(keys.member(event.replaces))
+    yield hset(
+        keys.member(event.subject),
+        kind=EXECUTOR,
+        name=event.name,
+        state=int(MemberState.PENDING),
+        type=event.executor_type,
+        location=event.location,
+        require_func_reg=int(event.require_func_reg),
+        commissioned=event.at_ns,
+        heard=event.heard_ns,
+        capabilities=event.capabilities,
+        allocations=event.allocations,
+        blueprint_id=event.blueprint_id,
+        blueprint_gen=event.blueprint_gen,
+    )
+    yield hput(keys.NAMES, name_field(event.name), event.subject)
+
+
+def _approved(event: ExecutorApproved) -> Iterator[Write]:
+    yield hset(keys.member(event.subject), state=int(MemberState.APPROVED))
+    yield zrem(keys.LEAVING, event.subject)
+
+
+def _rejected(event: ExecutorRejected) -> Iterator[Write]:
+    yield hset(keys.member(event.subject), state=int(MemberState.REJECTED))
+    yield _leaving(event)
+
+
+def _removed(event: ExecutorRemoved) -> Iterator[Write]:
+    yield hset(keys.member(event.subject), state=int(MemberState.UNREGISTERED))
+    yield delete(keys.functions(event.name))
+    yield _leaving(event)
+
+
+def _leaving(event: Event) -> Write:
+    return zadd(keys.LEAVING, event.at_ns // _MS_NS, event.subject)
+
+
+def _released(event: ExecutorReleased) -> Iterator[Write]:
+    yield zrem(keys.LEAVING, event.subject)
+
+
+def _allocations(event: AllocationsReported) -> Iterator[Write]:
+    yield hset(keys.member(event.subject), allocations=event.allocations)
+
+
+def _capabilities(event: CapabilitiesUpdated) -> Iterator[Write]:
+    yield hset(keys.member(event.subject), capabilities=event.capabilities)
+
+
+def _id_changed(event: ExecutorIdChanged) -> Iterator[Write]:
+    yield delete(keys.member(event.old_id))
+    yield hset(keys.member(event.subject), **event.row)
+    yield hput(keys.NAMES, name_field(event.name), event.subject)
+
+
+FOLDS: Folds = dict(
+    (
+        folding(ExecutorAdded, _added),
+        folding(ExecutorApproved, _approved),
+        folding(ExecutorRejected, _rejected),
+        folding(ExecutorRemoved, _removed),
+        folding(ExecutorReleased, _released),
+        folding(AllocationsReported, _allocations),
+        folding(CapabilitiesUpdated, _capabilities),
+        folding(ExecutorIdChanged, _id_changed),
+    )
+)

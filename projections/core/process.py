@@ -1,0 +1,139 @@
+"""Rows, queues and listings of processes.
+
+Scores of listings are Unix μs: a double holds them exactly, and replies show no more.
+"""
+
+from collections.abc import Iterator
+
+from broker import keys
+from broker.aggregates.process import (
+    UNLIMITED_EXEC,
+    OutputSet,
+    ProcessAssigned,
+    ProcessCancelled,
+    ProcessClosed,
+    ProcessHandedOver,
+    ProcessRemoved,
+    ProcessRequeued,
+    ProcessSubmitted,
+    State,
+    env_attributes,
+)
+from broker.decision import Arg, Write, delete, hdel, hput, hset, sadd, srem, zadd, zrem
+from broker.matching import class_of
+from broker.packing import packed
+from broker.registry import pack
+from projections.projection import Folds, folding
+
+_US_NS = 1_000
+_MS_NS = 1_000_000
+_WAITING = int(State.WAITING)
+_RUNNING = int(State.RUNNING)
+
+
+def _submitted(event: ProcessSubmitted) -> Iterator[Write]:
+    process_id = event.subject
+    row: dict[str, Arg] = {
+        "given": pack(event),
+        "by": event.actor,
+        "at": event.at_ns,
+        "state": _WAITING,
+    }
+    if event.max_exec_s > 0:
+        row["max_exec"] = event.max_exec_s
+    yield hset(keys.process(process_id), **row)
+    queued_as = keys.queue_member(event.priority_time, process_id)
+    yield zadd(keys.queue(class_of(event.requires)), 0, queued_as)
+    for attribute_id in env_attributes(process_id, event.env):
+        yield hput(keys.ATTRIBUTES, attribute_id, process_id)
+    if event.wait_deadline_ns:
+        yield hset(keys.process(process_id), wait=event.wait_deadline_ns)
+        yield zadd(keys.DUE, event.wait_deadline_ns // _MS_NS, keys.due_wait(process_id))
+
+
+def _assigned(event: ProcessAssigned) -> Iterator[Write]:
+    process_id, holder = event.subject, event.actor
+    yield zrem(keys.queue(event.class_key), event.queued_as)
+    yield hset(keys.process(process_id), state=_RUNNING, holder=holder, started=event.at_ns)
+    yield zadd(keys.listing(_RUNNING), event.at_ns // _US_NS, process_id)
+    yield sadd(keys.held(holder), process_id)
+    yield zrem(keys.DUE, keys.due_wait(process_id))
+    if event.max_exec_s != UNLIMITED_EXEC:
+        due_ms = event.at_ns // _MS_NS + int(event.max_exec_s) * 1000
+        yield zadd(keys.DUE, due_ms, keys.due_exec(process_id))
+
+
+def _output_set(event: OutputSet) -> Iterator[Write]:
+    yield hset(keys.process(event.subject), out=event.out)
+
+
+def _closed(event: ProcessClosed) -> Iterator[Write]:
+    process_id = event.subject
+    row: dict[str, Arg] = {"state": event.outcome, "ended": event.at_ns}
+    if event.out is not None:
+        row["out"] = event.out
+    if event.errors:
+        row["errors"] = packed(event.errors)
+    yield hset(keys.process(process_id), **row)
+    yield from _leave_running(process_id, event.actor)
+    yield zadd(keys.listing(event.outcome), event.at_ns // _US_NS, process_id)
+
+
+def _leave_running(process_id: str, holder: str) -> Iterator[Write]:
+    yield zrem(keys.listing(_RUNNING), process_id)
+    yield srem(keys.held(holder), process_id)
+    yield zrem(keys.DUE, keys.due_exec(process_id))
+
+
+def _cancelled(event: ProcessCancelled) -> Iterator[Write]:
+    process_id, cancelled = event.subject, int(State.CANCELLED)
+    yield hset(keys.process(process_id), state=cancelled, ended=event.at_ns)
+    if event.was == _RUNNING:
+        yield from _leave_running(process_id, event.holder)
+    else:
+        yield from _leave_queue(process_id, event.class_key, event.queued_as)
+    yield zadd(keys.listing(cancelled), event.at_ns // _US_NS, process_id)
+
+
+def _leave_queue(process_id: str, class_key: str, queued_as: str) -> Iterator[Write]:
+    yield zrem(keys.queue(class_key), queued_as)
+    yield zrem(keys.DUE, keys.due_wait(process_id))
+
+
+def _requeued(event: ProcessRequeued) -> Iterator[Write]:
+    process_id = event.subject
+    yield hset(keys.process(process_id), state=_WAITING)
+    yield hdel(keys.process(process_id), "holder", "started", "ended")
+    yield from _leave_running(process_id, event.holder)
+    yield zadd(keys.queue(event.class_key), 0, event.queued_as)
+
+
+def _handed_over(event: ProcessHandedOver) -> Iterator[Write]:
+    yield hset(keys.process(event.subject), holder=event.new_holder)
+    yield srem(keys.held(event.holder), event.subject)
+    yield sadd(keys.held(event.new_holder), event.subject)
+
+
+def _removed(event: ProcessRemoved) -> Iterator[Write]:
+    process_id = event.subject
+    yield delete(keys.process(process_id))
+    if event.was == _WAITING:
+        yield from _leave_queue(process_id, event.class_key, event.queued_as)
+    else:
+        yield zrem(keys.listing(event.was), process_id)
+    for attribute_id in event.attributes:
+        yield hdel(keys.ATTRIBUTES, attribute_id)
+
+
+FOLDS: Folds = dict(
+    (
+        folding(ProcessSubmitted, _submitted),
+        folding(ProcessAssigned, _assigned),
+        folding(OutputSet, _output_set),
+        folding(ProcessClosed, _closed),
+        folding(ProcessCancelled, _cancelled),
+        folding(ProcessRequeued, _requeued),
+        folding(ProcessHandedOver, _handed_over),
+        folding(ProcessRemoved, _removed),
+    )
+)

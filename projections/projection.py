@@ -1,0 +1,49 @@
+"""What a projection is: a named, versioned fold, and whether it is applied with the append."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol, TypeVar
+
+from broker.decision import Event, Fold, Write
+
+E_contra = TypeVar("E_contra", bound=Event, contravariant=True)
+
+
+class Mode(StrEnum):
+    """Inline projections are written with the append, async ones by a projector behind it."""
+
+    INLINE = "inline"
+    ASYNC = "async"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Projection:
+    """A fold with a name. Changing the fold means a new version, built beside the old one."""
+
+    name: str
+    version: int
+    mode: Mode
+    fold: Fold
+
+
+class FoldOne(Protocol[E_contra]):
+    """The fold of one event type."""
+
+    def __call__(self, event: E_contra, /) -> Iterable[Write]:
+        """The writes of one event."""
+        ...
+
+
+Folds = dict[type[Event], FoldOne[Event]]
+"""One fold an event type."""
+
+
+def folding(kind: type[E_contra], fold: FoldOne[E_contra]) -> tuple[type[Event], FoldOne[Event]]:
+    """One row of a fold table; the table looks up by the exact type, so the fold fits it."""
+
+    def checked(event: Event) -> Iterable[Write]:
+        assert isinstance(event, kind)  # noqa: S101 - the table's own invariant
+        return fold(event)
+
+    return kind, checked
