@@ -9,11 +9,12 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
-
 
 class Unchecked:
-    """Stands where a payload would, when only the kind of the answer is promised."""
+    """Stands where a payload or a value would that is not promised."""
+
+
+Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | Unchecked | None"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +23,7 @@ class Envelope:
 
     payloadtype: str
     error: bool
-    payload: "Json | Unchecked"
+    payload: Json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

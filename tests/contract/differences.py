@@ -11,6 +11,8 @@ There every difference is a heading, a reason in prose, and a fenced ``toml`` bl
     status              alone: only the status and whether it is an error are promised
     payload             we answer this instead (JSON text)
     set, remove         we answer the recorded payload, with these places changed or left out
+    open                we answer the recorded payload, but these keys may hold anything
+    more                we answer the recorded list with so many items more
     headers             we send these headers instead
 """
 
@@ -47,6 +49,8 @@ class Difference(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     payload: str | None = None
     set: dict[str, Any] = {}
     remove: list[str] = []
+    open: frozenset[str] = frozenset()
+    more: int = 0
     headers: dict[str, str] = {}
 
     def concerns(self, recording: str, line: Line) -> bool:
@@ -55,7 +59,16 @@ class Difference(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
             return True
         if line.messagetype not in self.messages:
             return False
-        return self.recorded is None or json.loads(self.recorded) == line.reply.payload
+        body = line.answer().body
+        if self.recorded is not None:
+            return isinstance(body, Envelope) and json.loads(self.recorded) == body.payload
+        # A change is about a payload; without one there is only a refusal to promise.
+        return self.status is not None or (isinstance(body, Envelope) and not body.error)
+
+    @property
+    def has_to_differ(self) -> bool:
+        """Whether it is a defect of the list when there is no difference."""
+        return not self.open
 
     def apply(self, answer: Answer, messagetype: str) -> Answer:
         """The answer we give where the reference gives ``answer``."""
@@ -64,7 +77,8 @@ class Difference(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
         if self.status is not None or self.payload is not None:
             status = self.status or answer.status
             answer = replace(answer, status=status, body=self._body(status, messagetype))
-        return self._edited(answer) if self.set or self.remove else answer
+        edits = self.set or self.remove or self.open or self.more
+        return self._edited(answer) if edits else answer
 
     def _body(self, status: int, messagetype: str) -> Envelope:
         if self.message is not None:
@@ -83,15 +97,23 @@ class Difference(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
             del parent[step]
         for path, value in self.set.items():
             parent, step = _place(payload, path)
-            if isinstance(parent, list):
-                # A place behind the last item adds one.
-                parent[step : step + 1] = [value]
-            else:
-                parent[step] = value
+            parent[step] = value
+        if isinstance(payload, list):
+            payload += [Unchecked()] * self.more
+        _leave_open(payload, self.open)
         return replace(answer, body=replace(answer.body, payload=payload))
 
 
-def _place(payload: Json, path: str) -> tuple[dict[str, Json] | list[Json], Any]:
+def _leave_open(payload: Json, names: frozenset[str]) -> None:
+    """Let these keys hold anything, wherever they are."""
+    if isinstance(payload, dict):
+        payload.update(dict.fromkeys(payload.keys() & names, Unchecked()))
+    if isinstance(payload, dict | list):
+        for value in payload.values() if isinstance(payload, dict) else payload:
+            _leave_open(value, names)
+
+
+def _place(payload: Json, path: str) -> tuple[dict[Any, Json], Any]:
     """Where a dotted path ends: the object (or list) that holds it, and the last step."""
     place: Any = payload
     *steps, last = (int(step) if step.isdigit() else step for step in path.split("."))

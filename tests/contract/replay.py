@@ -125,7 +125,8 @@ class Replay:
         return [
             f"no longer different, take it off the list: {each.title}"
             for each in concerning
-            if matches(
+            if each.has_to_differ
+            and matches(
                 expected(line.answer(), line.messagetype, [x for x in concerning if x is not each]),
                 answer,
                 self._names,

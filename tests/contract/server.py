@@ -38,8 +38,7 @@ async def running_server(environment: Mapping[str, str]) -> AsyncGenerator[str]:
     )
     log: deque[str] = deque(maxlen=100)
     try:
-        async with asyncio.timeout(START_S):
-            port = await _ready_port(process, log)
+        port = await _ready_port(process, log)
         draining = asyncio.create_task(_drain(process, log))
         yield f"http://127.0.0.1:{port}"
         process.terminate()
@@ -56,13 +55,15 @@ async def running_server(environment: Mapping[str, str]) -> AsyncGenerator[str]:
 async def _ready_port(process: Process, log: deque[str]) -> int:
     """The port of the line that says the server is ready."""
     assert process.stderr is not None
-    async for raw in process.stderr:
-        log.append(raw.decode(errors="replace"))
-        with contextlib.suppress(msgspec.DecodeError):
-            entry = msgspec.json.decode(raw, type=_Entry)
-            if entry.event == "ready":
-                return entry.port
-    await process.wait()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(START_S):
+            async for raw in process.stderr:
+                log.append(raw.decode(errors="replace"))
+                with contextlib.suppress(msgspec.DecodeError):
+                    entry = msgspec.json.decode(raw, type=_Entry)
+                    if entry.event == "ready":
+                        return entry.port
+            await process.wait()
     raise AssertionError(_report("the server did not start", process, log))
 
 

@@ -98,3 +98,11 @@ async def test_list_with_an_order_has_to_keep_it() -> None:
     answers = {"getprocessesmsg": always(200, [{"label": "b"}, {"label": "a"}])}
 
     assert len(await replay(line, answers=answers)) == 1
+
+
+async def test_names_of_nodes_are_configuration() -> None:
+    node = {"name": "server1", "host": "localhost", "apiport": 50081}
+    ours = {"name": "other", "host": "elsewhere", "apiport": 1}
+    line = exchange("getclustermsg", {"leader": node})
+
+    assert await replay(line, answers={"getclustermsg": always(200, {"leader": ours})}) == []

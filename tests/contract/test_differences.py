@@ -56,9 +56,8 @@ async def test_status_alone_leaves_the_payload_open() -> None:
 
 async def test_listed_change_of_a_payload_passes() -> None:
     recorded = {"spec": {"mem": "0Mi", "old": 1}, "list": [{"n": 1}]}
-    ours = {"spec": {"mem": "5Mi"}, "list": [{"n": 2}, {"n": 3}]}
-    changes = {"spec.mem": "5Mi", "list.0.n": 2, "list.1": {"n": 3}}
-    change = difference(set=changes, remove=["spec.old"])
+    ours = {"spec": {"mem": "5Mi"}, "list": [{"n": 2}]}
+    change = difference(set={"spec.mem": "5Mi", "list.0.n": 2}, remove=["spec.old"])
 
     assert (
         await replay(
@@ -68,6 +67,40 @@ async def test_listed_change_of_a_payload_passes() -> None:
         )
         == []
     )
+
+
+async def test_open_key_may_hold_the_recorded_value_or_another() -> None:
+    line = exchange("closesuccessfulmsg", {"list": [{"heard": "then", "n": 1}]})
+    change = difference(open=["heard"])
+
+    for heard in ("then", "now"):
+        answers = {"closesuccessfulmsg": always(200, {"list": [{"heard": heard, "n": 1}]})}
+        assert await replay(line, answers=answers, differences=(change,)) == []
+
+
+async def test_open_key_has_to_be_there() -> None:
+    line = exchange("closesuccessfulmsg", {"heard": "then"})
+    answers = {"closesuccessfulmsg": always(200, {})}
+
+    assert len(await replay(line, answers=answers, differences=(difference(open=["heard"]),))) == 1
+
+
+@pytest.mark.parametrize(("items", "problems"), [(0, 1), (1, 0), (2, 1)])
+async def test_list_has_as_many_items_more_as_listed(items: int, problems: int) -> None:
+    line = exchange("closesuccessfulmsg", [{"n": 1}])
+    answers = {"closesuccessfulmsg": always(200, [{"n": 1}, *({"n": 2} for _ in range(items))])}
+
+    found = await replay(line, answers=answers, differences=(difference(more=1),))
+
+    assert len(found) == problems
+
+
+async def test_change_of_a_message_type_is_not_about_its_refusals() -> None:
+    change = difference(lines=[], messages=["getusersmsg"], set={"more": 1})
+    line = exchange("getusersmsg", "Access denied", status=403)
+    answers = {"getusersmsg": always(403, "Access denied")}
+
+    assert await replay(line, answers=answers, differences=(change,)) == []
 
 
 async def test_difference_of_a_message_type_is_bound_to_what_was_recorded() -> None:
