@@ -160,11 +160,9 @@ class Context:
         return [row for row in rows if row is not None]
 
     async def candidates(self, colony_name: str) -> list[Colony]:
-        """The colony named; all of them when it is not named."""
-        if not colony_name:
-            return await self.directory.every()
-        colony = await self.directory.named(colony_name)
-        return [colony] if colony else []
+        """All colonies, the one named first."""
+        every = await self.directory.every()
+        return sorted(every, key=lambda colony: colony.name != colony_name)
 
     async def candidates_of_id(self, identifier: str) -> list[Colony]:
         """The colony an id of ours was made in; all of them for an id that a client chose."""

@@ -14,7 +14,7 @@ import binascii
 from datetime import UTC, datetime
 from functools import lru_cache
 from types import NoneType, UnionType
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
@@ -756,14 +756,21 @@ def _respell(value: Any, kind: Any) -> Any:  # noqa: ANN401 - walks JSON beside 
         kinds = [k for k in get_args(kind) if k not in (NoneType, UnsetType)]
         structs = [k for k in kinds if isinstance(value, dict) == _is_struct(k)]
         kind = structs[0] if structs else kinds[0]
-    if isinstance(value, dict) and _is_struct(kind):
+    if isinstance(value, dict):
+        return _respell_object(cast("dict[str, Any]", value), kind)
+    if get_origin(kind) is list and isinstance(value, list):
+        items, item_kind = cast("list[Any]", value), get_args(kind)[0]
+        return [_respell(item, item_kind) for item in items]
+    return value
+
+
+def _respell_object(value: dict[str, Any], kind: Any) -> dict[str, Any]:  # noqa: ANN401
+    if _is_struct(kind):
         known = _fields(kind)
-        pairs = ((known.get(str(k).lower()), v) for k, v in value.items())  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType, reportUnknownMemberType]
+        pairs = ((known.get(k.lower()), v) for k, v in value.items())
         return {f[0]: _respell(v, f[1]) for f, v in pairs if f and v is not None}
-    if isinstance(value, list) and get_origin(kind) is list:
-        return [_respell(v, get_args(kind)[0]) for v in value]  # pyright: ignore[reportUnknownVariableType]
-    if isinstance(value, dict) and get_origin(kind) is dict:
-        return {k: _respell(v, get_args(kind)[1]) for k, v in value.items() if v is not None}  # pyright: ignore[reportUnknownVariableType]
+    if get_origin(kind) is dict:
+        return {k: _respell(v, get_args(kind)[1]) for k, v in value.items() if v is not None}
     return value
 
 

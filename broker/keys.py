@@ -71,9 +71,13 @@ def attribute_id(process_id: str, name: str, kind: int) -> str:
 EVENTS = Key("events")
 
 
+NONCES = "nonce:"
+"""What keys of nonces begin with; they expire by themselves and are not folded."""
+
+
 def nonce(signer: str, text: str) -> Key:
     """Where a request that may take effect only once leaves its position."""
-    return Key(f"nonce:{signer}:{text}")
+    return Key(f"{NONCES}{signer}:{text}")
 
 
 # ---------------------------------------------------------------- within SERVER

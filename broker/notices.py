@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from broker.errors import Unavailable
-from broker.pipeline import Connection, Pipeline, Subscription
+from broker.pipeline import Connection, Pipeline, Reply, Subscription
 
 _LINGER_S = 5.0
 _MOST_IN_FLIGHT = 100_000
@@ -50,9 +50,11 @@ class RedisNotices:
         """Subscribe again; only then is what was missed over."""
         if self._channels:
             again = self._pipeline.call("SUBSCRIBE", *self._channels)
-            again.add_done_callback(
-                lambda done: done.cancelled() or done.exception() or self._missed()
-            )
+            again.add_done_callback(self._subscribed_again)
+
+    def _subscribed_again(self, reply: asyncio.Future[Reply]) -> None:
+        if not reply.cancelled() and reply.exception() is None:
+            self._missed()
 
     async def listen(self, channel: str) -> None:
         """Hear a channel; returns when nothing published from now on can be missed.

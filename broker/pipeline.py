@@ -23,7 +23,8 @@ from broker.errors import Overloaded, Unavailable
 Reply = Any
 """bytes, int, None or a (nested) list of these; errors are raised."""
 
-_pack: Callable[[tuple[Any, ...]], bytes] = hiredis.pack_command  # pyright: ignore[reportUnknownMemberType, reportAssignmentType] - its stub names neither
+_hiredis: Any = hiredis  # its stub gives pack_command neither all arguments nor a result
+_pack: Callable[[tuple[Any, ...]], bytes] = _hiredis.pack_command
 _log = structlog.get_logger(__name__)
 _BACKOFF_S = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0)
 _CONNECT_S = 5.0

@@ -148,9 +148,10 @@ async def _claim_once(ctx: Context, attempt: _Attempt) -> Claimed | NotClaimed |
 
 
 def _match(attempt: _Attempt) -> None:
-    classes = attempt.classes.by_key if attempt.classes else {}
-    matching = (name for name, asked in classes.items() if satisfies(attempt.offer, asked))
-    attempt.matching = tuple(matching)
+    classes = attempt.classes or Classes("0", {})
+    attempt.matching = tuple(
+        name for name, asked in classes.by_key.items() if satisfies(attempt.offer, asked)
+    )
     attempt.queues = tuple(attempt.colony.tag.key(keys.queue(name)) for name in attempt.matching)
 
 

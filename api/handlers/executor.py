@@ -13,7 +13,7 @@ from broker.aggregates import executor as aggregate
 from broker.aggregates.executor import ExecutorAdded
 from broker.decision import Decision
 from broker.directory import Colony
-from broker.errors import Corrupt, Invalid, Missing, NotFound
+from broker.errors import Corrupt, Invalid, Malformed, Missing, NotFound
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,18 +80,26 @@ def _as_new(command: aggregate.AddExecutor, rows: _Rows) -> None:
 
 def _command(executor: wire.Executor) -> aggregate.AddExecutor:
     blueprint_id, blueprint_gen = executor.blueprintid, executor.blueprintgen
+    _time(executor.commissiontime)
     return aggregate.AddExecutor(
         executor_id=executor.executorid,
         name=executor.executorname,
         executor_type=executor.executortype,
         location=executor.locationname or "",
         require_func_reg=executor.requirefuncreg,
-        heard_ns=wire.parse_time(executor.lastheardfromtime),
+        heard_ns=_time(executor.lastheardfromtime),
         capabilities=capabilities_text(executor.capabilities),
         allocations=wire.encode(executor.allocations),
         blueprint_id="" if blueprint_id is UNSET else blueprint_id,
         blueprint_gen=0 if blueprint_gen is UNSET else blueprint_gen,
     )
+
+
+def _time(text: str) -> int:
+    try:
+        return wire.parse_time(text)
+    except Malformed as error:
+        raise Malformed("Failed to add executor, invalid JSON") from error
 
 
 def capabilities_text(given: wire.Capabilities) -> bytes:

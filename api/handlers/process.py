@@ -211,7 +211,7 @@ async def _remove_state(ctx: Context, call: Call, colony: Colony, state: State) 
     classes = await ctx.directory.classes(colony, fresh=True)
     left = (await listings.counts(ctx.store, colony.tag, classes))[state]
     while left > 0:
-        page = await anext(listings.ids(ctx.store, colony.tag, classes, state), [])
+        page = await anext(listings.ids(ctx.store, colony.tag, classes, state), list[str]())
         if not page:
             return
         left -= len(page)

@@ -1,5 +1,7 @@
-"""Rows of executors. One that leaves stays listed; LEAVING says that what it
-held has to be queued again, until that is done or it is approved once more.
+"""Rows of executors.
+
+One that leaves stays listed; LEAVING says that what it held has to be queued again, until that is
+done or it is approved once more.
 """
 
 from collections.abc import Iterator

@@ -1,0 +1,86 @@
+"""Rows in memory: what Redis would hold after the same writes. For replay, never for serving."""
+
+from broker.decision import Arg, Write
+from broker.errors import Corrupt
+from broker.keys import Key
+
+Hash = dict[bytes, bytes]
+SortedSet = dict[bytes, float]
+Value = Hash | SortedSet | set[bytes]
+
+
+class Rows:
+    """Keys and their values; an emptied value ceases to exist, as in Redis."""
+
+    def __init__(self) -> None:
+        self._hashes: dict[Key, Hash] = {}
+        self._sorted_sets: dict[Key, SortedSet] = {}
+        self._sets: dict[Key, set[bytes]] = {}
+        self._changes = {
+            "HSET": self._hset,
+            "HDEL": self._hdel,
+            "HINCRBY": self._hincrby,
+            "ZADD": self._zadd,
+            "ZREM": self._zrem,
+            "SADD": self._sadd,
+            "SREM": self._srem,
+            "UNLINK": self._unlink,
+        }
+
+    def apply(self, write: Write) -> None:
+        """Make one change.
+
+        Raises:
+            Corrupt: a command that no fold uses.
+        """
+        change = self._changes.get(write.command)
+        if change is None:
+            raise Corrupt(f"a fold wrote {write.command}, which replay does not know")
+        change(write.key, [encoded(arg) for arg in write.args])
+
+    def values(self) -> dict[Key, Value]:
+        """Every key that exists."""
+        return {**self._hashes, **self._sorted_sets, **self._sets}
+
+    def _hset(self, key: Key, args: list[bytes]) -> None:
+        self._hashes.setdefault(key, {}).update(zip(args[::2], args[1::2], strict=True))
+
+    def _hdel(self, key: Key, args: list[bytes]) -> None:
+        row = self._hashes.get(key, {})
+        for name in args:
+            row.pop(name, None)
+        if not row:
+            self._hashes.pop(key, None)
+
+    def _hincrby(self, key: Key, args: list[bytes]) -> None:
+        row = self._hashes.setdefault(key, {})
+        row[args[0]] = b"%d" % (int(row.get(args[0], b"0")) + int(args[1]))
+
+    def _zadd(self, key: Key, args: list[bytes]) -> None:
+        self._sorted_sets.setdefault(key, {})[args[1]] = float(args[0])
+
+    def _zrem(self, key: Key, args: list[bytes]) -> None:
+        members = self._sorted_sets.get(key, {})
+        for member in args:
+            members.pop(member, None)
+        if not members:
+            self._sorted_sets.pop(key, None)
+
+    def _sadd(self, key: Key, args: list[bytes]) -> None:
+        self._sets.setdefault(key, set()).update(args)
+
+    def _srem(self, key: Key, args: list[bytes]) -> None:
+        members = self._sets.get(key, set())
+        members.difference_update(args)
+        if not members:
+            self._sets.pop(key, None)
+
+    def _unlink(self, key: Key, _args: list[bytes]) -> None:
+        self._hashes.pop(key, None)
+        self._sorted_sets.pop(key, None)
+        self._sets.pop(key, None)
+
+
+def encoded(arg: Arg) -> bytes:
+    """An argument as Redis keeps it."""
+    return arg if isinstance(arg, bytes) else str(arg).encode()
