@@ -31,7 +31,10 @@ from broker.reactors.timer import Timer, patiently
 from broker.settings import Role, Settings
 from broker.store import EventStore
 from broker.waiting import WaitingRoom
+from projections import ASYNC
 from projections.core import fold
+from projections.progress import Progress
+from projections.projector import Projector
 
 _log = structlog.get_logger(__name__)
 _CLOCK_S = 10
@@ -108,6 +111,7 @@ class Server:
             directory=Directory(store),
             waiting=WaitingRoom(on_last=notices.leave),
             presence=Presence(store),
+            progress=Progress(store, notices.listen, notices.leave),
             listen=notices.listen,
         )
         if settings.verbose:
@@ -116,6 +120,24 @@ class Server:
         await ensure_founded(self.context)
         stack.push_async_callback(self.context.presence.write)
         self._schedule(stack)
+        if Role.PROJECTOR in settings.roles:
+            await self._project(stack)
+
+    async def _project(self, stack: AsyncExitStack) -> None:
+        """Drive the async projections on a connection of their own for blocking reads."""
+        store = self.context.store
+        waits = Pipeline(self.settings.redis_url, self.settings.limits.max_in_flight)
+        await waits.start()
+        projector = Projector(store, EventStore(waits, fold, store.clock), ASYNC)
+        task = asyncio.get_running_loop().create_task(projector.run())
+        task.add_done_callback(_stopped_projecting)
+
+        async def stop() -> None:
+            projector.stop()
+            await waits.close()
+            await asyncio.gather(task, return_exceptions=True)
+
+        stack.push_async_callback(stop)
 
     def _schedule(self, stack: AsyncExitStack) -> None:
         context = self.context
@@ -132,6 +154,8 @@ class Server:
 
     def _heard(self, channel: str, message: str) -> None:
         """A notice from another process; our own we acted upon already."""
+        if self.context.progress.heard(channel):
+            return
         text, _, origin = message.rpartition("|")
         if origin == self.context.store.origin:
             return
@@ -148,6 +172,12 @@ def _every(scheduler: AsyncIOScheduler, seconds: int, work: Callable[[], Awaitab
     scheduler.add_job(  # pyright: ignore[reportUnknownMemberType] - APScheduler 3 is untyped
         patiently(work), "interval", seconds=seconds, coalesce=True, max_instances=1
     )
+
+
+def _stopped_projecting(task: asyncio.Task[None]) -> None:
+    """A projector that meets what it cannot read stops, loudly; requests are still answered."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.critical("projector_stopped", error=str(error), kind=type(error).__name__)
 
 
 async def _until_loaded(store: EventStore) -> None:

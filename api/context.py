@@ -21,6 +21,7 @@ from broker.reactors.requeue import Requeuer
 from broker.settings import Settings
 from broker.store import BY_SERVER, Done, EventStore, Signed
 from broker.waiting import WaitingRoom
+from projections.progress import Progress
 
 Rows = TypeVar("Rows")
 NOWHERE = Tag("nowhere")
@@ -76,6 +77,7 @@ class Context:
     waiting: WaitingRoom
     presence: Presence
     requeuer: Requeuer = field(init=False)
+    progress: Progress
     listen: Callable[[str], Awaitable[None]]
     """Hear notices of a channel; returns when nothing can be missed any more."""
     assigned: dict[str, ProcessRow] = field(default_factory=dict[str, ProcessRow])

@@ -10,6 +10,7 @@ from broker.aggregates.executor import ExecutorAdded
 from broker.aggregates.function import FunctionRow
 from broker.aggregates.process import ProcessRow, ProcessSubmitted, State, deadline
 from broker.packing import unpacked
+from projections.functions import FunctionStatistics
 
 _NOTHING = Raw(b"[]")
 _spec_of = msgspec.json.Decoder(wire.FunctionSpec).decode
@@ -167,8 +168,8 @@ def shown_user(row: MemberRow, colony_name: str) -> wire.User:
     )
 
 
-def shown_function(row: FunctionRow, colony_name: str) -> wire.Function:
-    """A registered function."""
+def shown_function(row: FunctionRow, colony_name: str, taken: FunctionStatistics) -> wire.Function:
+    """A registered function with what it has been seen to take."""
     shown = wire.decode(row.described, wire.Function)
     shown.functionid = row.function_id
     shown.executorname = row.executor
@@ -176,4 +177,8 @@ def shown_function(row: FunctionRow, colony_name: str) -> wire.Function:
     shown.colonyname = colony_name
     shown.funcname = row.name
     shown.locationname = row.location or msgspec.UNSET
+    shown.counter = taken.count
+    shown.minwaittime, shown.maxwaittime = taken.waited.least, taken.waited.most
+    shown.minexectime, shown.maxexectime = taken.ran.least, taken.ran.most
+    shown.avgwaittime, shown.avgexectime = taken.waited.mean, taken.ran.mean
     return shown

@@ -81,6 +81,16 @@ def zadd(key: Key, score: Arg, member: str) -> Write:
     return Write("ZADD", key, (score, member))
 
 
+def zlower(key: Key, score: Arg, member: str) -> Write:
+    """Lower a member's score, if this is lower or the member is new."""
+    return Write("ZADD", key, ("LT", score, member))
+
+
+def zraise(key: Key, score: Arg, member: str) -> Write:
+    """Raise a member's score, if this is higher or the member is new."""
+    return Write("ZADD", key, ("GT", score, member))
+
+
 def zrem(key: Key, member: str) -> Write:
     """Take a member out of a sorted set."""
     return Write("ZREM", key, (member,))

@@ -162,6 +162,25 @@ def due_exec(process_id: str) -> str:
     return f"exec/{process_id}"
 
 
+ASYNC_ROWS = "v:"
+"""What keys of async projections begin with; they follow the log at their own pace."""
+
+
+def projected(name: str, version: int, row: str) -> Key:
+    """A row of one version of an async projection."""
+    return Key(f"{ASYNC_ROWS}{name}:{version}:{row}")
+
+
+def checkpoint(name: str, version: int) -> Key:
+    """Text: the last position one version of an async projection has applied."""
+    return projected(name, version, "checkpoint")
+
+
+def progress_channel(tag: Tag) -> str:
+    """Pub/sub channel on which async projections of a colony say how far they are."""
+    return tag.key("progress")
+
+
 def wake_channel(tag: Tag) -> str:
     """Pub/sub channel on which a colony says which requirement class got work."""
     return tag.key("wake")

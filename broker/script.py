@@ -23,3 +23,4 @@ def load(name: str) -> Script:
 
 APPEND = load("append")
 CLAIM = load("claim")
+PROJECT = load("project")

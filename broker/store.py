@@ -20,7 +20,7 @@ from broker.errors import Corrupt, Overloaded, Rejected, Replayed, Unavailable
 from broker.keys import Key, Tag
 from broker.pipeline import Reply, ReplyError
 from broker.position import START, Position
-from broker.script import APPEND, CLAIM, Script
+from broker.script import APPEND, CLAIM, PROJECT, Script
 
 MOST_TRIES = 8
 _PAGE = 500
@@ -108,6 +108,16 @@ class Claim:
     classes: tuple[str, ...]
     queues: tuple[str, ...] = field(default=())
     now_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Writes of an async projection, from one position of the stream to another."""
+
+    checkpoint: Key
+    before: Position | None
+    after: Position
+    writes: tuple[Write, ...]
 
 
 class EventStore:
@@ -239,6 +249,17 @@ class EventStore:
             case other:
                 return NotClaimed(other.decode())
 
+    async def project(self, tag: Tag, batch: Batch) -> bool:
+        """Apply a batch of an async projection with its checkpoint; False when fenced off."""
+        names, args = [tag.key(batch.checkpoint)], list[Arg]()
+        args += (str(batch.before) if batch.before else "", str(batch.after), len(batch.writes))
+        for command, key, values in batch.writes:
+            names.append(tag.key(key))
+            args += (command, len(values), *values)
+        args.append(keys.progress_channel(tag))
+        reply = await self._call(PROJECT, names, args)
+        return reply[0] == b"done"
+
     async def _call(self, script: Script, names: list[str], args: list[Arg]) -> Reply:
         try:
             return await self.send("EVALSHA", script.sha, len(names), *names, *args)
@@ -276,15 +297,19 @@ class EventStore:
         self, tag: Tag, after: Position = START, *, until: Position | None = None
     ) -> AsyncIterator[Recorded]:
         """The events of a stream in order, read in pages."""
-        stream, last = tag.key(keys.EVENTS), str(until) if until else "+"
-        while True:
-            page = await self.send("XRANGE", stream, f"({after}", last, "COUNT", _PAGE)
-            for raw in page:
-                recorded = read_entry(raw)
-                after = recorded.position
+        while page := await self.page(tag, after, _PAGE, until=until):
+            for recorded in page:
                 yield recorded
-            if len(page) < _PAGE:
-                return
+            after = page[-1].position
+
+    async def page(
+        self, tag: Tag, after: Position, count: int, *, until: Position | None = None
+    ) -> list[Recorded]:
+        """The next events of a stream, at most ``count``."""
+        last = str(until) if until else "+"
+        stream = tag.key(keys.EVENTS)
+        raw = await self.send("XRANGE", stream, f"({after}", last, "COUNT", count)
+        return [read_entry(entry) for entry in raw]
 
     async def event_at(self, tag: Tag, position: Position) -> Event:
         """One event.

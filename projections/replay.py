@@ -14,6 +14,7 @@ from projections.rows import Rows, Value
 
 _STEP = 1_000
 _NOT_FOLDED = (keys.EVENTS, keys.HEARD)
+_OTHERS = (keys.NONCES, keys.ASYNC_ROWS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ async def live_rows(store: EventStore, tag: Tag) -> dict[Key, Value]:
         cursor, page = await store.send("SCAN", cursor, "MATCH", tag.key("*"), "COUNT", _STEP)
         for name in page:
             key = Key(name.decode().removeprefix(tag.key("")))
-            if key not in _NOT_FOLDED and not key.startswith(keys.NONCES):
+            if key not in _NOT_FOLDED and not key.startswith(_OTHERS):
                 value = await _value(store, name)
                 if value is not None:
                     found[key] = value

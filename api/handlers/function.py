@@ -15,7 +15,9 @@ from broker.aggregates.function import FunctionRow
 from broker.decision import Decision
 from broker.directory import Colony
 from broker.errors import Corrupt, Invalid, NotFound
+from projections import functions
 from projections.core.function import read_function
+from projections.functions import FUNCTIONS, NEVER_RUN
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ async def add(ctx: Context, call: Call, msg: wire.AddFunctionMsg) -> wire.Functi
 
     if known is not None and known.described == command.described:
         decide(_Rows(before.gate, before.named, []), 0)
-        return shown_function(known, fun.colonyname)
+        return shown_function(known, fun.colonyname, NEVER_RUN)
     event = await ctx.write(call, read, decide)
     if not isinstance(event, aggregate.FunctionAdded):
         raise Corrupt("a function that is not in the log")
@@ -72,7 +74,7 @@ async def add(ctx: Context, call: Call, msg: wire.AddFunctionMsg) -> wire.Functi
         location=event.location,
         described=event.described,
     )
-    return shown_function(row, fun.colonyname)
+    return shown_function(row, fun.colonyname, NEVER_RUN)
 
 
 async def get_all(ctx: Context, call: Call, msg: wire.GetFunctionsMsg) -> list[wire.Function]:
@@ -83,11 +85,16 @@ async def get_all(ctx: Context, call: Call, msg: wire.GetFunctionsMsg) -> list[w
         executors_named = [msg.executorname]
     else:
         executors_named = [row.name for row in await ctx.members(colony, EXECUTOR)]
-    found: list[wire.Function] = []
-    for name in executors_named:
-        rows = await _functions(ctx, colony, name)
-        found += [shown_function(row, msg.colonyname) for row in rows]
-    return found
+    if colony is None:
+        return []
+    rows = [row for name in executors_named for row in await _functions(ctx, colony, name)]
+    await ctx.progress.caught_up(colony.tag, FUNCTIONS)
+    pairs = [(row.executor, row.name) for row in rows]
+    statistics = await functions.read(ctx.store, colony.tag, pairs)
+    return [
+        shown_function(row, msg.colonyname, taken)
+        for row, taken in zip(rows, statistics, strict=True)
+    ]
 
 
 async def remove(ctx: Context, call: Call, msg: wire.RemoveFunctionMsg) -> wire.Empty:

@@ -1,0 +1,105 @@
+"""Function statistics: how often, how long waited, how long run, by executor and function.
+
+Counters and sums add up, minima and maxima are kept by scores that only fall or only rise; so the
+fold reads nothing. Histograms count by powers of two of milliseconds, for percentiles.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from broker import keys
+from broker.aggregates.process import ProcessClosed, State
+from broker.decision import Event, Write, hincrby, zlower, zraise
+from broker.keys import Key, Tag
+from broker.store import EventStore, as_hash
+from projections.projection import Mode, Projection
+
+NAME = "functions"
+VERSION = 1
+_SECOND_NS = 1_000_000_000
+_MS_NS = 1_000_000
+_SUCCESS = int(State.SUCCESS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """Seconds: least, most and mean over all successful runs."""
+
+    least: float
+    most: float
+    mean: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FunctionStatistics:
+    """What one executor's successful runs of one function took."""
+
+    count: int
+    waited: Timing
+    ran: Timing
+
+
+_NEVER = Timing(least=0, most=0, mean=0)
+NEVER_RUN = FunctionStatistics(count=0, waited=_NEVER, ran=_NEVER)
+
+
+def _fold(event: Event) -> Iterator[Write]:
+    if not isinstance(event, ProcessClosed) or event.outcome != _SUCCESS:
+        return
+    sums, bounds = _keys(event.executor_name, event.function)
+    yield hincrby(sums, "count")
+    for what, took_ns in (("waited", event.waited_ns), ("ran", event.ran_ns)):
+        yield hincrby(sums, f"{what}_ns", took_ns)
+        yield hincrby(sums, f"{what}_ms<{_bucket(took_ns)}")
+        yield zlower(bounds, took_ns, f"{what}_least")
+        yield zraise(bounds, took_ns, f"{what}_most")
+
+
+def _bucket(took_ns: int) -> int:
+    """The smallest power of two of milliseconds above a duration."""
+    return 1 << (max(took_ns, 0) // _MS_NS).bit_length()
+
+
+def _keys(executor: str, function: str) -> tuple[Key, Key]:
+    row = f"{executor}/{function}"
+    return keys.projected(NAME, VERSION, f"sums:{row}"), keys.projected(
+        NAME, VERSION, f"bounds:{row}"
+    )
+
+
+FUNCTIONS = Projection(name=NAME, version=VERSION, mode=Mode.ASYNC, fold=_fold)
+
+
+async def read(
+    store: EventStore, tag: Tag, pairs: list[tuple[str, str]]
+) -> list[FunctionStatistics]:
+    """Statistics of pairs of executor and function name."""
+    commands: list[tuple[str, ...]] = []
+    for executor, function in pairs:
+        sums, bounds = _keys(executor, function)
+        commands += [
+            ("HGETALL", tag.key(sums)),
+            ("ZRANGE", tag.key(bounds), "0", "-1", "WITHSCORES"),
+        ]
+    if not commands:
+        return []
+    replies = await store.read(*commands)
+    return [
+        _statistics(as_hash(sums), as_hash(bounds))
+        for sums, bounds in zip(replies[::2], replies[1::2], strict=True)
+    ]
+
+
+def _statistics(sums: Mapping[bytes, bytes], bounds: Mapping[bytes, bytes]) -> FunctionStatistics:
+    count = int(sums.get(b"count", b"0"))
+    if not count:
+        return NEVER_RUN
+
+    def timing(what: str) -> Timing:
+        return Timing(
+            least=float(bounds[f"{what}_least".encode()]) / _SECOND_NS,
+            most=float(bounds[f"{what}_most".encode()]) / _SECOND_NS,
+            mean=int(sums[f"{what}_ns".encode()]) / count / _SECOND_NS,
+        )
+
+    return FunctionStatistics(count=count, waited=timing("waited"), ran=timing("ran"))

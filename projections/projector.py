@@ -1,0 +1,97 @@
+"""The loop that drives async projections: read from the checkpoint, fold, write with checkpoint.
+
+Any number of projectors may run. Both would apply the same batch; the script compares the
+checkpoint the batch started from and refuses the second, so nothing is applied twice, and a
+projector that dies anywhere leaves the checkpoint where its effect ends.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+import structlog
+
+from broker import keys
+from broker.directory import Colony, Directory
+from broker.envelope import Recorded
+from broker.errors import Unavailable
+from broker.keys import SERVER
+from broker.position import START, Position
+from broker.store import Batch, EventStore
+from projections import checkpoint
+from projections.projection import Projection
+
+_log = structlog.get_logger(__name__)
+PAGE = 500
+_BLOCK_MS = 1_000
+_AWAY_S = 0.5
+
+
+class Projector:
+    """Keeps async projections of all colonies up with their streams."""
+
+    def __init__(
+        self, store: EventStore, waits: EventStore, projections: Sequence[Projection]
+    ) -> None:
+        """``waits`` has a connection of its own, on which blocking reads hold nobody up."""
+        self._store = store
+        self._waits = waits
+        self._projections = projections
+        self._directory = Directory(store)
+        self._stopping = False
+
+    def stop(self) -> None:
+        """End after the batch that is under way."""
+        self._stopping = True
+
+    async def run(self) -> None:
+        """Catch up, wait for events, catch up, until stopped.
+
+        Raises:
+            Corrupt: an event that cannot be read. Skipping it would make every later row wrong.
+        """
+        seen: dict[str, Position] = {}
+        while not self._stopping:
+            try:
+                colonies = await self._directory.every()
+                for colony in colonies:
+                    seen[colony.tag.text] = await self.catch_up(colony)
+                await self._wait(colonies, seen)
+            except Unavailable as error:
+                _log.warning("projector_postponed", error=str(error))
+                await asyncio.sleep(_AWAY_S)
+
+    async def catch_up(self, colony: Colony) -> Position:
+        """Apply everything there is to apply; how far all projections have come."""
+        reached = [await self._project(colony, projection) for projection in self._projections]
+        return min(reached, default=START)
+
+    async def _project(self, colony: Colony, projection: Projection) -> Position:
+        store, tag = self._store, colony.tag
+        before = await checkpoint.load(store, tag, projection)
+        while not self._stopping:
+            page = await store.page(tag, before or START, PAGE)
+            if not page:
+                break
+            after = page[-1].position
+            if await store.project(tag, _batch(projection, before, page)):
+                before = after
+            else:
+                before = await checkpoint.load(store, tag, projection)
+        return before or START
+
+    async def _wait(self, colonies: Sequence[Colony], seen: dict[str, Position]) -> None:
+        """Return when a stream has an event beyond what was seen, or after a while."""
+        streams = [SERVER.key(keys.EVENTS), *(c.tag.key(keys.EVENTS) for c in colonies)]
+        positions = ["$", *(str(seen[c.tag.text]) for c in colonies)]
+        options = ("COUNT", 1, "BLOCK", _BLOCK_MS, "STREAMS")
+        await self._waits.send("XREAD", *options, *streams, *positions)
+
+
+def _batch(projection: Projection, before: Position | None, page: Sequence[Recorded]) -> Batch:
+    writes = tuple(write for recorded in page for write in projection.fold(recorded.event))
+    return Batch(
+        checkpoint=checkpoint.checkpoint_key(projection),
+        before=before,
+        after=page[-1].position,
+        writes=writes,
+    )
