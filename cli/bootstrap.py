@@ -31,14 +31,18 @@ class Identities:
     executor: Identity
 
     @classmethod
-    def of(cls, directory: Path) -> "Identities":
-        """The identities that belong to the data in a directory, made at the first start.
+    def of(cls, directory: Path, *, make: bool) -> "Identities":
+        """The identities that belong to the data in a directory.
+
+        Args:
+            directory: where the data is.
+            make: there is no data yet, so that new ones can be made.
 
         Raises:
-            CliError: their file is broken; without it the data cannot be used.
+            CliError: their file is lost or broken; without it the data cannot be used.
         """
         path = directory / _FILE
-        if not path.exists():
+        if make and not path.exists():
             made = cls(**{name: Identity.generate() for name in cls.__dataclass_fields__})
             made._write(path)
             return made
@@ -71,7 +75,12 @@ async def ensure_colony(anyone: Client, keys: Identities) -> None:
 
 async def _ensure_colony(server: Client, keys: Identities) -> None:
     wanted = wire.Colony(colonyid=keys.colony.id, name=COLONY)
-    colonies = await server.ask_list(wire.GetColoniesMsg(), wire.Colony)
+    try:
+        colonies = await server.ask_list(wire.GetColoniesMsg(), wire.Colony)
+    except RpcError as error:
+        if error.status == _DENIED:
+            error.hint = f"the server key in {_FILE} is not this data's; restore the right file"
+        raise
     found = next((colony for colony in colonies if colony.name == COLONY), None)
     if found is None:
         found = await server.ask(wire.AddColonyMsg(colony=wanted), wire.Colony)

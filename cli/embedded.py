@@ -64,6 +64,10 @@ class Store:
         """Where a client finds it."""
         return f"unix://{self.socket}"
 
+    def is_empty(self) -> bool:
+        """Whether nothing was ever kept in it."""
+        return _command_over(self.socket, b"DBSIZE\r\n") == b":0\r\n"
+
 
 @contextmanager
 def running(directory: Path, on_restart: Callable[[str], None] = print) -> Generator[Store]:
@@ -336,10 +340,15 @@ class _Keeper(threading.Thread):
 def _send_shutdown(socket_path: Path) -> bool:
     """Whether the store took the command; it hangs up instead of answering."""
     try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            connection.settimeout(_STOP_S)
-            connection.connect(str(socket_path))
-            connection.sendall(b"SHUTDOWN\r\n")
-            return connection.recv(1024) == b""
+        return _command_over(socket_path, b"SHUTDOWN\r\n") == b""
     except OSError:
         return False
+
+
+def _command_over(socket_path: Path, command: bytes) -> bytes:
+    """The raw reply to one short command."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(_STOP_S)
+        connection.connect(str(socket_path))
+        connection.sendall(command)
+        return connection.recv(1024)

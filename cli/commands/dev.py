@@ -59,7 +59,7 @@ def dev(
     with ExitStack() as stack:
         store = stack.enter_context(embedded.running(directory, _warn))
         _check_port_is_free(listen, port)
-        keys = bootstrap.Identities.of(directory)
+        keys = bootstrap.Identities.of(directory, make=store.is_empty())
         ready = _Ready(
             keys=keys,
             store=store,
@@ -85,7 +85,8 @@ def dev(
         ready.join()
     if ready.failure is not None:
         raise ready.failure
-    sys.stderr.write("Stopped; the data is kept.\n")
+    if code == 0:
+        sys.stderr.write("Stopped; the data is kept.\n")
     return code
 
 

@@ -1,0 +1,192 @@
+"""A real development server, and the command line run against it as a user does."""
+
+import json
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+PROGRAM = (sys.executable, "-c", "from cli.app import main; main()")
+_READY = re.compile(r"^Ready after")
+_START_S = 30
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What one command line did."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> object:
+        """Standard output, which must be JSON."""
+        return cast("object", json.loads(self.out))
+
+    @property
+    def id(self) -> str:
+        """Standard output, which must be one id."""
+        (line,) = self.out.splitlines()
+        return line
+
+
+@dataclass(frozen=True)
+class Shell:
+    """Runs command lines in an environment of its own."""
+
+    environ: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def __call__(self, line: str, *, stdin: str = "", **environ: str) -> Ran:
+        """Run ``colonies LINE`` and expect nothing of how it ends."""
+        run = subprocess.run(  # noqa: S603 - ourselves
+            [*PROGRAM, *shlex.split(line)],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            env={**clean_environ(), **self.environ, **environ},
+            timeout=60,
+            check=False,
+        )
+        return Ran(run.returncode, run.stdout, run.stderr)
+
+    def ok(self, line: str, *, stdin: str = "", **environ: str) -> Ran:
+        """Run ``colonies LINE``, which must succeed."""
+        ran = self(line, stdin=stdin, **environ)
+        assert ran.code == 0, f"colonies {line}\n{ran.out}\n{ran.err}"
+        return ran
+
+    def with_environ(self, **environ: str) -> "Shell":
+        """The same with more variables."""
+        return Shell({**self.environ, **environ})
+
+
+@dataclass(frozen=True)
+class Dev:
+    """A running ``colonies dev``."""
+
+    home: Path
+    port: int
+    process: "subprocess.Popen[str]"
+    banner: str
+
+    @property
+    def shell(self) -> Shell:
+        """Command lines that find it as on the same machine: by its profile."""
+        return Shell({"COLONIES_HOME": str(self.home)})
+
+    @property
+    def exports(self) -> dict[str, str]:
+        """The variables it told the user to export."""
+        lines = re.findall(r"^export (\w+)=(\S*)$", self.banner, re.MULTILINE)
+        return dict(cast("list[tuple[str, str]]", lines))
+
+
+def clean_environ() -> dict[str, str]:
+    """Our environment without anything that configures a client."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("COLONIES_", "XDG_"))}
+    return {**kept, "TZ": "UTC", "PYTHONPATH": str(Path(__file__).parents[2])}
+
+
+def free_port() -> int:
+    """A port nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return cast("int", probe.getsockname()[1])
+
+
+@contextmanager
+def running_dev(home: Path, port: int, *options: str) -> Generator[Dev]:
+    """Run ``colonies dev`` until the end of the block; it must be ready within half a minute."""
+    with (home.parent / f"{home.name}.err").open("w") as errors:
+        process = subprocess.Popen(  # noqa: S603 - ourselves
+            [*PROGRAM, "dev", "--port", str(port), *options],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            env={**clean_environ(), "COLONIES_HOME": str(home)},
+        )
+    overdue = threading.Timer(_START_S, process.kill)
+    overdue.start()
+    with process:
+        try:
+            banner = _read_banner(process)
+            overdue.cancel()
+            said = (home.parent / f"{home.name}.err").read_text()
+            assert _READY.match(banner.splitlines()[-1] if banner else ""), said
+            yield Dev(home, port, process, banner)
+        finally:
+            overdue.cancel()
+            process.send_signal(signal.SIGTERM)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_START_S)
+            process.kill()
+
+
+def _read_banner(process: "subprocess.Popen[str]") -> str:
+    """What it prints until it is ready, or until it ends."""
+    assert process.stdout is not None
+    lines: list[str] = []
+    for line in process.stdout:
+        lines.append(line)
+        if _READY.match(line):
+            break
+    return "".join(lines)
+
+
+@pytest.fixture(scope="session")
+def dev(tmp_path_factory: pytest.TempPathFactory) -> Generator[Dev]:
+    """One development server for all tests that only add to it."""
+    with running_dev(tmp_path_factory.mktemp("dev") / "home", free_port()) as server:
+        yield server
+
+
+@pytest.fixture
+def shell(dev: Dev) -> Shell:
+    """Command lines against the development server, without one environment variable."""
+    return dev.shell
+
+
+_fresh = iter(range(10**6))
+
+
+@pytest.fixture
+def colony(dev: Dev) -> Shell:
+    """Command lines in a new colony with an approved user and an approved executor of type cli."""
+    name = f"colony{next(_fresh)}"
+    owner, user, worker = (key(dev.shell) for _ in range(3))
+    dev.shell.ok(f"colony add --name {name} --colonyid {owner['id']}")
+    shell = dev.shell.with_environ(
+        COLONIES_COLONY_NAME=name,
+        COLONIES_COLONY_PRVKEY=owner["prvkey"],
+        COLONIES_PRVKEY=user["prvkey"],
+        WORKER_PRVKEY=worker["prvkey"],
+        WORKER_ID=worker["id"],
+        USER_ID=user["id"],
+    )
+    shell.ok(f"user add --name johan --userid {user['id']} --email j@example.com --phone 46")
+    shell.ok(f"executor add --name worker --type cli --executorid {worker['id']} --approve")
+    return shell
+
+
+@pytest.fixture
+def worker(colony: Shell) -> Shell:
+    """Command lines of the executor in that colony."""
+    return colony.with_environ(COLONIES_PRVKEY=colony.environ["WORKER_PRVKEY"])
+
+
+def key(shell: Shell) -> dict[str, str]:
+    """A new key and its id."""
+    return cast("dict[str, str]", shell.ok("key generate --json").json)

@@ -1,0 +1,176 @@
+"""``colonies dev``: nothing configured, nothing lost, nothing left behind."""
+
+import re
+import signal
+import socket
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import PROGRAM, Dev, clean_environ, free_port, running_dev
+
+
+def test_it_says_everything_an_sdk_needs(dev: Dev) -> None:
+    assert set(dev.exports) >= {
+        "COLONIES_SERVER_HOST",
+        "COLONIES_SERVER_PORT",
+        "COLONIES_SERVER_TLS",
+        "COLONIES_TLS",
+        "COLONIES_COLONY_NAME",
+        "COLONIES_COLONY_PRVKEY",
+        "COLONIES_EXECUTOR_NAME",
+        "COLONIES_PRVKEY",
+    }
+    assert dev.exports["COLONIES_SERVER_PORT"] == str(dev.port)
+    assert re.search(r"Ready after \d+\.\d s", dev.banner)
+
+
+def test_its_exports_are_enough_for_a_client(dev: Dev, tmp_path: Path) -> None:
+    from tests.cli.conftest import Shell  # noqa: PLC0415 - a shell without the profile
+
+    other_machine = Shell({"COLONIES_HOME": str(tmp_path), **dev.exports})
+    assert "dev-user" in other_machine.ok("user ls").out
+
+
+def test_a_client_on_this_machine_needs_nothing(dev: Dev) -> None:
+    assert dev.shell.ok("executor ls -o id").id == "dev-executor"
+
+
+def test_everything_with_a_key_in_it_is_private(dev: Dev) -> None:
+    for path in (dev.home / "config.toml", dev.home / "dev" / "identities.toml"):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE((dev.home / "dev").stat().st_mode) == 0o700
+
+
+def test_no_key_is_in_a_list_of_processes_or_in_a_log(dev: Dev) -> None:
+    keys = [value for name, value in dev.exports.items() if name.endswith("PRVKEY")]
+    commands = "".join(
+        path.read_text(errors="replace")
+        for path in Path("/proc").glob("[0-9]*/cmdline")
+        if path.exists()
+    )
+    logs = (dev.home / "dev" / "store.log").read_text()
+    logs += (dev.home.parent / f"{dev.home.name}.err").read_text()
+    assert len(keys) == 3
+    assert not [key for key in keys if key in commands + logs]
+
+
+def test_a_second_start_finds_everything_as_it_was(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with running_dev(home, free_port()) as first:
+        process = first.shell.ok("function exec --func f --targettype cli").id
+    with running_dev(home, free_port()) as second:
+        assert second.shell.ok("process psw -o id").id == process
+    same = {"COLONIES_SERVER_PORT": ""}
+    assert first.exports | same == second.exports | same
+
+
+def test_a_killed_server_loses_nothing(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with running_dev(home, free_port()) as first:
+        process = first.shell.ok("function exec --func f --targettype cli").id
+        first.process.kill()
+        first.process.wait()
+    with running_dev(home, free_port()) as second:
+        assert second.shell.ok("process psw -o id").id == process
+
+
+def test_a_first_start_that_was_cut_short_is_finished_by_the_next(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with running_dev(home, free_port()) as first:
+        first.shell.ok("user remove --name dev-user --yes")
+        first.shell.ok("executor reject --name dev-executor")
+        (home / "config.toml").unlink()
+    with running_dev(home, free_port()) as second:
+        assert second.shell.ok("user ls -o id").id == "dev-user"
+        refused = second.shell("process assign --timeout -1")
+        assert refused.err == "error: No process available for assignment\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_stops_cleanly(tmp_path: Path, number: signal.Signals) -> None:
+    with running_dev(tmp_path / "home", free_port()) as dev:
+        dev.process.send_signal(number)
+        assert dev.process.wait(30) == 0
+    said = (tmp_path / "home.err").read_text()
+    assert "Traceback" not in said
+    assert said.endswith("Stopped; the data is kept.\n")
+    assert not (tmp_path / "home" / "dev" / "store.sock").exists()
+
+
+def run_dev(home: Path, *options: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(  # noqa: S603 - ourselves
+        [*PROGRAM, "dev", *options],
+        env={**clean_environ(), "COLONIES_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_a_taken_port_is_named_with_what_to_do(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = int(taken.getsockname()[1])
+        ran = run_dev(tmp_path, "--port", str(port))
+    assert ran.returncode == 1
+    assert f"cannot listen on 127.0.0.1 port {port}: Address already in use" in ran.stderr
+    assert f"--port {port + 1}" in ran.stderr
+
+
+def test_a_second_one_on_the_same_data_is_refused(dev: Dev) -> None:
+    ran = run_dev(dev.home, "--port", str(free_port()))
+    assert ran.returncode == 1
+    assert f"is used by another process ({dev.process.pid})" in ran.stderr
+
+
+@pytest.mark.parametrize("port", ["0", "x", "70000"])
+def test_a_port_that_is_none_is_a_usage_error(tmp_path: Path, port: str) -> None:
+    ran = run_dev(tmp_path, "--port", port)
+    assert ran.returncode == 2
+    assert "--port must be 1 to 65535" in ran.stderr
+
+
+def test_lost_keys_are_explained_and_the_server_stops(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with running_dev(home, free_port()):
+        pass
+    (home / "dev" / "identities.toml").unlink()
+    ran = run_dev(home, "--port", str(free_port()))
+    assert ran.returncode == 1
+    assert "Traceback" not in ran.stderr
+    assert "identities.toml cannot be read: " in ran.stderr
+    assert "hint: restore it, or start anew by removing" in ran.stderr
+    assert not (home / "dev" / "identities.toml").exists()
+
+
+def test_keys_of_somebody_else_are_explained(tmp_path: Path) -> None:
+    home, other = tmp_path / "home", tmp_path / "other"
+    for directory in (home, other):
+        with running_dev(directory, free_port()):
+            pass
+    (other / "dev" / "identities.toml").replace(home / "dev" / "identities.toml")
+    ran = run_dev(home, "--port", str(free_port()))
+    assert ran.returncode == 1
+    assert "identities.toml" in ran.stderr
+
+
+def test_the_exports_can_go_to_a_private_file(tmp_path: Path) -> None:
+    path = tmp_path / "env"
+    with running_dev(tmp_path / "home", free_port(), "--env-file", str(path)) as dev:
+        assert dev.exports == {}
+        assert f"source {path}" in dev.banner
+    assert "export COLONIES_PRVKEY=" in path.read_text()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_another_profile_stays_in_use(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with running_dev(home, free_port()) as dev:
+        dev.shell.ok("config set prod --host prod.example --colony prod")
+        dev.shell.ok("config use prod")
+    with running_dev(home, free_port()) as dev:
+        assert "in use is prod: --profile dev" in dev.banner
+        assert "dev-user" in dev.shell.ok("--profile dev user ls").out
