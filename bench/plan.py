@@ -17,8 +17,8 @@ class Plan:
     class_counts: tuple[int, ...] = (1, 10, 100)
     blocked: int = 100
     depth_rounds: int = 3
-    depth_samples: int = 300
-    depth_interval_s: float = 0.005
+    depth_samples: int = 200
+    depth_interval_s: float = 0.01
     fleet: int = 2_000
     fleet_rounds: int = 3
     fleet_samples: int = 100

@@ -1,13 +1,11 @@
 """Latency of an assign, by how much is waiting, in how many classes, and what is at the head."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from itertools import cycle, islice
 from time import perf_counter
 
-from bench.connection import Connection
+from bench.connection import Connection, connections
 from bench.latency import Latencies
 from bench.ledger import Ledger
 from bench.load import closed_loop, due_times
@@ -21,42 +19,46 @@ _SCENARIO = "depth"
 _ASSIGN_TIMEOUT_S = 10
 _OFFERED = {"cpu": "8000m", "mem": "64Gi"}
 _NOBODY_HAS = {"cpu": "1000000m"}
+_FITS, _FITS_NOBODY = "head fits", "head fits nobody"
 
 
 async def measure(stage: Stage) -> list[Measurement]:
-    """Fill the queue step by step, once for every number of classes, and measure at every step.
+    """Fill a queue to every depth, then measure all of them in turns, in every round.
 
     Raises:
         WrongAnswer: a process was lost, doubled or refused.
     """
     found = list[Measurement]()
     for classes in stage.plan.class_counts:
-        async with AsyncExitStack() as stack:
-            queues = [await _queue(stack, stage.plan, one, classes) for one in stage.targets]
-            for depth in stage.plan.depths:
-                found += [one async for one in _at_depth(queues, depth, stage.plan)]
-            for queue in queues:
-                await queue.check()
+        queues = [
+            _Queue(target=target, plan=stage.plan, classes=classes, depth=depth)
+            for target in stage.targets
+            for depth in (stage.plan.depths if target.name != FLOOR else (0,))
+        ]
+        for queue in queues:
+            await queue.fill()
+            await queue.sample("warm up", 0)
+        for number in range(1, stage.plan.depth_rounds + 1):
+            found += [one for queue in queues for one in await queue.round(number)]
+        for queue in queues:
+            await queue.check()
+    return _compared(found, min(stage.plan.depths))
+
+
+def _compared(found: list[Measurement], least: int) -> list[Measurement]:
+    """The same, each with how it compares to the least depth of its round when the head fits."""
+    cases = {(one.target, one.round, one.case): one for one in found}
+    for one in found:
+        classes = one.case.partition(", ")[2].partition(", ")[0]
+        first = cases.get((one.target, one.round, _case(least, classes, _FITS)))
+        if first is not None and first is not one:
+            ratio = one.latencies["assign"].p50_us / first.latencies["assign"].p50_us
+            one.values[f"times the p50 at {least:,}"] = ratio
     return found
 
 
-async def _queue(stack: AsyncExitStack, plan: Plan, target: Target, classes: int) -> "_Queue":
-    opened = await stack.enter_async_context(even_connections(target, plan.connections))
-    queue = _Queue(target=target, plan=plan, classes=classes, connections=opened)
-    await queue.prepare()
-    return queue
-
-
-async def _at_depth(queues: list["_Queue"], depth: int, plan: Plan) -> AsyncIterator[Measurement]:
-    for queue in queues:
-        await queue.fill(depth)
-        await queue.sample("warm up", 0)
-    for number in range(1, plan.depth_rounds + 1):
-        for queue in queues:
-            yield await queue.sample("head fits", number)
-            blocked = await queue.block()
-            yield await queue.sample("head fits nobody", number)
-            await queue.unblock(blocked)
+def _case(depth: int, classes: str, head: str) -> str:
+    return f"{depth:,} waiting, {classes}, {head}"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -66,15 +68,15 @@ class _Queue:
     target: Target
     plan: Plan
     classes: int
-    connections: list[Connection]
-    depth: int = 0
+    depth: int
     _colony: Colony = field(init=False)
     _submits: dict[str, bytes] = field(init=False)
     _assign: bytes = field(init=False)
     _ledger: Ledger = field(default_factory=Ledger)
 
     def __post_init__(self) -> None:
-        self._colony = Colony.imagine(self.target.endpoint, f"{_SCENARIO}-{self.classes}", 1)
+        name = f"{_SCENARIO}-{self.depth}-{self.classes}"
+        self._colony = Colony.imagine(self.target.endpoint, name, 1)
         self._submits = {
             f"class-{n}": self._colony.submit(f"class-{n}", {"mem": f"{n + 1}Mi"})
             for n in range(self.classes)
@@ -88,55 +90,59 @@ class _Queue:
         """Whether nothing is stored here, so that there is nothing to fill or to check."""
         return self.target.name == FLOOR
 
-    async def prepare(self) -> None:
-        """Register everybody."""
-        if not self.floor:
-            await self._colony.found(self.connections[0], self.target.owner())
-
-    async def fill(self, depth: int) -> None:
-        """Submit until ``depth`` processes wait, the classes in turn."""
-        more, self.depth = depth - self.depth, depth
+    async def fill(self) -> None:
+        """Register everybody, and submit until ``depth`` processes wait, the classes in turn."""
         if self.floor:
             return
-        queue = islice(cycle(self._submits.values()), more)
+        async with connections(self.target.endpoint, 1) as (connection,):
+            await self._colony.found(connection, self.target.owner())
+        queue = islice(cycle(self._submits.values()), self.depth)
 
         async def work(_number: int, connection: Connection) -> None:
             for request in queue:
                 reply = await connection.request(request)
                 self._ledger.submitted.append(process_of(reply).processid)
 
-        await closed_loop(self.connections, work)
+        async with even_connections(self.target, self.plan.connections) as opened:
+            await closed_loop(opened, work)
 
-    async def block(self) -> list[str]:
+    async def round(self, number: int) -> list[Measurement]:
+        """Measure as it is, and with processes at the head that nobody can run."""
+        found = [await self.sample(_FITS, number)]
+        if not self.floor:
+            blocked = await self._block()
+            found.append(await self.sample(_FITS_NOBODY, number))
+            await self._unblock(blocked)
+        return found
+
+    async def _block(self) -> list[str]:
         """Put processes that nobody can run at the head; returns their ids."""
-        if self.floor:
-            return []
-        ids = list[str]()
-        for n in range(self.plan.blocked):
-            wanted = _NOBODY_HAS | {"mem": f"{n % self.classes + 1}Mi"}
-            request = self._colony.submit("blocked", wanted, priority=1)
-            ids.append(process_of(await self.connections[0].request(request)).processid)
-        return ids
+        wants = ({"mem": f"{n % self.classes + 1}Mi"} for n in range(self.plan.blocked))
+        requests = [self._colony.submit("blocked", _NOBODY_HAS | one, priority=1) for one in wants]
+        async with connections(self.target.endpoint, 1) as (connection,):
+            return [process_of(await connection.request(one)).processid for one in requests]
 
-    async def unblock(self, ids: list[str]) -> None:
-        """Cancel what ``block`` submitted."""
-        for process_id in ids:
-            request = self._colony.user.request("cancelprocessmsg", processid=process_id)
-            payload_of(await self.connections[0].request(request))
+    async def _unblock(self, ids: list[str]) -> None:
+        """Cancel what ``_block`` submitted."""
+        async with connections(self.target.endpoint, 1) as (connection,):
+            for process_id in ids:
+                request = self._colony.user.request("cancelprocessmsg", processid=process_id)
+                payload_of(await connection.request(request))
 
     async def sample(self, head: str, number: int) -> Measurement:
         """Assign at fixed times; what was taken is closed and submitted again, off the clock."""
         latencies = Latencies()
         free = asyncio.Queue[Connection]()
-        for connection in self.connections:
-            free.put_nowait(connection)
         begun = perf_counter()
-        async with asyncio.TaskGroup() as group:
-            async for _, due in due_times(self.plan.depth_samples, self.plan.depth_interval_s):
-                group.create_task(self._one(due, free, latencies))
+        async with even_connections(self.target, self.plan.connections) as opened:
+            for connection in opened:
+                free.put_nowait(connection)
+            async with asyncio.TaskGroup() as group:
+                async for _, due in due_times(self.plan.depth_samples, self.plan.depth_interval_s):
+                    group.create_task(self._one(due, free, latencies))
         return Measurement(
             scenario=_SCENARIO,
-            case=f"{self.depth:,} waiting, {self.classes} classes, {head}",
+            case=_case(self.depth, f"{self.classes} classes", head),
             target=self.target.name,
             round=number,
             count=len(latencies),
@@ -161,9 +167,6 @@ class _Queue:
         if self.floor:
             return
         self._ledger.check(waiting=self.depth)
-        await check_counts(
-            self.connections[0],
-            self._colony,
-            success=len(self._ledger.closed),
-            waiting=self.depth,
-        )
+        closed = len(self._ledger.closed)
+        async with connections(self.target.endpoint, 1) as (connection,):
+            await check_counts(connection, self._colony, success=closed, waiting=self.depth)

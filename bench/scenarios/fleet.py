@@ -112,12 +112,13 @@ class _Fleet:
             self._ledger.submitted.append(process_of(reply).processid)
         for label in labels:
             latencies.add(await self._arrival(label) - dues[label])
+            del self._arrivals[label]
         return latencies
 
     async def _arrival(self, label: str) -> float:
         try:
             async with asyncio.timeout(_REPLY_WITHIN_S):
-                return await self._arrivals.pop(label)
+                return await self._arrivals[label]
         except TimeoutError as error:
             raise WrongAnswer(f"nobody was given {label}") from error
 
@@ -147,4 +148,7 @@ class _Fleet:
             self._ledger.assigned.append(process.processid)
             payload_of(await connection.request(executor.close(process.processid)))
             self._ledger.closed.append(process.processid)
-            self._arrivals[process.spec.label].set_result(arrived)
+            arrival = self._arrivals.get(process.spec.label)
+            if arrival is None or arrival.done():
+                raise WrongAnswer(f"{process} was never submitted, or was given out before")
+            arrival.set_result(arrived)

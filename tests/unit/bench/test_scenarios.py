@@ -8,7 +8,7 @@ import pytest
 
 from bench.errors import WrongAnswer
 from bench.plan import Plan, Stage
-from bench.scenarios import depth, lifecycle
+from bench.scenarios import depth, fleet, lifecycle
 from bench.servers import Target
 from bench.wire import Member
 from broker.identity import Identity
@@ -22,6 +22,7 @@ _PLAN = Plan(
     class_counts=(2,),
     depth_rounds=1,
     depth_samples=5,
+    fleet=2,
 )
 
 
@@ -51,12 +52,21 @@ async def test_a_lifecycle_measures_every_phase_in_every_round(floor: Target) ->
     assert all(latency.count == one.count for one in found for latency in one.latencies.values())
 
 
-async def test_a_depth_measures_both_heads(floor: Target) -> None:
-    found = await depth.measure(Stage(plan=_PLAN, targets=(floor,)))
-    assert [one.case for one in found] == [
-        "10 waiting, 2 classes, head fits",
-        "10 waiting, 2 classes, head fits nobody",
-    ]
+async def test_the_floor_has_one_depth(floor: Target) -> None:
+    (found,) = await depth.measure(Stage(plan=_PLAN, targets=(floor,)))
+    assert found.case == "0 waiting, 2 classes, head fits"
+    assert found.latencies["assign"].count == 5
+
+
+async def test_a_depth_with_wrong_answers_is_not_a_result(floor: Target) -> None:
+    with pytest.raises(WrongAnswer, match="more than once"):
+        await depth.measure(Stage(plan=_PLAN, targets=(_liar(floor),)))
+
+
+async def test_a_fleet_that_nobody_wakes_is_not_a_result(floor: Target) -> None:
+    with pytest.raises(ExceptionGroup) as raised:
+        await fleet.measure(Stage(plan=_PLAN, targets=(_liar(floor),)))
+    assert raised.group_contains(WrongAnswer, match="was never submitted")
 
 
 async def test_a_fast_wrong_answer_is_not_a_result(floor: Target) -> None:
