@@ -65,8 +65,21 @@ _SWITCHES = frozenset(
     }
 )
 _SINGLE_DASH = {"-follow": "--follow", "-wait": "--wait", "-json": "--json", "-help": "--help"}
-# Their values may begin with a dash; where `--out` is a switch it takes none.
-_FREE_TEXT = frozenset({"--args", "--arg", "--kwargs", "--errors", "--msg", "--value"})
+# Their values may begin with a dash, or be one; where `--out` is a switch it takes none.
+_FREE_TEXT = frozenset(
+    {
+        "--args",
+        "--arg",
+        "--kwargs",
+        "--errors",
+        "--msg",
+        "--value",
+        "--spec",
+        "--prvkey",
+        "--colonyprvkey",
+        "--serverprvkey",
+    }
+)
 _COLONY_BY_ID_NAME = frozenset({"executor", "generator", "workflow"})
 
 

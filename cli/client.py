@@ -85,6 +85,11 @@ class Client:
         """What the last reply's Date header said; the server's clock, to the second."""
         return self._transport.server_date
 
+    async def health(self) -> tuple[int, str]:
+        """Status and text of the server's own health check; 200 and nothing when all is well."""
+        reply = await self._transport.get("/health", reply_s=self._timeouts.reply_s)
+        return reply.status, reply.body.decode(errors="replace")
+
     async def ask(self, message: wire.Message, reply: type[R]) -> R:
         """Send a message and read its reply.
 

@@ -108,7 +108,10 @@ class Output:
             return
         self.stderr.write(f"WARNING!!! {question} This operation cannot be undone! (YES,no): ")
         self.stderr.flush()
-        if sys.stdin.readline().strip() != _YES:
+        answer = sys.stdin.readline()
+        if not sys.stdin.isatty() or not answer:
+            self.stderr.write("\n")
+        if answer.strip() != _YES:
             raise Aborted("aborted, nothing was changed", hint="type YES, or pass --yes")
 
     def _show_listing(self, result: render.Listing) -> None:

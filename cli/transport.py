@@ -129,14 +129,21 @@ class Transport:
         self._free = asyncio.Semaphore(connections)
         self._idle: list[_Connection] = []
 
+    async def get(self, path: str, *, reply_s: float) -> Response:
+        """Ask for a path and return the reply, of any status."""
+        return await self._exchange("GET", path, b"", reply_s)
+
     async def post(self, path: str, body: bytes, *, reply_s: float) -> Response:
         """Send a body and return the reply, of any status.
 
         Raises:
             Unreachable: no connection, no reply within ``reply_s``, or a reply that is not HTTP.
         """
+        return await self._exchange("POST", path, body, reply_s)
+
+    async def _exchange(self, method: str, path: str, body: bytes, reply_s: float) -> Response:
         host = self.address.host.encode("idna").decode("ascii")
-        head = f"POST {path} HTTP/1.1\r\nhost: {host}:{self.address.port}\r\n"
+        head = f"{method} {path} HTTP/1.1\r\nhost: {host}:{self.address.port}\r\n"
         length = f"content-length: {len(body)}\r\n\r\n"
         request = head.encode("ascii") + _JSON_HEADERS + length.encode("ascii") + body
         async with self._free:

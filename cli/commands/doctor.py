@@ -24,6 +24,7 @@ app = App(
 )
 
 _APPROVED = 1
+_HEALTHY = 200
 _SLOW_MS = 250
 _CLOCK_OFF_S = 60
 _OK, _WARN, _FAIL, _SKIP = "ok", "warn", "fail", "skip"
@@ -81,6 +82,14 @@ async def _server(session: Session, name: str) -> Finding:
     if took_ms > _SLOW_MS:
         return Finding(name, _WARN, found, "the way to the server is slow")
     return Finding(name, _OK, found)
+
+
+async def _store(session: Session, name: str) -> Finding:
+    status, text = await session.client(None).health()
+    if status != _HEALTHY:
+        cure = "look at the server's log and at its COLONIES_REDIS_URL"
+        return Finding(name, _FAIL, f"the server says {status}: {text}", cure)
+    return Finding(name, _OK, "the server is content with it")
 
 
 async def _colony(session: Session, name: str) -> Finding:
@@ -176,7 +185,7 @@ async def _server_owner(session: Session, name: str) -> Finding:
         own = session.config.identity(Role.SERVER).id
         cure = "COLONIES_SERVER_PRVKEY is the key of another server"
         return Finding(name, _FAIL, f"{own}: {error.message}", cure)
-    return Finding(name, _OK, f"owns the server, {len(colonies)} colonies")
+    return Finding(name, _OK, f"owns the server; number of colonies: {len(colonies)}")
 
 
 def _missing(session: Session, name: str, role: Role, variable: str) -> Finding | None:
@@ -193,6 +202,7 @@ def _missing(session: Session, name: str, role: Role, variable: str) -> Finding 
 
 _CHECKS: dict[str, Callable[[Session, str], Awaitable[Finding]]] = {
     "server": _server,
+    "store": _store,
     "colony": _colony,
     "key": _member,
     "executor key": _executor,

@@ -1,5 +1,6 @@
 """``colonies location``: the directory of places."""
 
+import secrets
 from typing import Annotated
 
 from cyclopts import App, Parameter
@@ -35,6 +36,7 @@ async def add(
     """
     async with Session(options) as session:
         location = wire.Location(
+            locationid=secrets.token_hex(32),
             name=name,
             colonyname=session.colony,
             description=desc,

@@ -1,5 +1,6 @@
 """A real development server, and the command line run against it as a user does."""
 
+import io
 import json
 import os
 import re
@@ -10,14 +11,17 @@ import subprocess
 import sys
 import threading
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
 import pytest
 
+from cli.app import run
+
 PROGRAM = (sys.executable, "-c", "from cli.app import main; main()")
+CONFIGURING = ("COLONIES_", "XDG_", "NO_COLOR", "CLICOLOR", "COLUMNS", "BUILD_")
 _READY = re.compile(r"^Ready after")
 _START_S = 30
 
@@ -49,17 +53,29 @@ class Shell:
     environ: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def __call__(self, line: str, *, stdin: str = "", **environ: str) -> Ran:
-        """Run ``colonies LINE`` and expect nothing of how it ends."""
-        run = subprocess.run(  # noqa: S603 - ourselves
+        """Run ``colonies LINE`` in this process and expect nothing of how it ends."""
+        out, err = io.StringIO(), io.StringIO()
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+            for name in [name for name in os.environ if name.startswith(CONFIGURING)]:
+                patch.delenv(name)
+            for name, value in {**self.environ, **environ}.items():
+                patch.setenv(name, value)
+            patch.setattr(sys, "stdin", io.StringIO(stdin))
+            code = run(shlex.split(line))
+        return Ran(code, out.getvalue(), err.getvalue())
+
+    def program(self, line: str, *, stdin: str = "") -> Ran:
+        """Run ``colonies LINE`` as the program it is."""
+        ran = subprocess.run(  # noqa: S603 - ourselves
             [*PROGRAM, *shlex.split(line)],
             input=stdin,
             capture_output=True,
             text=True,
-            env={**clean_environ(), **self.environ, **environ},
+            env={**clean_environ(), **self.environ},
             timeout=60,
             check=False,
         )
-        return Ran(run.returncode, run.stdout, run.stderr)
+        return Ran(ran.returncode, ran.stdout, ran.stderr)
 
     def ok(self, line: str, *, stdin: str = "", **environ: str) -> Ran:
         """Run ``colonies LINE``, which must succeed."""
@@ -95,7 +111,7 @@ class Dev:
 
 def clean_environ() -> dict[str, str]:
     """Our environment without anything that configures a client."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("COLONIES_", "XDG_"))}
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(CONFIGURING)}
     return {**kept, "TZ": "UTC", "PYTHONPATH": str(Path(__file__).parents[2])}
 
 
