@@ -26,68 +26,42 @@ _STATES = {state.value.lower(): number for number, state in enumerate(render.PRO
 
 @app.command
 async def psw(*, filters: Filters = COUNT, options: Options = NONE) -> None:
-    """List waiting processes, the next one first.
-
-    Args:
-        filters: which ones.
-        options: global options.
-    """
+    """List waiting processes, the next one first."""
     await _list(options, filters, render.State.WAITING)
 
 
 @app.command
 async def ps(*, filters: Filters = COUNT, options: Options = NONE) -> None:
-    """List running processes.
-
-    Args:
-        filters: which ones.
-        options: global options.
-    """
+    """List running processes."""
     await _list(options, filters, render.State.RUNNING)
 
 
 @app.command
 async def pss(*, filters: Filters = COUNT, options: Options = NONE) -> None:
-    """List successful processes, the latest first.
-
-    Args:
-        filters: which ones.
-        options: global options.
-    """
+    """List successful processes, the latest first."""
     await _list(options, filters, render.State.SUCCESSFUL)
 
 
 @app.command
 async def psf(*, filters: Filters = COUNT, options: Options = NONE) -> None:
-    """List failed processes, the latest first.
-
-    Args:
-        filters: which ones.
-        options: global options.
-    """
+    """List failed processes, the latest first."""
     await _list(options, filters, render.State.FAILED)
 
 
 @app.command
 async def psc(*, filters: Filters = COUNT, options: Options = NONE) -> None:
-    """List cancelled processes, the latest first.
-
-    Args:
-        filters: which ones.
-        options: global options.
-    """
+    """List cancelled processes, the latest first."""
     await _list(options, filters, render.State.CANCELLED)
 
 
 @app.command
-async def ls(*, state: str = "running", filters: Filters = COUNT, options: Options = NONE) -> None:
-    """List processes in a state.
-
-    Args:
-        state: waiting, running, successful, failed or cancelled.
-        filters: which ones.
-        options: global options.
-    """
+async def ls(
+    *,
+    state: Annotated[str, Parameter(help=" or ".join(_STATES))] = "running",
+    filters: Filters = COUNT,
+    options: Options = NONE,
+) -> None:
+    """List processes in a state."""
     number = _STATES.get(state.lower())
     if number is None:
         raise UsageError(f"unknown state {state!r}", hint=f"known are {', '.join(_STATES)}")
