@@ -48,31 +48,32 @@ class Server:
 
     settings: Settings
     context: Context = field(init=False)
-    _rpc: ASGIApp = field(init=False)
+    endpoint: Rpc = field(init=False)
     _http: Starlette = field(init=False)
 
     def __post_init__(self) -> None:
         routes = [HttpRoute("/health", health(lambda: self.context.store), methods=["GET"])]
         if Role.API in self.settings.roles:
             routes += [
-                HttpRoute("/api", _never, methods=["POST"]),
+                HttpRoute("/api/", _to_api, methods=["POST"]),
                 HttpRoute("/pubsub", _no_upgrade, methods=["GET"]),
             ]
         handlers = {404: _not_found, 405: _not_found}
         self._http = Starlette(routes=routes, exception_handlers=handlers)
+        self._http.router.redirect_slashes = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer; POST /api takes no detour through a router."""
         if scope["type"] != "http":
             await self._http(scope, receive, send)
             return
-        app = self._http
+        app: ASGIApp = self._http
         if (
             scope["path"] == "/api"
             and scope["method"] == "POST"
             and Role.API in self.settings.roles
         ):
-            app = self._rpc
+            app = self.endpoint
         if origin_of(scope) is not None:
             app = Cors(app)
         await app(scope, receive, send)
@@ -116,7 +117,7 @@ class Server:
         )
         if settings.verbose:
             self.context.observers.append(narrate)
-        self._rpc = Rpc(self.context, ROUTES, UNSIGNED)
+        self.endpoint = Rpc(self.context, ROUTES, UNSIGNED)
         await ensure_founded(self.context)
         stack.push_async_callback(self.context.presence.write)
         self._schedule(stack)
@@ -199,15 +200,16 @@ async def _until_loaded(store: EventStore) -> None:
                 return
 
 
-async def _never(_request: Request) -> Response:
-    """POST /api is answered before the router; this row is there for its redirects."""
-    return PlainTextResponse("404 page not found", 404)
+async def _to_api(_request: Request) -> Response:
+    """POST /api/ leads to /api, on whatever host the client knows us by."""
+    return Response(status_code=307, headers={"location": "/api"})
 
 
 async def _no_upgrade(_request: Request) -> Response:
     """GET /pubsub without an upgrade, as the reference answers it."""
-    return PlainTextResponse("Bad Request\n", 400)
+    headers = {"sec-websocket-version": "13", "x-content-type-options": "nosniff"}
+    return PlainTextResponse("Bad Request\n", 400, headers)
 
 
 async def _not_found(_request: Request, _error: Exception) -> Response:
-    return PlainTextResponse("404 page not found", 404)
+    return Response(b"404 page not found", 404, {"content-type": "text/plain"})

@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 import structlog
+from msgspec import Struct
+from msgspec.structs import replace
 
 from broker import keys
 from broker.access import EXECUTOR, ColonyRow, Gate, Hash, MemberRow
@@ -41,8 +43,7 @@ class Line(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class Call(Struct, frozen=True, kw_only=True):
     """One verified request."""
 
     caller: str

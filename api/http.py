@@ -1,66 +1,260 @@
-"""uvicorn's HTTP protocol with the limits it lacks: slow headers, slow bodies, too many clients."""
+"""uvicorn's HTTP protocol with a short way for POST /api, and with the limits it lacks.
+
+A request to /api is parsed by the same httptools parser on the same connection as any other, but
+its body goes to the endpoint and its reply to the transport directly, without an ASGI scope,
+messages and a task each way: those cost more than all of the broker's own work on it. Whatever is
+not that plain case (another path, an Origin, Expect, HTTP/1.0, a protocol upgrade) takes uvicorn's
+ordinary way to the Starlette application, where /api is answered by the same endpoint.
+"""
 
 import asyncio
-from typing import ClassVar
+from collections import deque
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from math import inf
+from typing import ClassVar, Protocol
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from api.answer import Answer
 from broker.settings import Limits
 
 _BUSY = b"the server has as many connections as it allows; try again later"
+_PLAIN = (b"content-type", b"text/plain; charset=utf-8")
+_CLOSE = (b"connection", b"close")
+_STATUS = {s.value: b"HTTP/1.1 %d %b\r\n" % (s, s.phrase.encode()) for s in HTTPStatus}
+_ORDINARY = {b"origin", b"expect", b"upgrade"}
+
+
+class Endpoint(Protocol):
+    """What answers POST /api."""
+
+    async def answer(self, body: bytes, line: "Line") -> Answer:
+        """The reply to one request body; never raises."""
+        ...
+
+    def too_large(self) -> Answer:
+        """The reply to a body beyond the limit."""
+        ...
+
+
+class Line:
+    """One request on the short way, and the client at its other end."""
+
+    __slots__ = ("gone", "keep_alive", "listeners", "parts", "size")
+
+    def __init__(self, *, keep_alive: bool) -> None:
+        self.keep_alive = keep_alive
+        self.parts: list[bytes] = []
+        self.size = 0
+        self.gone = False
+        self.listeners: list[Callable[[], None]] = []
+
+    def watch(self, listener: Callable[[], None] | None = None) -> None:
+        """Tell ``listener`` when the client goes away; ``gone`` says it in any case."""
+        if listener is not None:
+            self.listeners.append(listener)
+
+    def lost(self) -> None:
+        """The client went away."""
+        self.gone = True
+        for listener in self.listeners:
+            listener()
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """Closes a connection that does not finish sending a request in time.
+    """One connection. ``endpoint``, ``limits`` and ``every`` are set on a subclass per server."""
 
-    The clock runs from the connection's start, and again from the first byte of each request, until
-    the whole request has arrived; while it is answered, and while the connection idles (uvicorn's
-    own timeout), it stands.
-    """
-
+    endpoint: ClassVar[Endpoint]
     limits: ClassVar[Limits] = Limits()
-    _overdue: asyncio.TimerHandle | None = None
+    every: ClassVar[set["BoundedProtocol"]] = set()
+
+    parser: httptools.HttpRequestParser
+    _line: Line | None = None
+    """The request on the short way that is arriving."""
+    _answering: Line | None = None
+    _due: float = inf
+    """When, by the loop's clock, the client has taken too long."""
+    _closing = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride] - as uvicorn's own
         """Start the clock, or refuse one client too many."""
         super().connection_made(transport)
+        self._queue: deque[Line] = deque()
+        self.every.add(self)
         if len(self.connections) > self.limits.max_connections:
-            self._refuse(transport)
+            self._write(503, _BUSY, (_PLAIN, (b"retry-after", b"1"), _CLOSE))
+            transport.close()
             return
-        self._start_clock()
-
-    def data_received(self, data: bytes) -> None:
-        """The first byte of a request starts the clock, unless one is being answered."""
-        if self._overdue is None and (self.cycle is None or self.cycle.response_complete):  # pyright: ignore[reportUnnecessaryComparison] - None until the first request
-            self._start_clock()
-        super().data_received(data)
-
-    def on_message_complete(self) -> None:
-        """The request has arrived."""
-        self._stop_clock()
-        super().on_message_complete()
+        self._expect_request()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nothing is awaited any more."""
-        self._stop_clock()
+        """Tell whoever is at work for this client."""
+        self.every.discard(self)
+        self._due = inf
+        for line in (*self._queue, self._answering):
+            if line is not None:
+                line.lost()
+        self._queue.clear()
         super().connection_lost(exc)
 
-    def _start_clock(self) -> None:
-        seconds = self.limits.header_timeout_ms / 1000
-        self._overdue = self.loop.call_later(seconds, self._too_slow)
+    # ------------------------------------------------------------ parsing
 
-    def _stop_clock(self) -> None:
-        if self._overdue is not None:
-            self._overdue.cancel()
-            self._overdue = None
+    def on_message_begin(self) -> None:
+        """A request begins to arrive; which way it takes is decided when its headers are there."""
+        self.url = b""
+        self.headers = []
+        self._expect_request()
 
-    def _too_slow(self) -> None:
-        self._overdue = None
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header."""
+        self.headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        """Choose the way."""
+        if not self._is_plain_call():
+            self._line = None
+            self._go_ordinary_way()
+            return
+        self._line = Line(keep_alive=self.parser.should_keep_alive())
+        if self._announced() > self.limits.max_body_bytes:
+            self._refuse_body()
+
+    def _is_plain_call(self) -> bool:
+        ordinary_at_work = self.cycle is not None and not self.cycle.response_complete  # pyright: ignore[reportUnnecessaryComparison] - None until the first request
+        return (
+            self.url == b"/api"
+            and self.parser.get_method() == b"POST"
+            and self.parser.get_http_version() == "1.1"
+            and not ordinary_at_work
+            and not any(name in _ORDINARY for name, _ in self.headers)
+        )
+
+    def _announced(self) -> int:
+        """The length a request says its body has, 0 if it does not."""
+        return next((int(v) for n, v in self.headers if n == b"content-length" and v.isdigit()), 0)
+
+    def _go_ordinary_way(self) -> None:
+        if self._answering is not None:
+            self._closing = True  # behind a pipelined call; the client repeats it elsewhere
+            return
+        url, headers = self.url, self.headers
+        super().on_message_begin()
+        self.url = url
+        for name, value in headers:
+            super().on_header(name, value)
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Keep a part of the body, within the limit."""
+        line = self._line
+        if line is None:
+            if not self._closing:
+                super().on_body(body)
+            return
+        line.size += len(body)
+        if line.size > self.limits.max_body_bytes:
+            self._refuse_body()
+        else:
+            line.parts.append(body)
+
+    def on_message_complete(self) -> None:
+        """The whole request has arrived: answer it, or queue it behind the one at work."""
+        self._due = inf
+        line, self._line = self._line, None
+        if self._closing:
+            if self._answering is None:
+                self.transport.close()
+            return
+        if line is None:
+            super().on_message_complete()
+            return
+        if self._answering is None:
+            self._start(line)
+        else:
+            self.flow.pause_reading()
+            self._queue.append(line)
+
+    # ------------------------------------------------------------ answering
+
+    def _start(self, line: Line) -> None:
+        self._unset_keepalive_if_required()
+        self._answering = line
+        task = self.loop.create_task(self._answer(line))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def _answer(self, line: Line) -> None:
+        body = line.parts[0] if len(line.parts) == 1 else b"".join(line.parts)
+        reply = await self.endpoint.answer(body, line)
+        if line.gone:
+            return
+        close = self._closing or not line.keep_alive
+        self._write(reply.status, reply.body, (*reply.headers, _CLOSE) if close else reply.headers)
+        if self.flow.write_paused:
+            await self.flow.drain()
+        self._answered(close=close)
+
+    def _answered(self, *, close: bool) -> None:
+        self._answering = None
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        if close:
+            self.transport.close()
+        elif self._queue:
+            self._start(self._queue.popleft())
+        else:
+            self.flow.resume_reading()
+            self._due = self.loop.time() + self.limits.idle_timeout_ms / 1000
+
+    def _refuse_body(self) -> None:
+        """Answer at once, and close when the rest has arrived or the client has had its time.
+
+        Closing at once would reset the connection under the reply the client has not read yet.
+        """
+        self._line = None
+        self._closing = True
+        reply = self.endpoint.too_large()
+        self._write(reply.status, reply.body, (*reply.headers, _CLOSE))
+
+    def _write(self, status: int, body: bytes, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        lines = b"".join([b"%b: %b\r\n" % header for header in headers])
+        length = b"content-length: %d\r\n\r\n" % len(body)
+        self.transport.write(_STATUS[status] + lines + length + body)
+
+    def on_response_complete(self) -> None:
+        """Uvicorn has answered on the ordinary way."""
+        super().on_response_complete()
         if not self.transport.is_closing():
+            self._due = self.loop.time() + self.limits.idle_timeout_ms / 1000
+
+    def shutdown(self) -> None:
+        """Close when nothing is being answered, or else after that."""
+        if self._answering is not None:
+            self._closing = True
+        else:
+            super().shutdown()
+
+    # ------------------------------------------------------------ clock
+
+    def _expect_request(self) -> None:
+        self._due = self.loop.time() + self.limits.header_timeout_ms / 1000
+
+    @classmethod
+    def close_overdue(cls, now: float) -> None:
+        """Close the connections of clients that take too long; to be called every now and then."""
+        for connection in list(cls.every):
+            connection.close_if_overdue(now)
+
+    def close_if_overdue(self, now: float) -> None:
+        """Close this connection if its client takes too long."""
+        if self._due < now and not self.transport.is_closing():
             self.transport.close()
 
-    def _refuse(self, transport: asyncio.Transport) -> None:
-        head = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\nconnection: close\r\n"
-        length = b"content-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\n\r\n"
-        transport.write(head + length % len(_BUSY) + _BUSY)
-        transport.close()
+
+def bounded(endpoint: Endpoint, limits: Limits) -> type[BoundedProtocol]:
+    """The protocol class of one server."""
+    members = {"endpoint": endpoint, "limits": limits, "every": set[BoundedProtocol]()}
+    return type("ServerProtocol", (BoundedProtocol,), members)

@@ -14,10 +14,11 @@ import structlog
 from starlette.types import Receive, Scope, Send
 
 from api import wire
-from api.context import Call, Context
+from api.answer import Answer, Header
+from api.context import Call, Context, Line
 from api.errors import status_of
 from broker import keys
-from broker.errors import BrokerError, Malformed, Replayed, Unavailable, UnknownMessage
+from broker.errors import BrokerError, Malformed, Overloaded, Replayed, Unavailable, UnknownMessage
 from broker.identity import digest, recover
 from broker.keys import SERVER
 from broker.store import Signed
@@ -27,10 +28,9 @@ _EMPTY_TYPE = (
     "empty (this usually means the client is misconfigured - check that COLONIES_PRVKEY and other"
     " environment variables are set correctly)"
 )
-Header = tuple[bytes, bytes]
-_JSON: Header = (b"content-type", b"application/json")
+_JSON: tuple[Header, ...] = ((b"content-type", b"application/json"),)
+_RETRY: tuple[Header, ...] = (*_JSON, (b"retry-after", b"1"))
 _TOO_LARGE = 413
-_UNAVAILABLE = 503
 _MS_NS = 1_000_000
 _GRACE_MS = 1_000
 _MOST_REMEMBERED = 256 * 1024
@@ -52,10 +52,6 @@ class Route:
     reply_type: str | None = None
 
 
-class BodyTooLarge(Exception):
-    """The request is longer than the limit."""
-
-
 class Rpc:
     """The endpoint."""
 
@@ -69,33 +65,41 @@ class Rpc:
         self._limit = context.settings.limits.max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        headers: list[Header] = [_JSON]
-        try:
-            body = await _read_body(receive, self._limit)
-        except BodyTooLarge:
-            text = f"the request is larger than the limit of {self._limit} bytes"
-            headers.append((b"connection", b"close"))
-            await _answer(send, _TOO_LARGE, _failure(_TOO_LARGE, text), headers)
-            return
+        """Answer one request as an ASGI application."""
+        del scope
+        body = await _read_body(receive, self._limit)
         if body is None:
             return
-        line = Line(receive)
+        line = AsgiLine(receive)
         try:
-            status, reply = 200, await self._reply(body, line)
-        except BrokerError as error:
-            status = status_of(error)
-            reply = _failure(status, str(error))
-            if status == _UNAVAILABLE and isinstance(error, Unavailable):
-                headers.append((b"retry-after", b"1"))
-        except Exception:  # noqa: BLE001 - a client gets an answer to a bug, too
-            _log.exception("bug", path=scope["path"])
-            status, reply = 500, _failure(500, "internal error; the server's log says more")
+            reply = await self.answer(body, line) if len(body) <= self._limit else self.too_large()
         finally:
             line.close()
-        await _answer(send, status, reply, headers)
+        length = (b"content-length", b"%d" % len(reply.body))
+        headers = [*reply.headers, length]
+        if reply.status == _TOO_LARGE:
+            headers.append((b"connection", b"close"))
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        await send({"type": "http.response.body", "body": reply.body})
 
-    async def _reply(self, body: bytes, line: "Line") -> bytes:
+    async def answer(self, body: bytes, line: Line) -> Answer:
+        """Answer one request body."""
+        try:
+            return Answer(200, await self._reply(body, line), _JSON)
+        except BrokerError as error:
+            status = status_of(error)
+            headers = _RETRY if isinstance(error, Unavailable | Overloaded) else _JSON
+            return Answer(status, _failure(status, str(error)), headers)
+        except Exception:  # noqa: BLE001 - a client gets an answer to a bug, too
+            _log.exception("bug")
+            return Answer(500, _failure(500, "internal error; the server's log says more"), _JSON)
+
+    def too_large(self) -> Answer:
+        """The reply to a body beyond the limit."""
+        text = f"the request is larger than the limit of {self._limit} bytes"
+        return Answer(_TOO_LARGE, _failure(_TOO_LARGE, text), _JSON)
+
+    async def _reply(self, body: bytes, line: Line) -> bytes:
         request = wire.decode(body, wire.Request)
         name, payload = request.payloadtype, request.payload.encode()
         route = self._unsigned.get(name)
@@ -117,7 +121,7 @@ class Rpc:
         reply = await self._once(route, call, message)
         return _envelope(route.reply_type or name, reply)
 
-    async def _unsigned_reply(self, route: Route, request: wire.Request, line: "Line") -> bytes:
+    async def _unsigned_reply(self, route: Route, request: wire.Request, line: Line) -> bytes:
         text = wire.unwrap(request.payload)
         message = _message(route, text, request.payloadtype) if route.unreadable else wire.Message()
         call = Call(
@@ -173,7 +177,7 @@ class Rpc:
         return reply
 
 
-class Line:
+class AsgiLine:
     """The other end of a request: is the client still there?"""
 
     def __init__(self, receive: Receive) -> None:
@@ -213,7 +217,7 @@ def _message(route: Route, text: bytes, name: str) -> wire.Message:
 
 
 async def _read_body(receive: Receive, limit: int) -> bytes | None:
-    """The whole body, None when the client went away before its end."""
+    """The body, as far as the limit and a bit; None when the client went away before its end."""
     parts: list[bytes] = []
     size = 0
     while True:
@@ -222,11 +226,9 @@ async def _read_body(receive: Receive, limit: int) -> bytes | None:
             return None
         part: bytes = message.get("body", b"")
         size += len(part)
-        if size > limit:
-            raise BodyTooLarge
         parts.append(part)
-        if not message.get("more_body", False):
-            return parts[0] if len(parts) == 1 else b"".join(parts)
+        if size > limit or not message.get("more_body", False):
+            return b"".join(parts)
 
 
 def _encoded(value: Any) -> bytes:  # noqa: ANN401 - any reply structure, or ready JSON
@@ -243,9 +245,3 @@ def _envelope(name: str, reply: bytes) -> bytes:
 def _failure(status: int, text: str) -> bytes:
     payload = wire.payload_text(wire.Failure(status=status, message=text))
     return wire.encode(wire.Reply(payloadtype="error", payload=payload, error=True))
-
-
-async def _answer(send: Send, status: int, body: bytes, headers: list[Header]) -> None:
-    length = (b"content-length", b"%d" % len(body))
-    await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
-    await send({"type": "http.response.body", "body": body})

@@ -5,6 +5,7 @@ with its port once it answers; it ends on SIGINT and SIGTERM with what it has be
 """
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -19,10 +20,10 @@ import uvicorn
 import uvloop
 
 from api.app import Server
-from api.http import BoundedProtocol
+from api.http import BoundedProtocol, bounded
 from api.supervise import SOCKET, follow_parent, supervise, tell_parent_ready
 from broker.errors import BrokerError
-from broker.settings import Settings
+from broker.settings import Limits, Settings
 
 _log = structlog.get_logger(__name__)
 _GRACE_S = 10
@@ -38,28 +39,62 @@ def run(settings: Settings, *, on_ready: OnReady | None = None) -> int:
     """
     configure_logging(verbose=settings.verbose)
     try:
-        listening = _listen(settings)
+        sockets = _listen(settings)
     except OSError as error:
         reason = error.strerror or str(error)
         _log.error("cannot_listen", host=settings.host, port=settings.port, error=reason)
         return 1
-    with listening:
-        bound = replace(settings, port=listening.getsockname()[1])
+    bound = replace(settings, port=sockets[0].getsockname()[1])
+    try:
         if settings.workers > 1:
-            return asyncio.run(supervise(bound, listening, on_ready))
-        return uvloop.run(_serve(bound, listening, on_ready or _no_news))
+            return asyncio.run(supervise(bound, sockets, on_ready))
+        return uvloop.run(_serve(bound, sockets[0], on_ready or _no_news))
+    finally:
+        for listening in sockets:
+            listening.close()
 
 
-def _listen(settings: Settings) -> socket.socket:
-    """The listening socket: a new one, or the one a supervisor handed down."""
+def _listen(settings: Settings) -> list[socket.socket]:
+    """A listening socket for each worker, or the one that a supervisor handed down.
+
+    One each, because the kernel then spreads connections over workers; on a shared one the first
+    worker to wake takes them all.
+    """
     inherited = os.environ.get(SOCKET)
     if inherited:
-        return socket.socket(fileno=int(inherited))
+        return [socket.socket(fileno=int(inherited))]
+    if settings.workers > 1:
+        _refuse_taken_port(settings)
+    sockets: list[socket.socket] = []
+    port = settings.port
+    try:
+        for _ in range(settings.workers):
+            sockets.append(_bound(settings, port, shared=settings.workers > 1))
+            port = sockets[0].getsockname()[1]
+    except OSError:
+        for listening in sockets:
+            listening.close()
+        raise
+    return sockets
+
+
+def _refuse_taken_port(settings: Settings) -> None:
+    """A shared port could be shared with another server by mistake.
+
+    Raises:
+        OSError: somebody listens there.
+    """
+    _bound(settings, settings.port, shared=False).close()
+
+
+def _bound(settings: Settings, port: int, *, shared: bool) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listening = socket.socket(family)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
-        listening.bind((settings.host, settings.port))
+        listening.bind((settings.host, port))
         listening.listen(_BACKLOG)
     except OSError:
         listening.close()
@@ -76,31 +111,56 @@ async def _serve(settings: Settings, listening: socket.socket, on_ready: OnReady
         except (BrokerError, TimeoutError) as error:
             _log.error("cannot_start", error=str(error) or "the store did not load in time")
             return 1
-        server = _Uvicorn(_config(settings, app), app, on_ready)
+        protocol = bounded(app.endpoint, settings.limits)
+        server = _Uvicorn(_config(settings, app, protocol), app, on_ready)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, server.stop)
         stack.callback(follow_parent(server.stop))
+        stack.callback(_sweep(protocol, settings.limits))
+        _settle_memory()
         await server.serve(sockets=[listening])
     _log.info("stopped", pid=os.getpid())
     return 0
+
+
+def _sweep(protocol: type[BoundedProtocol], limits: Limits) -> Callable[[], None]:
+    """Look for overdue clients four times within the shortest patience; the result ends that."""
+    loop = asyncio.get_running_loop()
+    shortest_s = min(limits.header_timeout_ms, limits.idle_timeout_ms) / 1000
+    timer: asyncio.TimerHandle | None = None
+
+    def look() -> None:
+        nonlocal timer
+        protocol.close_overdue(loop.time())
+        timer = loop.call_later(min(1.0, shortest_s / 4), look)
+
+    look()
+    return lambda: timer.cancel() if timer else None
+
+
+def _settle_memory() -> None:
+    """What exists now stays; do not walk over it at every collection (it made pauses of 50 ms)."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 100)
 
 
 def _no_news() -> None:
     """Nobody asked to be told."""
 
 
-def _config(settings: Settings, app: Server) -> uvicorn.Config:
-    BoundedProtocol.limits = settings.limits
+def _config(settings: Settings, app: Server, protocol: type[BoundedProtocol]) -> uvicorn.Config:
     tls = settings.tls
     return uvicorn.Config(
         app,
-        http=BoundedProtocol,
+        http=protocol,
         loop="none",
         ws="websockets-sansio",
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,
         date_header=False,
         lifespan="off",
         backlog=_BACKLOG,

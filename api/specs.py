@@ -15,7 +15,7 @@ def command_of(spec: wire.FunctionSpec, process_id: str) -> SubmitProcess:
     """The command a spec means; ``spec`` is normalised in place to what replies show.
 
     Raises:
-        Malformed, Invalid: args or kwargs of a wrong type; resources that cannot be read.
+        Invalid: resources that cannot be read.
     """
     requirement = _normalise(spec)
     return SubmitProcess(
@@ -32,12 +32,20 @@ def command_of(spec: wire.FunctionSpec, process_id: str) -> SubmitProcess:
     )
 
 
+def check_free_form(spec: wire.FunctionSpec) -> None:
+    """Put what is missing for ``args`` and ``kwargs``; the decoder did not look at their types.
+
+    Raises:
+        Malformed: args is no list, kwargs is no object, or they are not UTF-8.
+    """
+    spec.args = _typed(spec.args, b"[", Raw(b"[]"))
+    spec.kwargs = _typed(spec.kwargs, b"{", Raw(b"{}"))
+
+
 def _normalise(spec: wire.FunctionSpec) -> Requirement:
     spec.nodename = spec.nodename or ""
     spec.funcname = spec.funcname or ""
     spec.label = spec.label or ""
-    spec.args = _typed(spec.args, b"[", Raw(b"[]"))
-    spec.kwargs = _typed(spec.kwargs, b"{", Raw(b"{}"))
     spec.priority = spec.priority or 0
     spec.maxwaittime = spec.maxwaittime or 0
     spec.maxexectime = spec.maxexectime or 0

@@ -1,8 +1,9 @@
-"""Several worker processes on one listening socket, watched over by a parent.
+"""Several worker processes on one port, watched over by a parent.
 
-The parent serves nothing itself. It hands down the socket, a pipe on which a worker says that it is
-ready, and a pipe whose end tells a worker that its parent has died. A worker that dies is replaced;
-the first worker has all roles, the others only answer requests.
+The parent serves nothing itself. It hands each a listening socket, a pipe on which a worker says
+that it is ready, and a pipe whose end tells a worker that its parent has died. A worker that dies
+is replaced, and clients that come meanwhile wait in its socket. The first worker has all roles, the
+others only answer requests.
 """
 
 import asyncio
@@ -10,7 +11,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import structlog
@@ -25,10 +26,10 @@ _BACKOFF_S = (0.1, 0.5, 1.0, 2.0, 5.0)
 
 
 async def supervise(
-    settings: Settings, listening: socket.socket, on_ready: Callable[[], None] | None
+    settings: Settings, sockets: Sequence[socket.socket], on_ready: Callable[[], None] | None
 ) -> int:
     """Run all workers until told to stop; the exit code."""
-    parent = _Parent(settings=settings, listening=listening)
+    parent = _Parent(settings=settings, sockets=sockets)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, parent.stop)
@@ -38,7 +39,7 @@ async def supervise(
 @dataclass(slots=True, kw_only=True)
 class _Parent:
     settings: Settings
-    listening: socket.socket
+    sockets: Sequence[socket.socket]
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     workers: dict[int, asyncio.subprocess.Process] = field(
         default_factory=dict[int, asyncio.subprocess.Process]
@@ -60,7 +61,7 @@ class _Parent:
             if not all(started):
                 self.stop()
             else:
-                port = self.listening.getsockname()[1]
+                port = self.settings.port
                 _log.info("ready", port=port, pid=os.getpid(), workers=count)
                 if on_ready:
                     on_ready()
@@ -75,7 +76,7 @@ class _Parent:
         """Start one worker; whether it became ready."""
         told, tell = os.pipe()
         try:
-            down = (self.listening.fileno(), tell, lifeline)
+            down = (self.sockets[index].fileno(), tell, lifeline)
             self.workers[index] = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
@@ -92,7 +93,7 @@ class _Parent:
         roles = self.settings.roles if index == 0 else self.settings.roles & {Role.API}
         worker = replace(self.settings, workers=1, roles=roles)
         return worker.to_env() | {
-            SOCKET: str(self.listening.fileno()),
+            SOCKET: str(self.sockets[index].fileno()),
             _READY: str(tell),
             _PARENT: str(lifeline),
         }

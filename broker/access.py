@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
+from msgspec import Struct
+
 from broker import keys
 from broker.decision import Expect, equals
 from broker.errors import Denied, Invalid
@@ -101,8 +103,7 @@ class MemberRow:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gate:
+class Gate(Struct, frozen=True, kw_only=True):
     """What authorisation looks at: who calls, which colony is named, and their rows."""
 
     caller: str
@@ -176,9 +177,9 @@ def member(gate: Gate, *, approved: bool = True) -> tuple[Expect, ...]:
 
 
 def reader(gate: Gate, *, approved: bool = True) -> None:
-    """The caller may read the colony: a member, or its owner.
+    """The caller may read what v1.7 showed to members and to the owner of the colony.
 
-    The reference refused the owner from v1.9 on; v1.7 did not, and nor do we.
+    That is executors, processes, history and statistics; v1.9 refuses the owner there.
 
     Raises:
         Denied: neither.

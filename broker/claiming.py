@@ -1,16 +1,21 @@
-"""The templates that claim.lua fills in: the fold's own event and writes, with gaps.
+"""The claim script, completed with the fold's own event and writes.
 
 The fold is run once on an event whose values are recognisable; wherever such a value comes out, the
-template gets the token that the script replaces. So assignment has no second state change: what
-the script writes is what replaying its event writes, and ``verify`` watches that it stays so.
+Lua source gets the variable that holds the real one. So assignment has no second state change:
+what the script writes is what replaying its event writes, and ``verify`` watches that it stays so.
+Values in the packed body have fixed widths (member 84, class 16, exec 10), so that it stays
+well-formed msgpack.
 """
 
+import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+
+from msgspec.structs import replace
 
 from broker.aggregates.process import UNLIMITED_EXEC, ProcessAssigned
 from broker.decision import Arg, Fold, Write
 from broker.registry import pack
+from broker.script import CLAIM, Script, of_text
 
 _AT = 1_111_111_111_111_111_111
 _SAMPLE = ProcessAssigned(
@@ -22,49 +27,59 @@ _SAMPLE = ProcessAssigned(
     max_exec_s="x" * 10,
 )
 _ONE_SECOND = "0000000001"
-_TOKENS = (
-    (_SAMPLE.subject, "<id>"),
-    (_SAMPLE.actor, "<actor>"),
-    (_SAMPLE.queued_as, "<member>"),
-    (_SAMPLE.class_key, "<class>"),
-    (_SAMPLE.max_exec_s, "<exec>"),
-    (str(_AT), "<at>"),
-    (str(_AT // 1_000), "<us>"),
-    (str(_AT // 1_000_000 + 1_000), "<due>"),
-    (str(_AT // 1_000_000), "<ms>"),
-)
+_VARIABLES = {
+    _SAMPLE.subject: "id",
+    _SAMPLE.actor: "actor",
+    _SAMPLE.queued_as: "member",
+    _SAMPLE.class_key: "class",
+    _SAMPLE.max_exec_s: "exec",
+    str(_AT): "at",
+    str(_AT // 1_000): "us",
+    str(_AT // 1_000_000 + 1_000): "due",
+    str(_AT // 1_000_000): "ms",
+}
+_SPLIT = re.compile("(" + "|".join(_VARIABLES) + ")")
 
 
-@dataclass(frozen=True, slots=True)
-class ClaimTemplate:
-    """The part of claim.lua's arguments that is the same for every claim."""
-
-    args: tuple[Arg, ...]
-
-
-def claim_template(fold: Fold) -> ClaimTemplate:
-    """Derive the template from a fold."""
-    always = tuple(fold(replace(_SAMPLE, max_exec_s=UNLIMITED_EXEC)))
-    bounded = tuple(fold(replace(_SAMPLE, max_exec_s=_ONE_SECOND)))
-    deadline = tuple(write for write in bounded if write not in always)
-    body = pack(_SAMPLE)
-    for value, token in _TOKENS:
-        body = body.replace(value.encode(), token.encode())
-    args = (ProcessAssigned.TYPE, ProcessAssigned.VERSION, body)
-    return ClaimTemplate((*args, *_spelled(always), *_spelled(deadline)))
+def claim_script(fold: Fold) -> Script:
+    """Complete claim.lua from a fold."""
+    always = list(fold(replace(_SAMPLE, max_exec_s=UNLIMITED_EXEC)))
+    bounded = list(fold(replace(_SAMPLE, max_exec_s=_ONE_SECOND)))
+    deadline = [write for write in bounded if write not in always]
+    text = CLAIM.text.replace("--[[event]]", _event())
+    text = text.replace("--[[writes]]", _calls(always))
+    return of_text("claim", text.replace("--[[deadline]]", _calls(deadline)))
 
 
-def _spelled(writes: Iterable[Write]) -> list[Arg]:
-    args: list[Arg] = []
-    count = 0
-    for write in writes:
-        count += 1
-        args += [write.command, _gapped(write.key), len(write.args)]
-        args += [_gapped(str(arg)) for arg in write.args]
-    return [count, *args]
+def _event() -> str:
+    """All fields of the stream entry but the proof, in the order of envelope.FIELDS."""
+    fields: tuple[tuple[str, Arg], ...] = (
+        ("type", _SAMPLE.TYPE),
+        ("v", _SAMPLE.VERSION),
+        ("subject", _SAMPLE.subject),
+        ("actor", _SAMPLE.actor),
+        ("at", _SAMPLE.at_ns),
+        ("cause", _SAMPLE.cause),
+        ("body", pack(_SAMPLE)),
+    )
+    return "".join(f"'{name}', {_expression(value)}, " for name, value in fields)
 
 
-def _gapped(text: str) -> str:
-    for value, token in _TOKENS:
-        text = text.replace(value, token)
-    return text
+def _calls(writes: Iterable[Write]) -> str:
+    lines: list[str] = []
+    for command, key, args in writes:
+        values = ", ".join(_expression(arg) for arg in args)
+        lines.append(f"call('{command}', prefix .. {_expression(key)}, {values})")
+    return "\n".join(lines)
+
+
+def _expression(value: Arg) -> str:
+    """A Lua expression for a value in which recognisable parts are variables."""
+    text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
+    parts = [_VARIABLES.get(part) or _quoted(part) for part in _SPLIT.split(text) if part]
+    return " .. ".join(parts) or "''"
+
+
+def _quoted(text: str) -> str:
+    plain = (c if (c.isascii() and c.isalnum()) or c in ":_/ " else f"\\{ord(c):03d}" for c in text)
+    return "'" + "".join(plain) + "'"

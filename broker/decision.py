@@ -6,113 +6,104 @@ still be true when they are appended (expectations). A *fold* turns an event int
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import ClassVar, NamedTuple, Protocol
+from typing import ClassVar, Protocol
+
+from msgspec import Struct
 
 from broker.keys import Key
 
 Arg = str | bytes | int | float
 
 
-class Expect(NamedTuple):
-    """A condition on one row; ``kind`` is what ``append.lua`` compares."""
-
-    kind: str
-    key: Key
-    field: str = ""
-    value: Arg = ""
+Expect = tuple[str, Key, str, Arg]
+"""A condition on one row: what ``append.lua`` compares, the key, a field and a value."""
 
 
 def equals(key: Key, field: str, value: Arg) -> Expect:
     """A hash field has exactly this value."""
-    return Expect("equals", key, field, value)
+    return ("equals", key, field, value)
 
 
 def lacks(key: Key, field: str) -> Expect:
     """A hash has no such field, or does not exist."""
-    return Expect("lacks", key, field)
+    return ("lacks", key, field, "")
 
 
 def has(key: Key, field: str) -> Expect:
     """A hash has this field."""
-    return Expect("has", key, field)
+    return ("has", key, field, "")
 
 
 def absent(key: Key) -> Expect:
     """There is no such key."""
-    return Expect("absent", key)
+    return ("absent", key, "", "")
 
 
 def counts(key: Key, members: int) -> Expect:
     """A set has so many members."""
-    return Expect("counts", key, "", members)
+    return ("counts", key, "", members)
 
 
-class Write(NamedTuple):
-    """A change of one key, spelled as the Redis command that makes it."""
-
-    command: str
-    key: Key
-    args: tuple[Arg, ...]
+Write = tuple[str, Key, tuple[Arg, ...]]
+"""A change of one key, spelled as the Redis command that makes it: command, key, arguments."""
 
 
 def hset(key: Key, **fields: Arg) -> Write:
     """Set fields of a hash."""
-    return Write("HSET", key, tuple(x for pair in fields.items() for x in pair))
+    return ("HSET", key, tuple(x for pair in fields.items() for x in pair))
 
 
 def hput(key: Key, field: str, value: Arg) -> Write:
     """Set one field whose name is data."""
-    return Write("HSET", key, (field, value))
+    return ("HSET", key, (field, value))
 
 
 def hdel(key: Key, *fields: str) -> Write:
     """Remove fields of a hash."""
-    return Write("HDEL", key, fields)
+    return ("HDEL", key, fields)
 
 
 def hincrby(key: Key, field: str, by: int = 1) -> Write:
     """Add to a counter."""
-    return Write("HINCRBY", key, (field, by))
+    return ("HINCRBY", key, (field, by))
 
 
 def zadd(key: Key, score: Arg, member: str) -> Write:
     """Put a member into a sorted set."""
-    return Write("ZADD", key, (score, member))
+    return ("ZADD", key, (score, member))
 
 
 def zlower(key: Key, score: Arg, member: str) -> Write:
     """Lower a member's score, if this is lower or the member is new."""
-    return Write("ZADD", key, ("LT", score, member))
+    return ("ZADD", key, ("LT", score, member))
 
 
 def zraise(key: Key, score: Arg, member: str) -> Write:
     """Raise a member's score, if this is higher or the member is new."""
-    return Write("ZADD", key, ("GT", score, member))
+    return ("ZADD", key, ("GT", score, member))
 
 
 def zrem(key: Key, member: str) -> Write:
     """Take a member out of a sorted set."""
-    return Write("ZREM", key, (member,))
+    return ("ZREM", key, (member,))
 
 
 def sadd(key: Key, member: str) -> Write:
     """Put a member into a set."""
-    return Write("SADD", key, (member,))
+    return ("SADD", key, (member,))
 
 
 def srem(key: Key, member: str) -> Write:
     """Take a member out of a set."""
-    return Write("SREM", key, (member,))
+    return ("SREM", key, (member,))
 
 
 def delete(key: Key) -> Write:
     """Remove a key; memory is given back in the background."""
-    return Write("UNLINK", key, ())
+    return ("UNLINK", key, ())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
+class Event(Struct, frozen=True, kw_only=True):
     """A fact about ``subject``, caused by the identity ``actor`` ("" is the server itself)."""
 
     TYPE: ClassVar[str]
@@ -132,8 +123,7 @@ class Fold(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class Decision(Struct, frozen=True, kw_only=True):
     """What a command leads to. ``wakes`` names the requirement classes that got work."""
 
     expects: tuple[Expect, ...] = ()

@@ -11,7 +11,6 @@ index, and a colony that is removed and added again starts with empty keys.
 
 import hashlib
 import secrets
-from dataclasses import dataclass
 from typing import NewType
 from urllib.parse import quote
 
@@ -26,15 +25,27 @@ _BIAS = 1 << 63
 _PRIORITY_DIGITS = 20
 
 
-@dataclass(frozen=True, slots=True)
 class Tag:
     """The hash tag of a colony, or of the server itself."""
 
-    text: str
+    __slots__ = ("prefix", "text")
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.prefix = "{" + text + "}:"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Tag) and other.text == self.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+    def __repr__(self) -> str:
+        return f"Tag({self.text!r})"
 
     def key(self, key: str) -> str:
         """The whole Redis key of a key within this tag."""
-        return "{" + self.text + "}:" + key
+        return self.prefix + key
 
 
 SERVER = Tag("server")

@@ -1,8 +1,9 @@
 """Event type name and version to class: closed, explicit, and the only way to read an event."""
 
-import dataclasses
 from functools import lru_cache
 from typing import Any
+
+from msgspec.structs import fields
 
 from broker.aggregates import attribute, colony, executor, function, location, process, server, user
 from broker.decision import Event
@@ -20,7 +21,7 @@ _CLASSES: tuple[type[Event], ...] = (
     *attribute.EVENTS,
 )
 _BY_NAME = {(c.TYPE, c.VERSION): c for c in _CLASSES}
-_ENVELOPE = {f.name for f in dataclasses.fields(Event)}
+_ENVELOPE = {f.name for f in fields(Event)}
 
 
 def event_classes() -> tuple[type[Event], ...]:
@@ -31,7 +32,7 @@ def event_classes() -> tuple[type[Event], ...]:
 @lru_cache(maxsize=256)
 def body_fields(kind: type[Event]) -> tuple[str, ...]:
     """The fields of an event that its body carries; the others travel in the envelope."""
-    return tuple(f.name for f in dataclasses.fields(kind) if f.name not in _ENVELOPE)
+    return tuple(f.name for f in fields(kind) if f.name not in _ENVELOPE)
 
 
 def pack(event: Event) -> bytes:
@@ -63,7 +64,7 @@ def unpack(  # noqa: PLR0917 - the order of the stream entry
     if kind is None:
         raise Corrupt(f"unknown event type {name!r} version {version}")
     try:
-        fields: dict[str, Any] = unpacked(body)
-        return kind(subject=subject, actor=actor, at_ns=at_ns, cause=cause, **fields)
+        given: dict[str, Any] = unpacked(body)
+        return kind(subject=subject, actor=actor, at_ns=at_ns, cause=cause, **given)
     except TypeError as error:
         raise Corrupt(f"unreadable body of {name} version {version}: {error}") from error

@@ -14,13 +14,18 @@ class Script:
     sha: str
 
 
-def load(name: str) -> Script:
-    """Read ``lua/<name>.lua``."""
-    text = files("broker").joinpath("lua", f"{name}.lua").read_text("utf-8")
+def of_text(name: str, text: str) -> Script:
+    """A script from its text."""
     # Redis names scripts by SHA-1; it is an address here, not a protection.
     return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
-APPEND = load("append")
-CLAIM = load("claim")
-PROJECT = load("project")
+def _load(name: str) -> Script:
+    """Read ``lua/<name>.lua``."""
+    return of_text(name, files("broker").joinpath("lua", f"{name}.lua").read_text("utf-8"))
+
+
+APPEND = _load("append")
+PROJECT = _load("project")
+CLAIM = _load("claim")
+"""Not complete: ``broker/claiming.py`` fills in what the fold writes."""

@@ -7,12 +7,13 @@ production and on fakeredis in unit tests.
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
+
+from msgspec import Struct
 
 from broker import keys
 from broker.access import Hash
-from broker.claiming import claim_template
+from broker.claiming import claim_script
 from broker.clock import StoreClock
 from broker.decision import Arg, Decision, Event, Fold, Write
 from broker.envelope import Recorded, entry, read_entry
@@ -20,7 +21,7 @@ from broker.errors import Corrupt, Overloaded, Rejected, Replayed, Unavailable
 from broker.keys import Key, Tag
 from broker.pipeline import Reply, ReplyError
 from broker.position import START, Position
-from broker.script import APPEND, CLAIM, PROJECT, Script
+from broker.script import APPEND, PROJECT, Script
 
 MOST_TRIES = 8
 _PAGE = 500
@@ -39,8 +40,7 @@ class Link(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Signed:
+class Signed(Struct, frozen=True, kw_only=True):
     """Who asked, the proof of it (digest and signature), and the nonce if there was one."""
 
     caller: str
@@ -58,8 +58,7 @@ BY_SERVER = Signed(caller="")
 """What the server does by itself."""
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(Struct, frozen=True):
     """The events are in the log and the rows; ``last`` is where the last of them is."""
 
     events: tuple[Event, ...]
@@ -67,23 +66,20 @@ class Done:
     wakes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Conflict:
+class Conflict(Struct, frozen=True):
     """An expectation failed, nothing was written; ``row`` is the hash it was about."""
 
     index: int
     row: Hash
 
 
-@dataclass(frozen=True, slots=True)
-class Repeat:
+class Repeat(Struct, frozen=True):
     """This request took effect before; ``last`` is its last event, None if it had none."""
 
     last: Position | None
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
+class Claimed(Struct, frozen=True):
     """A process was given out; ``row`` is its hash afterwards."""
 
     process_id: str
@@ -91,27 +87,24 @@ class Claimed:
     position: Position
 
 
-@dataclass(frozen=True, slots=True)
-class NotClaimed:
+class NotClaimed(Struct, frozen=True):
     """Nothing was given out: "empty", "paused", or what changed meanwhile."""
 
     why: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
+class Claim(Struct, frozen=True, kw_only=True):
     """An executor asks for the first process of some classes."""
 
     executor_id: str
     guard: int
     epoch: str
     classes: tuple[str, ...]
-    queues: tuple[str, ...] = field(default=())
+    queues: tuple[str, ...] = ()
     now_ns: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Batch:
+class Batch(Struct, frozen=True, kw_only=True):
     """Writes of an async projection, from one position of the stream to another."""
 
     checkpoint: Key
@@ -135,7 +128,7 @@ class EventStore:
         """``origin`` names this process in notices, so that it can tell its own."""
         self._link = link
         self._fold = fold
-        self._template = claim_template(fold).args
+        self._claim = claim_script(fold)
         self._attempts = attempts
         self.origin = origin
         self.clock = clock
@@ -235,9 +228,8 @@ class EventStore:
             signed.proof,
             len(claim.classes),
             *claim.classes,
-            *self._template,
         ]
-        reply = await self._call(CLAIM, names, args)
+        reply = await self._call(self._claim, names, args)
         match reply[0]:
             case b"done":
                 return Claimed(reply[2].decode(), as_hash(reply[3]), Position.parse(reply[1]))

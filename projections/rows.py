@@ -33,10 +33,11 @@ class Rows:
         Raises:
             Corrupt: a command that no fold uses.
         """
-        change = self._changes.get(write.command)
+        command, key, args = write
+        change = self._changes.get(command)
         if change is None:
-            raise Corrupt(f"a fold wrote {write.command}, which replay does not know")
-        change(write.key, [encoded(arg) for arg in write.args])
+            raise Corrupt(f"a fold wrote {command}, which replay does not know")
+        change(key, [encoded(arg) for arg in args])
 
     def values(self) -> dict[Key, Value]:
         """Every key that exists."""

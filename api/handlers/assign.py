@@ -234,6 +234,6 @@ async def resume(ctx: Context, call: Call, msg: wire.ResumeAssignmentsMsg) -> wi
 async def pause_status(ctx: Context, call: Call, msg: wire.GetPauseStatusMsg) -> wire.PauseStatus:
     """Whether work is given out."""
     _, gate = await ctx.gate(call, msg.colonyname)
-    access.reader(gate, approved=False)
+    access.member(gate, approved=False)
     paused = gate.colony is not None and gate.colony.paused
     return wire.PauseStatus(colonyname=msg.colonyname, ispaused=paused)

@@ -15,9 +15,7 @@ from projections.core import listings
 
 async def add(ctx: Context, call: Call, msg: wire.AddAttributeMsg) -> wire.Attribute:
     """Put an attribute on a running process."""
-    if msg.attribute is None:
-        raise Invalid("Failed to add attribute, attribute is nil")
-    given = msg.attribute
+    given = msg.attribute or wire.Attribute()
     command = aggregate.SetAttribute(
         process_id=given.targetid, kind=given.attributetype, key=given.key, value=given.value
     )
@@ -52,7 +50,7 @@ async def get(ctx: Context, call: Call, msg: wire.GetAttributeMsg) -> wire.Attri
         if found is None:
             continue
         _, gate = await ctx.gate(call, colony.name)
-        access.reader(gate)
+        access.member(gate)
         row = await listings.process(ctx.store, colony.tag, found.decode())
         for shown in attributes_of(row, colony.name) if row else ():
             if shown.attributeid == msg.attributeid:

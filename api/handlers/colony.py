@@ -104,7 +104,7 @@ async def get_all(ctx: Context, call: Call, msg: wire.GetColoniesMsg) -> list[wi
 async def get(ctx: Context, call: Call, msg: wire.GetColonyMsg) -> wire.Colony:
     """Read a colony."""
     _, gate = await ctx.gate(call, msg.colonyname)
-    access.reader(gate)
+    access.member(gate)
     row = access.known_colony(gate)
     return wire.Colony(colonyid=row.owner, name=row.name)
 

@@ -179,7 +179,7 @@ async def get(ctx: Context, call: Call, msg: wire.GetExecutorMsg) -> wire.Execut
     row = await ctx.member_named(colony, aggregate.name_field(_name(msg)))
     if row is None or colony is None:
         raise Missing("Failed to get executor, executor is nil")
-    access.reader(gate)
+    access.member(gate)
     heard = await ctx.presence.last(colony.tag)
     return shown_executor(row, colony.name, heard.get(row.id, 0))
 
@@ -190,7 +190,7 @@ async def get_by_id(ctx: Context, call: Call, msg: wire.GetExecutorByIdMsg) -> w
         row = await ctx.member_with_id(colony, msg.executorid)
         if row is not None and row.kind == EXECUTOR:
             _, gate = await ctx.gate(call, colony.name)
-            access.reader(gate)
+            access.member(gate)
             heard = await ctx.presence.last(colony.tag)
             return shown_executor(row, colony.name, heard.get(row.id, 0))
     raise NotFound("Failed to get executor by ID, executor is nil")

@@ -80,7 +80,7 @@ async def add(ctx: Context, call: Call, msg: wire.AddFunctionMsg) -> wire.Functi
 async def get_all(ctx: Context, call: Call, msg: wire.GetFunctionsMsg) -> list[wire.Function]:
     """List functions of one executor or of all."""
     colony, gate = await ctx.gate(call, msg.colonyname)
-    access.reader(gate)
+    access.member(gate)
     if msg.executorname:
         executors_named = [msg.executorname]
     else:

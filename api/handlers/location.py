@@ -46,7 +46,7 @@ async def get_all(ctx: Context, call: Call, msg: wire.GetLocationsMsg) -> list[w
     """List locations, by name."""
     colony, gate = await ctx.gate(call, msg.colonyname)
     access.existing_colony(gate)
-    access.reader(gate, approved=False)
+    access.member(gate, approved=False)
     stored = (await ctx.rows(colony, keys.LOCATIONS))[0]
     return [_shown(name.decode(), row, msg.colonyname) for name, row in sorted(stored.items())]
 
@@ -55,7 +55,7 @@ async def get(ctx: Context, call: Call, msg: wire.GetLocationMsg) -> wire.Locati
     """Read a location."""
     colony, gate = await ctx.gate(call, msg.colonyname)
     access.existing_colony(gate)
-    access.reader(gate, approved=False)
+    access.member(gate, approved=False)
     row = (await ctx.rows(colony, keys.LOCATIONS))[0].get(msg.name.encode())
     if row is None:
         raise NotFound("Failed to get location, location is nil")

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from api import wire
 from api.context import Call, Context
 from api.present import process_of_event, shown_process
-from api.specs import command_of, json_list
+from api.specs import check_free_form, command_of, json_list
 from broker import access, keys
 from broker.access import Gate
 from broker.aggregates import process as aggregate
@@ -33,6 +33,7 @@ async def submit(ctx: Context, call: Call, msg: wire.SubmitFuncSpecMsg) -> wire.
     if msg.spec is None:
         raise Invalid("Failed to submit process spec, msg.FunctionSpec is nil")
     spec = msg.spec
+    check_free_form(spec)
     name = (spec.conditions.colonyname or "") if spec.conditions else ""
     command: SubmitProcess | None = None
 
@@ -61,7 +62,7 @@ async def get(ctx: Context, call: Call, msg: wire.GetProcessMsg) -> wire.Process
     colony, (gate, row) = await _located(ctx, call, msg.processid, fresh=True)
     if row is None or colony is None:
         raise NotFound("Failed to get process, process not found")
-    access.reader(gate)
+    access.member(gate)
     return shown_process(row, colony.name)
 
 

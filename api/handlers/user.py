@@ -58,7 +58,7 @@ async def get_all(ctx: Context, call: Call, msg: wire.GetUsersMsg) -> list[wire.
     """List users, by name."""
     colony, gate = await ctx.gate(call, msg.colonyname)
     access.existing_colony(gate)
-    access.reader(gate, approved=False)
+    access.member(gate, approved=False)
     return [shown_user(row, msg.colonyname) for row in await ctx.members(colony, USER)]
 
 
@@ -66,7 +66,7 @@ async def get(ctx: Context, call: Call, msg: wire.GetUserMsg) -> wire.User:
     """Read a user by name."""
     colony, gate = await ctx.gate(call, msg.colonyname)
     access.existing_colony(gate)
-    access.reader(gate, approved=False)
+    access.member(gate, approved=False)
     row = await ctx.member_named(colony, aggregate.name_field(msg.name))
     if row is None:
         raise Missing("Failed to get user, user is nil")
@@ -77,7 +77,7 @@ async def get_by_id(ctx: Context, call: Call, msg: wire.GetUserByIdMsg) -> wire.
     """Read a user by id."""
     colony, gate = await ctx.gate(call, msg.colonyname)
     access.existing_colony(gate)
-    access.reader(gate, approved=False)
+    access.member(gate, approved=False)
     row = await ctx.member_with_id(colony, msg.userid)
     if row is None or row.kind != USER:
         raise NotFound("Failed to get user by ID, user is nil")

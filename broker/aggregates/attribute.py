@@ -1,7 +1,8 @@
 """Attributes: named values on a process, put there by the executor that runs it."""
 
-from dataclasses import dataclass
 from typing import ClassVar
+
+from msgspec import Struct
 
 from broker import keys
 from broker.access import Gate, member
@@ -10,8 +11,7 @@ from broker.decision import Decision, Event, equals
 from broker.errors import Denied, NotFound
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttributeSet(Event):
+class AttributeSet(Event, frozen=True, kw_only=True):
     """A process has a named value, new or changed; ``subject`` is the attribute id.
 
     ``kind`` 0 IN, 1 OUT, 2 ERR, 3 ENV.
@@ -27,8 +27,7 @@ class AttributeSet(Event):
 EVENTS = (AttributeSet,)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SetAttribute:
+class SetAttribute(Struct, frozen=True, kw_only=True):
     """Put a named value on a running process."""
 
     process_id: str

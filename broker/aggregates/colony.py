@@ -1,6 +1,5 @@
 """A colony: its owner, its settings, whether it gives out work, and its requirement classes."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from broker import keys
@@ -10,8 +9,7 @@ from broker.errors import Invalid
 from broker.identity import is_identity
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ColonyFounded(Event):
+class ColonyFounded(Event, frozen=True, kw_only=True):
     """The colony's own stream begins; ``subject`` is its name."""
 
     TYPE: ClassVar[str] = "ColonyFounded"
@@ -19,53 +17,46 @@ class ColonyFounded(Event):
     owner: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ColonyOwnerChanged(Event):
+class ColonyOwnerChanged(Event, frozen=True, kw_only=True):
     """The colony belongs to another key; ``subject`` is its name."""
 
     TYPE: ClassVar[str] = "ColonyOwnerChanged"
     owner: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ColonySettingsChanged(Event):
+class ColonySettingsChanged(Event, frozen=True, kw_only=True):
     """Settings of the colony, all of them; ``subject`` is its name."""
 
     TYPE: ClassVar[str] = "ColonySettingsChanged"
     require_nonce: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AssignmentsPaused(Event):
+class AssignmentsPaused(Event, frozen=True, kw_only=True):
     """The colony gives out no work until resumed; ``subject`` is its name."""
 
     TYPE: ClassVar[str] = "AssignmentsPaused"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AssignmentsResumed(Event):
+class AssignmentsResumed(Event, frozen=True, kw_only=True):
     """The colony gives out work again; ``subject`` is its name."""
 
     TYPE: ClassVar[str] = "AssignmentsResumed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ColonyDissolved(Event):
+class ColonyDissolved(Event, frozen=True, kw_only=True):
     """Nothing may be written to the colony any more; ``subject`` is its name."""
 
     TYPE: ClassVar[str] = "ColonyDissolved"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequirementClassAdded(Event):
+class RequirementClassAdded(Event, frozen=True, kw_only=True):
     """The first process with these requirements; ``subject`` is the class."""
 
     TYPE: ClassVar[str] = "RequirementClassAdded"
     requires: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequirementClassRetired(Event):
+class RequirementClassRetired(Event, frozen=True, kw_only=True):
     """No process waits in the class any more; ``subject`` is the class."""
 
     TYPE: ClassVar[str] = "RequirementClassRetired"

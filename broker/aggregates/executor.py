@@ -1,8 +1,9 @@
 """Executors: who takes work. Pending, approved, rejected, unregistered."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
+
+from msgspec import Struct
 
 from broker import keys
 from broker.access import (
@@ -23,8 +24,7 @@ from broker.identity import is_identity
 MOST_HANDED_OVER = 500
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExecutorAdded(Event):
+class ExecutorAdded(Event, frozen=True, kw_only=True):
     """An executor asked to join and is pending; ``subject`` is its id.
 
     ``capabilities`` and ``allocations`` are JSON as replies show it. ``replaces`` is the id of the
@@ -44,53 +44,46 @@ class ExecutorAdded(Event):
     replaces: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExecutorApproved(Event):
+class ExecutorApproved(Event, frozen=True, kw_only=True):
     """An executor may take work; ``subject`` is its id."""
 
     TYPE: ClassVar[str] = "ExecutorApproved"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExecutorRejected(Event):
+class ExecutorRejected(Event, frozen=True, kw_only=True):
     """An executor may not take work (any more); ``subject`` is its id."""
 
     TYPE: ClassVar[str] = "ExecutorRejected"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExecutorRemoved(Event):
+class ExecutorRemoved(Event, frozen=True, kw_only=True):
     """An executor is unregistered, its functions are forgotten; ``subject`` is its id."""
 
     TYPE: ClassVar[str] = "ExecutorRemoved"
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExecutorReleased(Event):
+class ExecutorReleased(Event, frozen=True, kw_only=True):
     """The last process an executor that left had held is queued again; ``subject`` is its id."""
 
     TYPE: ClassVar[str] = "ExecutorReleased"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AllocationsReported(Event):
+class AllocationsReported(Event, frozen=True, kw_only=True):
     """An executor said how much of it is in use; ``subject`` is its id. JSON."""
 
     TYPE: ClassVar[str] = "AllocationsReported"
     allocations: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CapabilitiesUpdated(Event):
+class CapabilitiesUpdated(Event, frozen=True, kw_only=True):
     """An executor said what it has; ``subject`` is its id. JSON."""
 
     TYPE: ClassVar[str] = "CapabilitiesUpdated"
     capabilities: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExecutorIdChanged(Event):
+class ExecutorIdChanged(Event, frozen=True, kw_only=True):
     """An executor moved to another key; ``subject`` is the new id, ``row`` its whole row."""
 
     TYPE: ClassVar[str] = "ExecutorIdChanged"
@@ -111,8 +104,7 @@ EVENTS = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AddExecutor:
+class AddExecutor(Struct, frozen=True, kw_only=True):
     """Let an identity ask to join."""
 
     executor_id: str

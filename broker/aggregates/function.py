@@ -1,7 +1,8 @@
 """Functions: what executors say they can run. Informational; assignment never looks."""
 
-from dataclasses import dataclass
 from typing import ClassVar
+
+from msgspec import Struct
 
 from broker import keys
 from broker.access import Gate, MemberRow, member
@@ -9,8 +10,7 @@ from broker.decision import Decision, Event, has, lacks
 from broker.errors import Denied, Invalid, NotFound
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FunctionAdded(Event):
+class FunctionAdded(Event, frozen=True, kw_only=True):
     """An executor registered a function; ``subject`` is the function id.
 
     ``described`` is JSON of the fields that are only documentation: description and args.
@@ -24,8 +24,7 @@ class FunctionAdded(Event):
     described: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FunctionRemoved(Event):
+class FunctionRemoved(Event, frozen=True, kw_only=True):
     """An executor forgot a function; ``subject`` is the function id."""
 
     TYPE: ClassVar[str] = "FunctionRemoved"
@@ -35,8 +34,7 @@ class FunctionRemoved(Event):
 EVENTS = (FunctionAdded, FunctionRemoved)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FunctionRow:
+class FunctionRow(Struct, frozen=True, kw_only=True):
     """A registered function as it is stored."""
 
     function_id: str
@@ -47,8 +45,7 @@ class FunctionRow:
     described: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AddFunction:
+class AddFunction(Struct, frozen=True, kw_only=True):
     """Register a function of the executor that is named."""
 
     function_id: str

@@ -1,7 +1,8 @@
 """Locations: a directory of places. Executors and conditions may name places not in it."""
 
-from dataclasses import dataclass
 from typing import ClassVar
+
+from msgspec import Struct
 
 from broker import keys
 from broker.access import Gate, checked_name, colony_owner, existing_colony
@@ -9,8 +10,7 @@ from broker.decision import Decision, Event, has, lacks
 from broker.errors import Invalid
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LocationAdded(Event):
+class LocationAdded(Event, frozen=True, kw_only=True):
     """A place was named; ``subject`` is the name. Degrees."""
 
     TYPE: ClassVar[str] = "LocationAdded"
@@ -20,8 +20,7 @@ class LocationAdded(Event):
     lat: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LocationRemoved(Event):
+class LocationRemoved(Event, frozen=True, kw_only=True):
     """A place was forgotten; ``subject`` is its name."""
 
     TYPE: ClassVar[str] = "LocationRemoved"
@@ -30,8 +29,7 @@ class LocationRemoved(Event):
 EVENTS = (LocationAdded, LocationRemoved)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AddLocation:
+class AddLocation(Struct, frozen=True, kw_only=True):
     """Name a place."""
 
     name: str

@@ -10,6 +10,8 @@ from enum import IntEnum
 from functools import cached_property
 from typing import Any, ClassVar
 
+from msgspec import Struct
+
 from broker import keys
 from broker.access import Gate, Hash, member
 from broker.aggregates.colony import RequirementClassAdded
@@ -37,8 +39,7 @@ class State(IntEnum):
     CANCELLED = 4
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProcessSubmitted(Event):
+class ProcessSubmitted(Event, frozen=True, kw_only=True):
     """A process waits to be assigned; ``subject`` is its id.
 
     ``spec`` is the function spec as replies show it (JSON). Times in Unix ns, 0 is never;
@@ -60,8 +61,7 @@ class ProcessSubmitted(Event):
     env: dict[str, str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProcessAssigned(Event):
+class ProcessAssigned(Event, frozen=True, kw_only=True):
     """The executor ``actor`` holds the process; ``subject`` is the process id.
 
     ``queued_as`` and ``class_key`` say where it waited. ``max_exec_s`` is ten digits of seconds,
@@ -74,16 +74,14 @@ class ProcessAssigned(Event):
     max_exec_s: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutputSet(Event):
+class OutputSet(Event, frozen=True, kw_only=True):
     """A running process has (partial) output; ``subject`` is its id. JSON list."""
 
     TYPE: ClassVar[str] = "OutputSet"
     out: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProcessClosed(Event):
+class ProcessClosed(Event, frozen=True, kw_only=True):
     """The holder ``actor`` finished the process; ``subject`` is its id.
 
     ``outcome`` 2 success, 3 failed. ``out`` is a JSON list, or None to keep what is there.
@@ -100,8 +98,7 @@ class ProcessClosed(Event):
     ran_ns: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProcessCancelled(Event):
+class ProcessCancelled(Event, frozen=True, kw_only=True):
     """Somebody called the process off; ``subject`` is its id.
 
     ``was`` is the state it had; then ``queued_as`` and ``class_key``, or ``holder``, apply.
@@ -114,8 +111,7 @@ class ProcessCancelled(Event):
     holder: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProcessRequeued(Event):
+class ProcessRequeued(Event, frozen=True, kw_only=True):
     """A running process waits again, at its old place; ``subject`` is its id."""
 
     TYPE: ClassVar[str] = "ProcessRequeued"
@@ -125,8 +121,7 @@ class ProcessRequeued(Event):
     queued_as: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProcessHandedOver(Event):
+class ProcessHandedOver(Event, frozen=True, kw_only=True):
     """A running process moved with its executor to another key; ``subject`` is the process id."""
 
     TYPE: ClassVar[str] = "ProcessHandedOver"
@@ -134,8 +129,7 @@ class ProcessHandedOver(Event):
     new_holder: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProcessRemoved(Event):
+class ProcessRemoved(Event, frozen=True, kw_only=True):
     """A process that was not running is gone; ``subject`` is its id."""
 
     TYPE: ClassVar[str] = "ProcessRemoved"
@@ -236,8 +230,7 @@ class ProcessRow:
         return {i: tuple(unpacked(v)) for i, v in found.items()}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SubmitProcess:
+class SubmitProcess(Struct, frozen=True, kw_only=True):
     """Queue a function spec. ``spec`` is JSON as replies show it."""
 
     process_id: str
@@ -252,8 +245,7 @@ class SubmitProcess:
     env: dict[str, str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CloseProcess:
+class CloseProcess(Struct, frozen=True, kw_only=True):
     """Finish a process the caller holds."""
 
     process_id: str

@@ -1,6 +1,5 @@
 """The server: who owns it, and which colonies there are. Its stream is ``{server}:events``."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from broker import keys
@@ -10,22 +9,19 @@ from broker.errors import Invalid
 from broker.identity import is_identity
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServerFounded(Event):
+class ServerFounded(Event, frozen=True, kw_only=True):
     """The first start on an empty store; ``subject`` is the server id."""
 
     TYPE: ClassVar[str] = "ServerFounded"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServerIdChanged(Event):
+class ServerIdChanged(Event, frozen=True, kw_only=True):
     """The server belongs to another key; ``subject`` is the new id."""
 
     TYPE: ClassVar[str] = "ServerIdChanged"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ColonyRegistered(Event):
+class ColonyRegistered(Event, frozen=True, kw_only=True):
     """A colony got a name and a suffix; ``subject`` is the name."""
 
     TYPE: ClassVar[str] = "ColonyRegistered"
@@ -33,24 +29,21 @@ class ColonyRegistered(Event):
     colony_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ColonyIdReserved(Event):
+class ColonyIdReserved(Event, frozen=True, kw_only=True):
     """An identity is taken by a colony; ``subject`` is the colony's name."""
 
     TYPE: ClassVar[str] = "ColonyIdReserved"
     colony_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ColonyIdReleased(Event):
+class ColonyIdReleased(Event, frozen=True, kw_only=True):
     """An identity is free again; ``subject`` is the name of the colony that had it."""
 
     TYPE: ClassVar[str] = "ColonyIdReleased"
     colony_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ColonyUnregistered(Event):
+class ColonyUnregistered(Event, frozen=True, kw_only=True):
     """A colony is gone and its keys are to be deleted; ``subject`` is its name."""
 
     TYPE: ClassVar[str] = "ColonyUnregistered"
@@ -58,8 +51,7 @@ class ColonyUnregistered(Event):
     colony_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ColonyPurged(Event):
+class ColonyPurged(Event, frozen=True, kw_only=True):
     """The last key of a removed colony is deleted; ``subject`` is the hash tag it had."""
 
     TYPE: ClassVar[str] = "ColonyPurged"

@@ -1,7 +1,8 @@
 """Users: members of a colony who submit and look."""
 
-from dataclasses import dataclass
 from typing import ClassVar
+
+from msgspec import Struct
 
 from broker import keys
 from broker.access import (
@@ -18,8 +19,7 @@ from broker.errors import Invalid
 from broker.identity import is_identity
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UserAdded(Event):
+class UserAdded(Event, frozen=True, kw_only=True):
     """A user joined; ``subject`` is its id."""
 
     TYPE: ClassVar[str] = "UserAdded"
@@ -28,16 +28,14 @@ class UserAdded(Event):
     phone: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UserRemoved(Event):
+class UserRemoved(Event, frozen=True, kw_only=True):
     """A user left; ``subject`` is its id."""
 
     TYPE: ClassVar[str] = "UserRemoved"
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UserIdChanged(Event):
+class UserIdChanged(Event, frozen=True, kw_only=True):
     """A user moved to another key; ``subject`` is the new id."""
 
     TYPE: ClassVar[str] = "UserIdChanged"
@@ -50,8 +48,7 @@ class UserIdChanged(Event):
 EVENTS = (UserAdded, UserRemoved, UserIdChanged)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AddUser:
+class AddUser(Struct, frozen=True, kw_only=True):
     """Let an identity into the colony."""
 
     user_id: str

@@ -1,6 +1,6 @@
 -- append.lua: the one guarded step. All expectations hold, or nothing is written.
 --
--- KEYS  events, nonce (events again when there is none), one key per expectation, one key per write
+-- KEYS  events, nonce (events again when there is none), one key per expectation, one per write
 -- ARGV  nonce lifetime in ms (0: the request carried none), digest of the request
 --       number of expectations, then for each: kind, field, value
 --       number of events, then for each: type, v, subject, actor, at, cause, signed, body
@@ -10,55 +10,61 @@
 -- Replies  {"done", position of the last event}
 --          {"conflict", index of the failed expectation from 0, its hash as field, value, ...}
 --          {"repeat", digest and last position of the first request with this nonce}
+--
+-- Written without closures: Redis runs nothing else meanwhile, and they cost a sixth of it.
 
-local at = 1
-local function take()
-  local value = ARGV[at]
-  at = at + 1
-  return value
-end
+local call, argv = redis.call, ARGV
 
-local lifetime, digest = tonumber(take()), take()
+local lifetime = tonumber(argv[1])
 if lifetime > 0 then
-  local first = redis.call('GET', KEYS[2])
+  local first = call('GET', KEYS[2])
   if first then return {'repeat', first} end
 end
 
-local holds = {
-  equals = function(key, field, value) return redis.call('HGET', key, field) == value end,
-  lacks = function(key, field) return redis.call('HEXISTS', key, field) == 0 end,
-  has = function(key, field) return redis.call('HEXISTS', key, field) == 1 end,
-  absent = function(key) return redis.call('EXISTS', key) == 0 end,
-  counts = function(key, _, value) return redis.call('SCARD', key) == tonumber(value) end,
-}
-
-local key = 3
-for index = 0, tonumber(take()) - 1 do
-  local kind, field, value = take(), take(), take()
-  if not holds[kind](KEYS[key], field, value) then
+local key, at = 3, 4
+for index = 0, tonumber(argv[3]) - 1 do
+  local kind, name, holds = argv[at], KEYS[key], nil
+  if kind == 'equals' then
+    holds = call('HGET', name, argv[at + 1]) == argv[at + 2]
+  elseif kind == 'has' then
+    holds = call('HEXISTS', name, argv[at + 1]) == 1
+  elseif kind == 'lacks' then
+    holds = call('HEXISTS', name, argv[at + 1]) == 0
+  elseif kind == 'absent' then
+    holds = call('EXISTS', name) == 0
+  elseif kind == 'counts' then
+    holds = call('SCARD', name) == tonumber(argv[at + 2])
+  end
+  if holds == nil then return redis.error_reply('ERR append.lua knows no expectation ' .. kind) end
+  if not holds then
     local row = {}
-    if redis.call('TYPE', KEYS[key]).ok == 'hash' then row = redis.call('HGETALL', KEYS[key]) end
+    if call('TYPE', name).ok == 'hash' then row = call('HGETALL', name) end
     return {'conflict', index, row}
   end
-  key = key + 1
+  key, at = key + 1, at + 3
 end
 
-local position = ''
-for _ = 1, tonumber(take()) do
-  position = redis.call('XADD', KEYS[1], '*',
-    'type', take(), 'v', take(), 'subject', take(), 'actor', take(),
-    'at', take(), 'cause', take(), 'signed', take(), 'body', take())
+local position, events = '', tonumber(argv[at])
+at = at + 1
+for _ = 1, events do
+  position = call('XADD', KEYS[1], '*',
+    'type', argv[at], 'v', argv[at + 1], 'subject', argv[at + 2], 'actor', argv[at + 3],
+    'at', argv[at + 4], 'cause', argv[at + 5], 'signed', argv[at + 6], 'body', argv[at + 7])
+  at = at + 8
 end
 
-for _ = 1, tonumber(take()) do
-  local command, count = take(), tonumber(take())
-  redis.call(command, KEYS[key], unpack(ARGV, at, at + count - 1))
-  at = at + count
-  key = key + 1
+local writes = tonumber(argv[at])
+at = at + 1
+for _ = 1, writes do
+  local last = at + 1 + tonumber(argv[at + 1])
+  call(argv[at], KEYS[key], unpack(argv, at + 2, last))
+  key, at = key + 1, last + 1
 end
 
-if lifetime > 0 then redis.call('SET', KEYS[2], digest .. position, 'PX', lifetime) end
+if lifetime > 0 then call('SET', KEYS[2], argv[2] .. position, 'PX', lifetime) end
 
-for _ = 1, tonumber(take()) do redis.call('PUBLISH', take(), take()) end
+for notice = at + 1, at + 2 * tonumber(argv[at]), 2 do
+  call('PUBLISH', argv[notice], argv[notice + 1])
+end
 
 return {'done', position}
