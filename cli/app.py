@@ -37,9 +37,15 @@ _HELP = frozenset({"-h", "--help"})
 
 def build() -> "App":
     """The command tree; the groups in it are still names of modules."""
-    from cyclopts import App  # noqa: PLC0415 - `colonies --help` does without
+    from cyclopts import App, Parameter  # noqa: PLC0415 - `colonies --help` does without
 
-    app = App(name="colonies", help="Colonies CLI tool", help_format="plaintext", version_flags=())
+    app = App(
+        name="colonies",
+        help="Colonies CLI tool",
+        help_format="plaintext",
+        version_flags=(),
+        default_parameter=Parameter(show_default=False),
+    )
     for name, summary in GROUPS.items():
         app.command(f"cli.commands.{name}:app", name=name, help=summary)
     return app

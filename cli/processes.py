@@ -20,7 +20,7 @@ class Filters:
     """Which processes a list shows, and how."""
 
     count: int = 100
-    """Number of processes to list, at most 100."""
+    """Number of processes to list, at most 100 (100)."""
 
     executortype: Annotated[str, Parameter(name=("--type", "--executortype"))] = ""
     """Only for this executor type."""
@@ -31,7 +31,8 @@ class Filters:
     initiator: str = ""
     """Only submitted by this user."""
 
-    func: str = ""
+    # Not called `func`: cyclopts takes a class with such an attribute for a partial function.
+    funcname: Annotated[str, Parameter(name=("--func",))] = ""
     """Only this function."""
 
     wide: Annotated[bool, Parameter(name=("--wide", "-w"), negative="")] = False
@@ -44,7 +45,7 @@ class Filters:
     """Show the list again and again until Ctrl-C."""
 
     interval: float = 2.0
-    """Seconds between two lists; with --watch."""
+    """Seconds between two lists; with --watch (2)."""
 
     def message(self, colony: str, state: int) -> wire.GetProcessesMsg:
         """The question to the server; it filters by the first of type, initiator and label."""
@@ -65,7 +66,7 @@ class Filters:
             self.executortype in {"", conditions.executortype}
             and self.label in {"", function.label}
             and self.initiator in {"", process.initiatorname}
-            and self.func in {"", function.funcname}
+            and self.funcname in {"", function.funcname}
         )
 
 

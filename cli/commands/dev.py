@@ -47,8 +47,8 @@ def dev(
     start finds everything as it was. Clients on this machine find it by the profile `dev`.
 
     Args:
-        listen: address to listen on; 0.0.0.0 lets other machines in.
-        workers: number of API processes.
+        listen: address to listen on; 0.0.0.0 lets other machines in (127.0.0.1).
+        workers: number of API processes (1).
         env_file: write the `export` lines to this file (mode 0600) instead of printing them.
         executor: COLONIES_PRVKEY of the `export` lines is the executor's key, not the user's.
         options: global options; --port is the port to listen on (50080), -v says what happens.

@@ -73,10 +73,10 @@ async def execute(
         kwargs: named arguments, key:value.
         env: environment variables, key=value.
         label: label of the process.
-        priority: -50000 to 50000; one step is worth one day of waiting.
-        maxwaittime: seconds it may wait, -1 without limit.
-        maxexectime: seconds it may run, -1 without limit.
-        maxretries: times it may be started again after running too long, -1 without limit.
+        priority: -50000 to 50000; one step is worth one day of waiting (0).
+        maxwaittime: seconds it may wait, -1 without limit (-1).
+        maxexectime: seconds it may run, -1 without limit (-1).
+        maxretries: times it may be started again after running too long, -1 without limit (-1).
         wait: wait until the process has ended; exit code 1 when it failed.
         out: print its output when it has ended; with --wait.
         options: global options.

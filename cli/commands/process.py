@@ -128,7 +128,7 @@ async def assign(
     """Assign a waiting process to an executor; signed by the executor.
 
     Args:
-        wait_s: seconds to wait for one; a negative number does not wait.
+        wait_s: seconds to wait for one; a negative number does not wait (100).
         availablecpu: take only what asks for at most this, such as 1000m.
         availablemem: take only what asks for at most this, such as 4Gi.
         options: global options.

@@ -44,7 +44,7 @@ async def run(
         name: name of a new executor.
         type_: type of a new executor.
         func: run only this function, and register it.
-        parallel: how many processes at the same time.
+        parallel: how many processes at the same time (1).
         options: global options.
     """
     if not command:
