@@ -16,7 +16,7 @@ from broker.aggregates.colony import RESUMED, RequirementClassAdded
 from broker.aggregates.process import ProcessRow
 from broker.decision import Decision, Event
 from broker.directory import Colony, Directory
-from broker.errors import Denied, Replayed, Unavailable
+from broker.errors import Denied, Overloaded, Unavailable
 from broker.keys import SERVER, Key, Tag
 from broker.presence import Presence
 from broker.reactors.requeue import Requeuer
@@ -29,7 +29,9 @@ Rows = TypeVar("Rows")
 NOWHERE = Tag("nowhere")
 """The tag of a decision about a colony that does not exist; such a decision always refuses."""
 
-_MOST_ASSIGNED = 50_000
+_MOST_ASSIGNED = 10_000
+_LARGEST_ASSIGNED = 8_192
+_COUNT_EVERY_NS = 1_000_000_000
 _log = structlog.get_logger("events")
 
 
@@ -221,13 +223,7 @@ class Context:
 
     async def took_effect(self, call: Call, tag: Tag) -> bool:
         """Whether this very request was completed before; for commands of several steps."""
-        if not call.signed.nonce:
-            return False
-        key = tag.key(keys.nonce(call.caller, call.signed.nonce))
-        known: bytes | None = await self.store.send("GET", key)
-        if known is not None and not known.startswith(call.signed.digest):
-            raise Replayed("the nonce was used by another request")
-        return known is not None
+        return await self.store.repeated(tag, call.signed) is not None
 
     def happened(self, colony: Colony | None, done: Done) -> None:
         """Tell observers, and wake local waiters; other processes hear it from the store."""
@@ -259,9 +255,36 @@ class Context:
     async def _notice_new_class(self, colony: Colony, channel: str, text: str) -> None:
         try:
             classes = await self.directory.classes(colony, fresh=True)
-        except Unavailable:
+        except (Unavailable, Overloaded):
             classes = None
         self.waiting.notice(channel, text, classes.by_key.get(text) if classes else None)
+
+    def check_queue(self, colony: Colony) -> None:
+        """Refuse more work for a colony in which too much waits.
+
+        The count is up to a second old, so the limit is a bound on growth, not an exact number.
+
+        Raises:
+            Overloaded: as many processes wait as the settings allow.
+        """
+        now_ns = self.store.clock.now_ns()
+        if now_ns - colony.counted_ns > _COUNT_EVERY_NS:
+            colony.counted_ns = now_ns
+            self.spawn(self._count_waiting(colony))
+        if colony.waiting >= self.settings.limits.max_waiting:
+            raise Overloaded(
+                f"{colony.waiting} processes wait in colony <{colony.name}>, as many as the server"
+                " allows; try again later"
+            )
+
+    async def _count_waiting(self, colony: Colony) -> None:
+        try:
+            classes = await self.directory.classes(colony, fresh=False)
+            queues = [colony.tag.key(keys.queue(name)) for name in classes.by_key]
+            sizes = await self.store.read(*(("ZCARD", queue) for queue in queues)) if queues else []
+        except (Unavailable, Overloaded):
+            return
+        colony.waiting = sum(sizes)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run something in the background; it is awaited at shutdown."""
@@ -271,6 +294,8 @@ class Context:
 
     def remember_assigned(self, row: ProcessRow) -> None:
         """Keep a row for the close that will come; the oldest is forgotten first."""
+        if len(row.row[b"given"]) > _LARGEST_ASSIGNED:
+            return
         if len(self.assigned) >= _MOST_ASSIGNED:
             del self.assigned[next(iter(self.assigned))]
         self.assigned[row.id] = row

@@ -20,6 +20,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from api.answer import Answer
 from broker.settings import Limits
 
+_PROGRESS_BYTES = 64 * 1024
+_TOO_SLOW = b"the request did not arrive in time"
+_LARGE_HEAD = b"the request line and headers are larger than the limit"
 _BUSY = b"the server has as many connections as it allows; try again later"
 _PLAIN = (b"content-type", b"text/plain; charset=utf-8")
 _CLOSE = (b"connection", b"close")
@@ -54,6 +57,8 @@ class Line:
     def watch(self, listener: Callable[[], None] | None = None) -> None:
         """Tell ``listener`` when the client goes away; ``gone`` says it in any case."""
         if listener is not None:
+            if self.gone:
+                listener()
             self.listeners.append(listener)
 
     def lost(self) -> None:
@@ -77,6 +82,8 @@ class BoundedProtocol(HttpToolsProtocol):
     _due: float = inf
     """When, by the loop's clock, the client has taken too long."""
     _closing = False
+    _head_bytes: int | None = None
+    """Bytes received of a request whose headers are not complete, None when they are."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride] - as uvicorn's own
         """Start the clock, or refuse one client too many."""
@@ -101,8 +108,18 @@ class BoundedProtocol(HttpToolsProtocol):
 
     # ------------------------------------------------------------ parsing
 
+    def data_received(self, data: bytes) -> None:
+        """Parse, but do not gather headers without end."""
+        super().data_received(data)
+        if self._head_bytes is not None and not self.transport.is_closing():
+            self._head_bytes += len(data)
+            if self._head_bytes > self.limits.max_header_bytes:
+                self._write(431, _LARGE_HEAD, (_PLAIN, _CLOSE))
+                self.transport.close()
+
     def on_message_begin(self) -> None:
         """A request begins to arrive; which way it takes is decided when its headers are there."""
+        self._head_bytes = 0
         self.url = b""
         self.headers = []
         self._expect_request()
@@ -113,6 +130,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Choose the way."""
+        self._head_bytes = None
         if not self._is_plain_call():
             self._line = None
             self._go_ordinary_way()
@@ -153,6 +171,8 @@ class BoundedProtocol(HttpToolsProtocol):
             if not self._closing:
                 super().on_body(body)
             return
+        if line.size // _PROGRESS_BYTES < (line.size + len(body)) // _PROGRESS_BYTES:
+            self._expect_request()
         line.size += len(body)
         if line.size > self.limits.max_body_bytes:
             self._refuse_body()
@@ -251,6 +271,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def close_if_overdue(self, now: float) -> None:
         """Close this connection if its client takes too long."""
         if self._due < now and not self.transport.is_closing():
+            if self._line is not None or self._head_bytes is not None:
+                self._write(408, _TOO_SLOW, (_PLAIN, _CLOSE))
             self.transport.close()
 
 

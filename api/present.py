@@ -61,7 +61,7 @@ def shown_process(row: ProcessRow, colony_name: str) -> wire.Process:
         submissiontime=wire.rfc3339(row.submitted_ns),
         starttime=wire.rfc3339(started),
         endtime=wire.rfc3339(row.ended_ns),
-        waitdeadline=wire.rfc3339(int(stored.get(b"wait", b"0"))),
+        waitdeadline=wire.rfc3339(row.wait_deadline_ns),
         execdeadline=wire.rfc3339(deadline(started, given["max_exec_s"]) if started else 0),
         retries=row.retries,
         attributes=attributes_of(row, colony_name),

@@ -189,6 +189,8 @@ class AsgiLine:
     def watch(self, listener: Callable[[], None] | None = None) -> None:
         """Notice from now on when the client goes away, and tell ``listener``."""
         if listener is not None:
+            if self.gone:
+                listener()
             self._listeners.append(listener)
         if self._watching is None:
             self._watching = asyncio.get_running_loop().create_task(self._until_gone())

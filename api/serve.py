@@ -112,7 +112,13 @@ async def _serve(settings: Settings, listening: socket.socket, on_ready: OnReady
             _log.error("cannot_start", error=str(error) or "the store did not load in time")
             return 1
         protocol = bounded(app.endpoint, settings.limits)
-        server = _Uvicorn(_config(settings, app, protocol), app, on_ready)
+        try:
+            config = _config(settings, app, protocol)
+            config.load()
+        except OSError as error:  # SSLError is one
+            _log.error("cannot_start", error=f"TLS certificate or key: {error}")
+            return 1
+        server = _Uvicorn(config, app, on_ready)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, server.stop)
@@ -206,12 +212,13 @@ class _Uvicorn(uvicorn.Server):
 def configure_logging(*, verbose: bool) -> None:
     """Lines for people on a terminal, JSON elsewhere; both on stderr."""
     terminal = sys.stderr.isatty()
-    renderer = structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer()
+    plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    renderer = plain if terminal else structlog.processors.JSONRenderer()
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
+            *([] if terminal else [structlog.processors.format_exc_info]),
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(

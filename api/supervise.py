@@ -87,6 +87,8 @@ class _Parent:
             )
         finally:
             os.close(tell)
+        if self.stopping.is_set():
+            self.workers[index].terminate()
         return await _first_byte(told)
 
     def _environment(self, index: int, tell: int, lifeline: int) -> dict[str, str]:

@@ -25,6 +25,7 @@ Int = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 NO_TIME = "0001-01-01T00:00:00Z"
 _MICRO = 1_000
 _SECOND = 1_000_000
+_FIRST_YEAR, _LAST_YEAR = 1678, 2261
 
 
 class Wire(Struct, kw_only=True, forbid_unknown_fields=True):
@@ -746,7 +747,7 @@ def _decode_slowly(text: bytes, kind: type[M]) -> M:
     try:
         loose = _respell(msgspec.json.decode(text), kind)
         return _decoder(kind).decode(encode(loose))
-    except (msgspec.DecodeError, msgspec.ValidationError, RecursionError, OverflowError) as error:
+    except (msgspec.DecodeError, RecursionError, ValueError) as error:
         raise Malformed(str(error)) from error
 
 
@@ -760,7 +761,7 @@ def _respell(value: Any, kind: Any) -> Any:  # noqa: ANN401 - walks JSON beside 
         return _respell_object(cast("dict[str, Any]", value), kind)
     if get_origin(kind) is list and isinstance(value, list):
         items, item_kind = cast("list[Any]", value), get_args(kind)[0]
-        return [_respell(item, item_kind) for item in items]
+        return [_zero(item_kind) if i is None else _respell(i, item_kind) for i in items]
     return value
 
 
@@ -770,8 +771,14 @@ def _respell_object(value: dict[str, Any], kind: Any) -> dict[str, Any]:  # noqa
         pairs = ((known.get(k.lower()), v) for k, v in value.items())
         return {f[0]: _respell(v, f[1]) for f, v in pairs if f and v is not None}
     if get_origin(kind) is dict:
-        return {k: _respell(v, get_args(kind)[1]) for k, v in value.items() if v is not None}
+        of = get_args(kind)[1]
+        return {k: _zero(of) if v is None else _respell(v, of) for k, v in value.items()}
     return value
+
+
+def _zero(kind: Any) -> Any:  # noqa: ANN401
+    """What ``null`` means where nothing can be left out: the zero value of a type."""
+    return {} if _is_struct(kind) else kind() if isinstance(kind, type) else None
 
 
 def _is_struct(kind: Any) -> bool:  # noqa: ANN401
@@ -819,5 +826,7 @@ def parse_time(text: str) -> int:
         raise Malformed("time without zone")
     if moment.year <= 1:
         return 0
+    if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+        raise Malformed(f"the year {moment.year} does not fit a time in ns")
     whole = int(moment.replace(microsecond=0).timestamp())
     return whole * 1_000_000_000 + moment.microsecond * _MICRO

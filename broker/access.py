@@ -14,6 +14,7 @@ from broker import keys
 from broker.decision import Expect, equals
 from broker.errors import Denied, Invalid
 
+_LONGEST_NAME = 256
 Hash = Mapping[bytes, bytes]
 """A Redis hash as it is read."""
 
@@ -51,7 +52,7 @@ class ServerRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColonyRow:
-    """A colony. ``guard`` grows with every change of owner or settings."""
+    """A colony. ``guard`` grows with every change of the row."""
 
     name: str
     suffix: str
@@ -77,12 +78,13 @@ class ColonyRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemberRow:
-    """An executor or a user of one colony."""
+    """An executor or a user of one colony. ``guard`` differs after every change of the row."""
 
     id: str
     kind: str
     name: str
     state: MemberState
+    guard: int
     executor_type: str
     location: str
     row: Hash
@@ -97,6 +99,7 @@ class MemberRow:
             kind=row[b"kind"].decode(),
             name=row[b"name"].decode(),
             state=MemberState(int(row[b"state"])),
+            guard=int(row[b"guard"]),
             executor_type=text_in(row, b"type"),
             location=text_in(row, b"location"),
             row=row,
@@ -172,7 +175,7 @@ def member(gate: Gate, *, approved: bool = True) -> tuple[Expect, ...]:
         raise Denied(text)
     return (
         equals(keys.COLONY, "guard", colony.guard),
-        equals(keys.member(row.id), "state", int(row.state)),
+        equals(keys.member(row.id), "guard", row.guard),
     )
 
 
@@ -197,6 +200,8 @@ def checked_name(name: str, what: str) -> str:
     """
     if not name:
         raise Invalid(f"{what} name is empty")
+    if len(name) > _LONGEST_NAME:
+        raise Invalid(f"{what} name is longer than {_LONGEST_NAME} characters")
     if ":" in name or any(ord(c) < ord(" ") for c in name):
         raise Invalid(
             f"{what} name <{name}> has a character that is not allowed (colon or control)"

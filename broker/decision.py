@@ -39,6 +39,11 @@ def absent(key: Key) -> Expect:
     return ("absent", key, "", "")
 
 
+def listed(key: Key, member: str) -> Expect:
+    """A sorted set has this member."""
+    return ("listed", key, member, "")
+
+
 def counts(key: Key, members: int) -> Expect:
     """A set has so many members."""
     return ("counts", key, "", members)

@@ -45,6 +45,9 @@ class Colony:
     row: ColonyRow | None = None
     classes: Classes | None = None
     members: dict[str, MemberRow] = field(default_factory=dict[str, MemberRow])
+    waiting: int = 0
+    """How many processes waited when they were last counted."""
+    counted_ns: int = 0
 
     def forget(self) -> None:
         """Trust nothing that was remembered."""

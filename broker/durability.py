@@ -2,7 +2,7 @@
 
 import structlog
 
-from broker.errors import Malformed, Unavailable
+from broker.errors import Corrupt, Malformed
 from broker.pipeline import Reply
 from broker.settings import Durability
 from broker.store import EventStore
@@ -42,8 +42,8 @@ async def _configuration(store: EventStore) -> dict[str, str] | None:
     names = ("appendonly", "appendfsync", "maxmemory-policy")
     try:
         flat: Reply = await store.send("CONFIG", "GET", *names)
-    except Unavailable as error:
-        if "unknown command" in str(error) or "NOPERM" in str(error):
+    except Corrupt as error:
+        if "unknown" in str(error) or "NOPERM" in str(error):
             return None
         raise
     texts = [part.decode() for part in flat]

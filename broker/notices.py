@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from broker.errors import Unavailable
-from broker.pipeline import Connection, Pipeline, Reply, Subscription
+from broker.pipeline import Connection, Pipeline, Reply, Subscription, hear_out
 
 _LINGER_S = 5.0
 _MOST_IN_FLIGHT = 100_000
@@ -47,10 +47,12 @@ class RedisNotices:
         return Subscription(self._heard, max_in_flight, on_lost)
 
     def _on_connected(self) -> None:
-        """Subscribe again; only then is what was missed over."""
-        if self._channels:
-            again = self._pipeline.call("SUBSCRIBE", *self._channels)
-            again.add_done_callback(self._subscribed_again)
+        """Subscribe again, one reply a command; only then is what was missed over."""
+        again = [self._pipeline.call("SUBSCRIBE", channel) for channel in self._channels]
+        if again:
+            for reply in again[:-1]:
+                reply.add_done_callback(hear_out)
+            again[-1].add_done_callback(self._subscribed_again)
 
     def _subscribed_again(self, reply: asyncio.Future[Reply]) -> None:
         if not reply.cancelled() and reply.exception() is None:
@@ -74,9 +76,10 @@ class RedisNotices:
         done = self._channels[channel] = asyncio.get_running_loop().create_future()
         try:
             await self._pipeline.call("SUBSCRIBE", channel)
-        except Unavailable:
+        except BaseException:
             del self._channels[channel]
-            done.set_result(None)
+            done.set_exception(Unavailable("the store cannot be reached"))
+            hear_out(done)
             raise
         self._channels[channel] = None
         done.set_result(None)

@@ -95,7 +95,7 @@ class Connection(asyncio.Protocol):
                 lost = Unavailable("the connection to the store was lost")
                 lost.__cause__ = exc
                 future.set_exception(lost)
-                _hear_out(future)
+                hear_out(future)
         self._on_lost()
 
     def close(self) -> None:
@@ -198,7 +198,7 @@ class Pipeline:
     def forget(self, *args: Any) -> None:  # noqa: ANN401 - what Redis takes
         """Send a command whose reply does not matter, if there is a connection."""
         if self._connection is not None:
-            self._connection.call(*args).add_done_callback(_hear_out)
+            self._connection.call(*args).add_done_callback(hear_out)
 
     async def start(self) -> None:
         """Connect.
@@ -248,7 +248,7 @@ class Pipeline:
             self._connection.close()
 
 
-def _hear_out(future: asyncio.Future[Reply]) -> None:
+def hear_out(future: asyncio.Future[Any]) -> None:
     """Look at a result nobody waits for, so that asyncio does not report it as overlooked."""
     if not future.cancelled():
         future.exception()

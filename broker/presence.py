@@ -7,7 +7,7 @@ fold; it is collected here and written every now and then, one command a colony 
 from collections import defaultdict
 
 from broker import keys
-from broker.errors import Unavailable
+from broker.errors import Overloaded, Unavailable
 from broker.keys import Tag
 from broker.store import EventStore
 
@@ -27,7 +27,7 @@ class Presence:
         """Executor id -> Unix ns it was last heard from, here or elsewhere."""
         row = (await self._store.hashes(tag, keys.HEARD))[0]
         stored = {name.decode(): int(at) for name, at in row.items()}
-        return stored | self._heard[tag]
+        return stored | self._heard.get(tag, {})
 
     async def write(self) -> None:
         """Write what was heard. When the store is away it is kept for the next time."""
@@ -35,6 +35,7 @@ class Presence:
         for tag, heard in pending.items():
             flat = [item for pair in heard.items() for item in pair]
             try:
-                await self._store.send("HSET", tag.key(keys.HEARD), *flat)
-            except Unavailable:
+                if await self._store.send("EXISTS", tag.key(keys.COLONY)):
+                    await self._store.send("HSET", tag.key(keys.HEARD), *flat)
+            except (Unavailable, Overloaded):
                 self._heard[tag] = heard | self._heard[tag]

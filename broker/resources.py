@@ -29,8 +29,8 @@ _UNITS = {
     "TB": 1000**4,
     "Tb": 1000**4,
 }
-_AMOUNT = re.compile(r"([+-]?[0-9]+)([A-Za-z]+)\Z")
-_INTEGER = re.compile(r"[+-]?[0-9]+\Z")
+_AMOUNT = re.compile(r"([+-]?[0-9]{1,19})([A-Za-z]+)\Z")
+_INTEGER = re.compile(r"[+-]?[0-9]{1,19}\Z")
 _LARGEST = 2**63 - 1
 
 

@@ -34,8 +34,14 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What one client may cost us before it is refused."""
+    """What clients may cost us before they are refused.
 
+    ``max_in_flight`` commands are under way to the store from one process, ``max_waiting``
+    processes wait in one colony. A client has ``header_timeout_ms`` for a request's headers, and
+    again for each further 64 KiB of its body.
+    """
+
+    max_header_bytes: int = 64 * 1024
     max_body_bytes: int = 64 * 1024 * 1024
     max_connections: int = 16_384
     max_in_flight: int = 4_096

@@ -17,7 +17,7 @@ from broker.claiming import claim_script
 from broker.clock import StoreClock
 from broker.decision import Arg, Decision, Event, Fold, Write
 from broker.envelope import Recorded, entry, read_entry
-from broker.errors import Corrupt, Overloaded, Rejected, Replayed, Unavailable
+from broker.errors import BrokerError, Corrupt, Overloaded, Rejected, Replayed, Unavailable
 from broker.keys import Key, Tag
 from broker.pipeline import Reply, ReplyError
 from broker.position import START, Position
@@ -26,6 +26,17 @@ from broker.script import APPEND, PROJECT, Script
 MOST_TRIES = 8
 _PAGE = 500
 _DIGEST_BYTES = 32
+_NOT_NOW = {
+    "BUSY",
+    "CLUSTERDOWN",
+    "LOADING",
+    "MASTERDOWN",
+    "MISCONF",
+    "NOREPLICAS",
+    "READONLY",
+    "TRYAGAIN",
+    "UNKILLABLE",
+}
 _MS_NS = 1_000_000
 _US_NS = 1_000
 
@@ -98,6 +109,7 @@ class Claim(Struct, frozen=True, kw_only=True):
 
     executor_id: str
     guard: int
+    member_guard: int
     epoch: str
     classes: tuple[str, ...]
     queues: tuple[str, ...] = ()
@@ -159,6 +171,8 @@ class EventStore:
                 decision = decide(rows, self.clock.now_ns())
             except Rejected:
                 if fresh:
+                    if repeat := await self.repeated(tag, signed):
+                        return repeat
                     raise
                 fresh = True
                 continue
@@ -168,6 +182,17 @@ class EventStore:
             self.conflicts += 1
             fresh = True
         raise Unavailable("others changed the same rows every time, try again")
+
+    async def repeated(self, tag: Tag, signed: Signed) -> Repeat | None:
+        """Whether this very request took effect before: then it would be refused now, or not.
+
+        Raises:
+            Replayed: another request used its nonce.
+        """
+        if not signed.nonce:
+            return None
+        marker = await self.send("GET", tag.key(keys.nonce(signed.caller, signed.nonce)))
+        return None if marker is None else _repeat(marker, signed)
 
     async def append(
         self, tag: Tag, decision: Decision, signed: Signed
@@ -220,6 +245,7 @@ class EventStore:
             signed.digest,
             tag.key(""),
             claim.guard,
+            claim.member_guard,
             claim.epoch,
             claim.executor_id,
             claim.now_ns,
@@ -257,7 +283,7 @@ class EventStore:
             return await self.send("EVALSHA", script.sha, len(names), *names, *args)
         except ReplyError as error:
             if not str(error).startswith("NOSCRIPT"):
-                raise _unavailable(error) from error
+                raise _refused(error) from error
         return await self.send("EVAL", script.text, len(names), *names, *args)
 
     # -------------------------------------------------------- reading
@@ -266,14 +292,15 @@ class EventStore:
         """One command, answered.
 
         Raises:
-            Unavailable: the store is away, loading or out of memory.
+            Unavailable, Overloaded: the store is away, loading or out of memory.
+            Corrupt: it does not understand us.
         """
         try:
             return await self._link.call(*args)
         except ReplyError as error:
-            if str(error).startswith(("NOSCRIPT", "WRONGTYPE")):
+            if str(error).startswith("NOSCRIPT"):
                 raise
-            raise _unavailable(error) from error
+            raise _refused(error) from error
 
     async def read(self, *commands: tuple[Any, ...]) -> list[Reply]:
         """Several commands in one go, answered in order."""
@@ -341,8 +368,12 @@ def _position(text: bytes) -> Position | None:
     return Position.parse(text) if text else None
 
 
-def _unavailable(error: ReplyError) -> Unavailable | Overloaded:
+def _refused(error: ReplyError) -> BrokerError:
+    """What an error reply means: not now, not with so little memory, or a bug of ours."""
     text = str(error)
-    if text.startswith("OOM"):
+    code = text.partition(" ")[0]
+    if code == "OOM":
         return Overloaded("the store is out of memory; nothing was written, try again later")
-    return Unavailable(f"the store refused: {text}")
+    if code in _NOT_NOW or "max number of clients" in text:
+        return Unavailable(f"the store refused: {text}")
+    return Corrupt(f"the store answered: {text}")

@@ -14,33 +14,53 @@ from dataclasses import dataclass, field
 from broker.aggregates.colony import RESUMED
 from broker.matching import Offer, Requirement, satisfies
 
+Owed = tuple[str, Requirement | None]
+"""The text of a notice, and the requirement it names if it is known."""
+
 
 @dataclass(slots=True, eq=False)
 class Waiter:
-    """One executor waiting. It is busy while it has no future to be woken by."""
+    """One executor waiting. It is busy, trying to claim, while it has no future to be woken by.
+
+    ``owed`` is what it was woken for and has not dealt with yet: requirement classes, None for
+    "whatever there is". What is left when it leaves is passed on to others.
+    """
 
     offer: Offer
     woken: asyncio.Future[None] | None = None
-    again: bool = False
+    owed: list[Owed] = field(default_factory=list[Owed])
     gone: bool = False
-    owes: tuple[str, Requirement | None] | None = None
 
     @property
     def idle(self) -> bool:
         """Whether it can be woken now."""
         return self.woken is not None and not self.woken.done()
 
-    def wake(self, text: str, asked: Requirement | None) -> None:
-        """Let it try; what for is passed on if it leaves without having tried."""
-        if self.woken is not None and not self.woken.done():
-            self.owes = (text, asked)
-            self.woken.set_result(None)
-        else:
-            self.again = True
+    def wake(self, owed: Owed) -> None:
+        """Let it try, now or once more after the try that is under way."""
+        self.owed.append(owed)
+        self._resume()
+
+    def tried(self, owed: int, claimed: str | None) -> None:
+        """A claim has answered, sent when the first ``owed`` were: a class, or None in vain.
+
+        In vain means that nothing waits in any class the waiter can take, so nothing is owed for
+        what was announced before. A claim takes one process of one class.
+        """
+        if claimed is None:
+            del self.owed[:owed]
+            return
+        for index, (text, _) in enumerate(self.owed):
+            if text == claimed:
+                del self.owed[index]
+                return
 
     def abandon(self) -> None:
         """The client has gone; stop waiting."""
         self.gone = True
+        self._resume()
+
+    def _resume(self) -> None:
         if self.woken is not None and not self.woken.done():
             self.woken.set_result(None)
 
@@ -92,15 +112,16 @@ class WaitingRoom:
         return waiter
 
     def leave(self, channel: str, waiter: Waiter) -> None:
-        """Forget a waiter. A wake-up it did not use goes to the next."""
+        """Forget a waiter. What it was woken for and did not take goes to others."""
         room = self._rooms[channel]
         waiters = room.by_type[waiter.offer.executor_type]
         del waiters[waiter]
         self._count -= 1
         if not waiters:
             del room.by_type[waiter.offer.executor_type]
-        if waiter.owes is not None:
-            self.notice(channel, *waiter.owes)
+        for text, asked in waiter.owed:
+            if asked is not None:
+                self.notice(channel, text, asked)
         if not room.by_type:
             del self._rooms[channel]
             self._on_last(channel)
@@ -110,8 +131,7 @@ class WaitingRoom:
 
         After True the waiter has to try, or to leave.
         """
-        if waiter.again or waiter.gone:
-            waiter.again = False
+        if waiter.owed or waiter.gone:
             return True
         loop = asyncio.get_running_loop()
         waiter.woken = loop.create_future()
@@ -119,11 +139,10 @@ class WaitingRoom:
         try:
             await waiter.woken
         except TimeoutError:
-            return waiter.again
+            return bool(waiter.owed)
         finally:
             timer.cancel()
             waiter.woken = None
-            waiter.again = False
         return True
 
     def notice(self, channel: str, text: str, asked: Requirement | None) -> None:
@@ -136,11 +155,11 @@ class WaitingRoom:
             return
         if text == RESUMED or asked is None:
             for waiter in list(room.all()):
-                waiter.wake(text, asked)
+                waiter.wake((text, asked))
             return
         waiters = room.by_type.get(asked.executor_type, {})
         for waiter in _first_idle(waiters, asked):
-            waiter.wake(text, asked)
+            waiter.wake((text, asked))
 
     def wake_all(self) -> None:
         """Let everybody try once more: notices may have been missed."""

@@ -57,8 +57,9 @@ class Projector:
                     seen[colony.tag.text] = await self.catch_up(colony)
                 await self._wait(colonies, seen)
             except Unavailable as error:
-                _log.warning("projector_postponed", error=str(error))
-                await asyncio.sleep(_AWAY_S)
+                if not self._stopping:
+                    _log.warning("projector_postponed", error=str(error))
+                    await asyncio.sleep(_AWAY_S)
 
     async def catch_up(self, colony: Colony) -> Position:
         """Apply everything there is to apply; how far all projections have come."""

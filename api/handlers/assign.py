@@ -13,7 +13,17 @@ from broker.aggregates import executor as executor_aggregate
 from broker.aggregates.process import ProcessAssigned, ProcessRow, requeue
 from broker.decision import Decision
 from broker.directory import Classes, Colony
-from broker.errors import Corrupt, Denied, Invalid, NothingAvailable, Paused, PausedWhileWaiting
+from broker.errors import (
+    Corrupt,
+    Denied,
+    Invalid,
+    NothingAvailable,
+    Overloaded,
+    Paused,
+    PausedWhileWaiting,
+    Rejected,
+    Unavailable,
+)
 from broker.keys import Tag
 from broker.matching import Offer, satisfies
 from broker.resources import in_bytes, millicores
@@ -21,6 +31,7 @@ from broker.store import BY_SERVER, Claim, Claimed, Done, NotClaimed, Repeat
 from projections.core import listings
 
 _MOST_WAIT_S = 7 * 24 * 3600
+_PATIENCE_S = (0.05, 0.2, 1.0, 5.0, 15.0, 30.0, 60.0)
 _UNDELIVERED = "the reply could not be delivered"
 
 
@@ -30,7 +41,7 @@ async def assign(ctx: Context, call: Call, msg: wire.AssignProcessMsg) -> wire.P
     call.watch()
     row = await _claimed(ctx, attempt, msg.timeout)
     if call.is_gone():
-        await _give_back(ctx, attempt, row)
+        ctx.spawn(_give_back_surely(ctx, attempt, row))
         raise NothingAvailable("the client has gone; the process is queued again")
     return shown_process(row, attempt.colony.name)
 
@@ -52,7 +63,7 @@ async def _attempt(ctx: Context, call: Call, msg: wire.AssignProcessMsg) -> _Att
     """Check the request; a refusal on remembered rows is checked against fresh ones."""
     try:
         return await _checked(ctx, call, msg, fresh=False)
-    except Denied:
+    except Rejected:
         return await _checked(ctx, call, msg, fresh=True)
 
 
@@ -98,10 +109,12 @@ async def _wait(ctx: Context, attempt: _Attempt, timeout_s: int) -> ProcessRow:
     try:
         await ctx.listen(channel)
         while True:
-            waiter.owes = None
+            owed = len(waiter.owed)
             outcome = await _claim(ctx, attempt)
             if isinstance(outcome, ProcessRow):
+                waiter.tried(owed, outcome.class_key)
                 return outcome
+            waiter.tried(owed, None)
             if not await ctx.waiting.wait(waiter, until) or waiter.gone:
                 break
     finally:
@@ -139,6 +152,7 @@ async def _claim_once(ctx: Context, attempt: _Attempt) -> Claimed | NotClaimed |
     claim = Claim(
         executor_id=attempt.call.caller,
         guard=row.guard if row else 0,
+        member_guard=attempt.gate.member.guard if attempt.gate.member else 0,
         epoch=classes.epoch,
         classes=attempt.matching,
         queues=attempt.queues,
@@ -160,9 +174,12 @@ async def _recheck(ctx: Context, attempt: _Attempt) -> None:
 
     Raises:
         Denied, Missing: it is not.
+        NothingAvailable: it is, but as somebody else: the colony or the executor was added anew.
     """
-    _, attempt.gate = await ctx.gate(attempt.call, attempt.colony.name, fresh=True)
-    executor_aggregate.assigning(attempt.gate)
+    colony, attempt.gate = await ctx.gate(attempt.call, attempt.colony.name, fresh=True)
+    executor = executor_aggregate.assigning(attempt.gate)
+    if colony is not attempt.colony or executor.executor_type != attempt.offer.executor_type:
+        raise NothingAvailable("No process available for assignment")
 
 
 def _given_out(ctx: Context, attempt: _Attempt, claimed: Claimed) -> ProcessRow:
@@ -186,11 +203,24 @@ async def _as_first_time(ctx: Context, attempt: _Attempt, repeat: Repeat) -> Pro
         raise Corrupt("an assignment without an event")
     event = await ctx.store.event_at(attempt.colony.tag, repeat.last)
     row = await listings.process(ctx.store, attempt.colony.tag, event.subject)
-    if row is None:
+    if row is None or (row.holder, row.started_ns) != (event.actor, event.at_ns):
         raise NothingAvailable("No process available for assignment")
     then = {b"state": b"1", b"holder": event.actor.encode(), b"started": b"%d" % event.at_ns}
     now = {k: v for k, v in row.row.items() if k not in {b"ended", b"out", b"errors"}}
     return ProcessRow(id=row.id, row=now | then)
+
+
+async def _give_back_surely(ctx: Context, attempt: _Attempt, given: ProcessRow) -> None:
+    """Give back as soon as the store lets us: nobody else knows that nobody runs it."""
+    for pause_s in (*_PATIENCE_S, None):
+        try:
+            await _give_back(ctx, attempt, given)
+        except (Unavailable, Overloaded):
+            if pause_s is None:
+                raise
+            await asyncio.sleep(pause_s)
+        else:
+            return
 
 
 async def _give_back(ctx: Context, attempt: _Attempt, given: ProcessRow) -> None:

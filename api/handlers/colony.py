@@ -15,6 +15,7 @@ from broker.access import Gate, MemberState, ServerRow
 from broker.aggregates import colony as aggregate
 from broker.aggregates import server as server_aggregate
 from broker.aggregates.process import State
+from broker.aggregates.server import Entry
 from broker.decision import Decision
 from broker.directory import Colony
 from broker.errors import Invalid
@@ -71,15 +72,16 @@ async def remove(ctx: Context, call: Call, msg: wire.RemoveColonyMsg) -> wire.Em
     """Remove a colony; its keys are deleted in the background."""
     name = msg.colonyname
     colony = await ctx.directory.named(name, fresh=True)
-    row = (await ctx.directory.gate(call.caller, colony, fresh=True)).colony if colony else None
 
-    async def read(_fresh: bool) -> _Entry:  # noqa: FBT001
-        return await _entry(ctx, name, row.owner if row else "")
+    async def read(_fresh: bool) -> tuple[ServerRow | None, Entry | None]:  # noqa: FBT001
+        ids = (await ctx.store.hashes(SERVER, keys.COLONY_IDS))[0]
+        its_ids = tuple(i.decode() for i, n in ids.items() if n == name.encode())
+        suffix = await ctx.store.send("HGET", SERVER.key(keys.COLONIES), name)
+        entry = Entry(suffix=suffix.decode(), colony_ids=its_ids) if suffix else None
+        return await ctx.directory.server(), entry
 
-    def decide(entry: _Entry, now_ns: int) -> Decision:
-        return server_aggregate.unregister(
-            call.caller, entry.server, name, entry.suffix, row.owner if row else "", now_ns
-        )
+    def decide(rows: tuple[ServerRow | None, Entry | None], now_ns: int) -> Decision:
+        return server_aggregate.unregister(call.caller, *rows, name, now_ns)
 
     await ctx.write_server(call, read, decide)
     if colony is not None:

@@ -39,8 +39,10 @@ async def submit(ctx: Context, call: Call, msg: wire.SubmitFuncSpecMsg) -> wire.
 
     async def read(fresh: bool) -> tuple[Colony | None, tuple[Gate, Classes | None]]:  # noqa: FBT001
         colony, gate = await ctx.gate(call, name, fresh=fresh)
-        classes = await ctx.directory.classes(colony, fresh=fresh) if colony else None
-        return colony, (gate, classes)
+        if colony is None:
+            return None, (gate, None)
+        ctx.check_queue(colony)
+        return colony, (gate, await ctx.directory.classes(colony, fresh=fresh))
 
     def decide(rows: tuple[Gate, Classes | None], now_ns: int) -> Decision:
         nonlocal command

@@ -17,7 +17,7 @@ from broker.access import (
 )
 from broker.aggregates.process import ProcessHandedOver
 from broker.aggregates.user import checked_new_id
-from broker.decision import Decision, Event, Expect, absent, counts, equals, lacks
+from broker.decision import Decision, Event, Expect, absent, counts, equals, lacks, listed
 from broker.errors import Denied, Invalid, Missing
 from broker.identity import is_identity
 
@@ -226,7 +226,7 @@ def remove(gate: Gate, row: MemberRow | None, now_ns: int) -> Decision:
 def released(executor_id: str, now_ns: int) -> Decision:
     """Note that nothing is held any more by an executor that left."""
     return Decision(
-        expects=(counts(keys.held(executor_id), 0),),
+        expects=(counts(keys.held(executor_id), 0), listed(keys.LEAVING, executor_id)),
         events=(ExecutorReleased(subject=executor_id, actor="", at_ns=now_ns),),
     )
 
@@ -316,7 +316,7 @@ def _executor(row: MemberRow | None, text: str) -> MemberRow:
 
 
 def _as_read(row: MemberRow) -> Expect:
-    return equals(keys.member(row.id), "state", int(row.state))
+    return equals(keys.member(row.id), "guard", row.guard)
 
 
 def _only_itself(

@@ -5,7 +5,7 @@ from typing import ClassVar
 from msgspec import Struct
 
 from broker import keys
-from broker.access import Gate, MemberRow, member
+from broker.access import EXECUTOR, Gate, MemberRow, member
 from broker.decision import Decision, Event, has, lacks
 from broker.errors import Denied, Invalid, NotFound
 
@@ -98,7 +98,8 @@ def remove(gate: Gate, row: FunctionRow | None, now_ns: int) -> Decision:
     if row is None:
         raise NotFound("Failed to remove function, function does not exist")
     expects = member(gate)
-    if gate.member is None or gate.member.name != row.executor:
+    caller = gate.member
+    if caller is None or caller.kind != EXECUTOR or caller.name != row.executor:
         raise Denied("Not allowed to remove a function from another executor")
     event = FunctionRemoved(
         subject=row.function_id, actor=gate.caller, at_ns=now_ns, executor=row.executor

@@ -112,13 +112,17 @@ class ProcessCancelled(Event, frozen=True, kw_only=True):
 
 
 class ProcessRequeued(Event, frozen=True, kw_only=True):
-    """A running process waits again, at its old place; ``subject`` is its id."""
+    """A running process waits again, at its old place; ``subject`` is its id.
+
+    ``wait_deadline_ns`` is until when, Unix ns, 0 for ever.
+    """
 
     TYPE: ClassVar[str] = "ProcessRequeued"
     reason: str
     holder: str
     class_key: str
     queued_as: str
+    wait_deadline_ns: int
 
 
 class ProcessHandedOver(Event, frozen=True, kw_only=True):
@@ -197,6 +201,11 @@ class ProcessRow:
     def ended_ns(self) -> int:
         """When it ended, 0 if it did not."""
         return int(self.row.get(b"ended", b"0"))
+
+    @property
+    def wait_deadline_ns(self) -> int:
+        """Until when it may wait, 0 for ever."""
+        return int(self.row.get(b"wait", b"0"))
 
     @property
     def retries(self) -> int:
@@ -438,6 +447,7 @@ def requeue(
             holder=holder,
             class_key=row.class_key,
             queued_as=row.queued_as,
+            wait_deadline_ns=row.wait_deadline_ns,
         )
         for row in running
     )

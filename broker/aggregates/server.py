@@ -2,9 +2,11 @@
 
 from typing import ClassVar
 
+from msgspec import Struct
+
 from broker import keys
 from broker.access import ServerRow, checked_name, server_owner
-from broker.decision import Decision, Event, Expect, absent, equals, lacks
+from broker.decision import Decision, Event, Expect, absent, equals, has, lacks
 from broker.errors import Invalid
 from broker.identity import is_identity
 
@@ -44,11 +46,14 @@ class ColonyIdReleased(Event, frozen=True, kw_only=True):
 
 
 class ColonyUnregistered(Event, frozen=True, kw_only=True):
-    """A colony is gone and its keys are to be deleted; ``subject`` is its name."""
+    """A colony is gone and its keys are to be deleted; ``subject`` is its name.
+
+    ``colony_ids`` is every identity it had or had reserved.
+    """
 
     TYPE: ClassVar[str] = "ColonyUnregistered"
     suffix: str
-    colony_id: str
+    colony_ids: list[str]
 
 
 class ColonyPurged(Event, frozen=True, kw_only=True):
@@ -66,6 +71,13 @@ EVENTS = (
     ColonyUnregistered,
     ColonyPurged,
 )
+
+
+class Entry(Struct, frozen=True, kw_only=True):
+    """What the directory says of a colony."""
+
+    suffix: str
+    colony_ids: tuple[str, ...]
 
 
 def found(server_id: str, now_ns: int) -> Decision:
@@ -135,8 +147,8 @@ def register(  # noqa: PLR0917 - caller, rows, wish, now
     )
 
 
-def unregister(  # noqa: PLR0917
-    caller: str, row: ServerRow | None, name: str, suffix: str | None, colony_id: str, now_ns: int
+def unregister(
+    caller: str, row: ServerRow | None, entry: Entry | None, name: str, now_ns: int
 ) -> Decision:
     """Take a colony out of the directory; its keys are deleted afterwards.
 
@@ -144,15 +156,18 @@ def unregister(  # noqa: PLR0917
         Denied, Invalid: not the server owner; no such colony.
     """
     expects = server_owner(caller, row)
-    if suffix is None:
+    if entry is None:
         raise Invalid(f"Colony with name <{name}> not found")
+    event = ColonyUnregistered(
+        subject=name,
+        actor=caller,
+        at_ns=now_ns,
+        suffix=entry.suffix,
+        colony_ids=list(entry.colony_ids),
+    )
+    ids = (equals(keys.COLONY_IDS, colony_id, name) for colony_id in entry.colony_ids)
     return Decision(
-        expects=(*expects, equals(keys.COLONIES, name, suffix)),
-        events=(
-            ColonyUnregistered(
-                subject=name, actor=caller, at_ns=now_ns, suffix=suffix, colony_id=colony_id
-            ),
-        ),
+        expects=(*expects, equals(keys.COLONIES, name, entry.suffix), *ids), events=(event,)
     )
 
 
@@ -185,4 +200,5 @@ def release_id(caller: str, name: str, colony_id: str, now_ns: int) -> Decision:
 
 def purged(tag: str, now_ns: int) -> Decision:
     """Forget a removed colony of which nothing is left."""
-    return Decision(events=(ColonyPurged(subject=tag, actor="", at_ns=now_ns),))
+    event = ColonyPurged(subject=tag, actor="", at_ns=now_ns)
+    return Decision(expects=(has(keys.REMOVED, tag),), events=(event,))

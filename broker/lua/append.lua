@@ -32,6 +32,8 @@ for index = 0, tonumber(argv[3]) - 1 do
     holds = call('HEXISTS', name, argv[at + 1]) == 0
   elseif kind == 'absent' then
     holds = call('EXISTS', name) == 0
+  elseif kind == 'listed' then
+    holds = call('ZSCORE', name, argv[at + 1]) ~= false
   elseif kind == 'counts' then
     holds = call('SCARD', name) == tonumber(argv[at + 2])
   end

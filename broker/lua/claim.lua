@@ -7,7 +7,7 @@
 -- KEYS  events, nonce (events again when there is none), colony row, member row, classes,
 --       then the queues of the classes
 -- ARGV  nonce lifetime in ms (0: none), digest of the request, key prefix, colony guard,
---       class epoch, the executor's id, now as Unix ns, us and ms, digest and signature of the
+--       member guard, class epoch, the executor's id, now as Unix ns, us and ms, digest and signature of the
 --       request, number of classes, the classes
 --
 -- Replies  {"done", position, process id, its row as field, value, ...}
@@ -25,20 +25,20 @@ end
 local prefix = argv[3]
 local colony = call('HMGET', KEYS[3], 'guard', 'paused')
 if colony[1] ~= argv[4] then return {'conflict', 'colony'} end
-if call('HGET', KEYS[4], 'state') ~= '1' then return {'conflict', 'member'} end
-if (call('HGET', KEYS[5], 'epoch') or '0') ~= argv[5] then return {'conflict', 'classes'} end
+if call('HGET', KEYS[4], 'guard') ~= argv[5] then return {'conflict', 'member'} end
+if (call('HGET', KEYS[5], 'epoch') or '0') ~= argv[6] then return {'conflict', 'classes'} end
 if colony[2] == '1' then return {'paused'} end
 
 local member, class
-for index = 1, tonumber(argv[11]) do
+for index = 1, tonumber(argv[12]) do
   local head = call('ZRANGE', KEYS[5 + index], 0, 0)[1]
   if head and (not member or head < member) then
-    member, class = head, argv[11 + index]
+    member, class = head, argv[12 + index]
   end
 end
 if not member then return {'empty'} end
 
-local actor, at, us, ms, signed = argv[6], argv[7], argv[8], argv[9], argv[10]
+local actor, at, us, ms, signed = argv[7], argv[8], argv[9], argv[10], argv[11]
 local id = string.sub(member, 21)
 local row = prefix .. 'p:' .. id
 local seconds = tonumber(call('HGET', row, 'max_exec') or '0')

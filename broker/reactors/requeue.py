@@ -75,5 +75,5 @@ def _decide(rows: _Rows, now_ns: int) -> Decision:
     if member is None or member.state is MemberState.APPROVED:
         return Decision()
     decided = requeue(rows.processes, member.id, _GONE, rows.classes.by_key, now_ns)
-    still = equals(keys.member(member.id), "state", int(member.state))
+    still = equals(keys.member(member.id), "guard", member.guard)
     return Decision(expects=(still, *decided.expects), events=decided.events, wakes=decided.wakes)

@@ -33,10 +33,12 @@ def _settings_changed(event: ColonySettingsChanged) -> Iterator[Write]:
 
 def _paused(_event: AssignmentsPaused) -> Iterator[Write]:
     yield hset(keys.COLONY, paused=1)
+    yield hincrby(keys.COLONY, "guard")
 
 
 def _resumed(_event: AssignmentsResumed) -> Iterator[Write]:
     yield hset(keys.COLONY, paused=0)
+    yield hincrby(keys.COLONY, "guard")
 
 
 def _dissolved(_event: ColonyDissolved) -> Iterator[Write]:

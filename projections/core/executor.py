@@ -33,6 +33,7 @@ def _added(event: ExecutorAdded) -> Iterator[Write]:
         kind=EXECUTOR,
         name=event.name,
         state=int(MemberState.PENDING),
+        guard=event.at_ns,
         type=event.executor_type,
         location=event.location,
         require_func_reg=int(event.require_func_reg),
@@ -47,19 +48,23 @@ def _added(event: ExecutorAdded) -> Iterator[Write]:
 
 
 def _approved(event: ExecutorApproved) -> Iterator[Write]:
-    yield hset(keys.member(event.subject), state=int(MemberState.APPROVED))
+    yield _state(event, MemberState.APPROVED)
     yield zrem(keys.LEAVING, event.subject)
 
 
 def _rejected(event: ExecutorRejected) -> Iterator[Write]:
-    yield hset(keys.member(event.subject), state=int(MemberState.REJECTED))
+    yield _state(event, MemberState.REJECTED)
     yield _leaving(event)
 
 
 def _removed(event: ExecutorRemoved) -> Iterator[Write]:
-    yield hset(keys.member(event.subject), state=int(MemberState.UNREGISTERED))
+    yield _state(event, MemberState.UNREGISTERED)
     yield delete(keys.functions(event.name))
     yield _leaving(event)
+
+
+def _state(event: Event, state: MemberState) -> Write:
+    return hset(keys.member(event.subject), state=int(state), guard=event.at_ns)
 
 
 def _leaving(event: Event) -> Write:
@@ -71,16 +76,19 @@ def _released(event: ExecutorReleased) -> Iterator[Write]:
 
 
 def _allocations(event: AllocationsReported) -> Iterator[Write]:
-    yield hset(keys.member(event.subject), allocations=event.allocations)
+    yield hset(keys.member(event.subject), allocations=event.allocations, guard=event.at_ns)
 
 
 def _capabilities(event: CapabilitiesUpdated) -> Iterator[Write]:
-    yield hset(keys.member(event.subject), capabilities=event.capabilities)
+    yield hset(keys.member(event.subject), capabilities=event.capabilities, guard=event.at_ns)
 
 
 def _id_changed(event: ExecutorIdChanged) -> Iterator[Write]:
     yield delete(keys.member(event.old_id))
-    yield hset(keys.member(event.subject), **event.row)
+    yield hset(keys.member(event.subject), **{**event.row, "guard": event.at_ns})
+    yield zrem(keys.LEAVING, event.old_id)
+    if MemberState(int(event.row["state"])) in {MemberState.REJECTED, MemberState.UNREGISTERED}:
+        yield _leaving(event)
     yield hput(keys.NAMES, name_field(event.name), event.subject)
 
 

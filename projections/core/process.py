@@ -46,9 +46,13 @@ def _submitted(event: ProcessSubmitted) -> Iterator[Write]:
     yield zadd(keys.queue(class_of(event.requires)), 0, queued_as)
     for attribute_id in env_attributes(process_id, event.env):
         yield hput(keys.ATTRIBUTES, attribute_id, process_id)
-    if event.wait_deadline_ns:
-        yield hset(keys.process(process_id), wait=event.wait_deadline_ns)
-        yield zadd(keys.DUE, event.wait_deadline_ns // _MS_NS, keys.due_wait(process_id))
+    yield from _wait_until(process_id, event.wait_deadline_ns)
+
+
+def _wait_until(process_id: str, deadline_ns: int) -> Iterator[Write]:
+    if deadline_ns:
+        yield hset(keys.process(process_id), wait=deadline_ns)
+        yield zadd(keys.DUE, deadline_ns // _MS_NS, keys.due_wait(process_id))
 
 
 def _assigned(event: ProcessAssigned) -> Iterator[Write]:
@@ -106,6 +110,7 @@ def _requeued(event: ProcessRequeued) -> Iterator[Write]:
     yield hdel(keys.process(process_id), "holder", "started", "ended")
     yield from _leave_running(process_id, event.holder)
     yield zadd(keys.queue(event.class_key), 0, event.queued_as)
+    yield from _wait_until(process_id, event.wait_deadline_ns)
 
 
 def _handed_over(event: ProcessHandedOver) -> Iterator[Write]:

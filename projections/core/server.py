@@ -42,7 +42,8 @@ def _id_released(event: ColonyIdReleased) -> Iterator[Write]:
 def _unregistered(event: ColonyUnregistered) -> Iterator[Write]:
     yield hdel(keys.COLONIES, event.subject)
     yield hdel(keys.SUFFIXES, event.suffix)
-    yield hdel(keys.COLONY_IDS, event.colony_id)
+    for colony_id in event.colony_ids:
+        yield hdel(keys.COLONY_IDS, colony_id)
     tag = keys.colony_tag(event.subject, event.suffix)
     yield hput(keys.REMOVED, tag.text, event.subject)
 

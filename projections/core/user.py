@@ -15,6 +15,7 @@ def _row(event: UserAdded | UserIdChanged) -> Write:
         kind=USER,
         name=event.name,
         state=int(MemberState.APPROVED),
+        guard=event.at_ns,
         email=event.email,
         phone=event.phone,
     )
