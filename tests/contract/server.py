@@ -6,13 +6,14 @@ import os
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections import deque
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
 
 ROOT = Path(__file__).parents[2]
+SERVE = ("-m", "api.serve")
 START_S = 30
 STOP_S = 15
 
@@ -25,8 +26,12 @@ class _Entry(msgspec.Struct):
 
 
 @asynccontextmanager
-async def running_server(environment: Mapping[str, str]) -> AsyncGenerator[str]:
+async def running_server(
+    environment: Mapping[str, str], command: Sequence[str] = SERVE
+) -> AsyncGenerator[str]:
     """The URL of a started server; it is stopped at the end, and has to stop cleanly.
+
+    ``command`` is what Python is told to run.
 
     Raises:
         AssertionError: it did not start, or ended with an error; with the last lines of its log.
@@ -34,7 +39,7 @@ async def running_server(environment: Mapping[str, str]) -> AsyncGenerator[str]:
     # The path alone is passed on: a developer's own COLONIES_ variables must not reach the server.
     environ = {"PATH": os.environ["PATH"], **environment}
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "api.serve", cwd=ROOT, env=environ, stderr=PIPE
+        sys.executable, *command, cwd=ROOT, env=environ, stderr=PIPE
     )
     log: deque[str] = deque(maxlen=100)
     try:

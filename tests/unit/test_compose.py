@@ -1,11 +1,14 @@
 """compose.yaml is a valid Compose file and starts what the settings of the server promise.
 
 No container engine runs with these tests. They check the file against the schema of the Compose
-Specification and its values against our own settings; that the images start is not shown here.
+Specification, and start each role with its command, settings and health check, but as a process on
+this machine; that the images are built and start is not shown here.
 """
 
+import asyncio
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +17,15 @@ import yaml
 from jsonschema import Draft201909Validator
 
 from broker.settings import Durability, Role, Settings
+from tests.contract.server import running_server
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = Path(__file__).parent / "schemas" / "compose-spec.json"
 # ${NAME}, ${NAME:-default} and ${NAME:?what to do}
 VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?::-(?P<default>[^}]*)|:\?[^}]*)?\}")
 ROLES = ("api", "projector", "timer")
+SERVER_ID = "ab" * 32
+PORT = "50080"
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +43,12 @@ def interpolated(value: object, **given: str) -> str:
     return VARIABLE.sub(
         lambda found: given.get(found["name"]) or found["default"] or "", str(value)
     )
+
+
+def environment_of(service: dict[str, Any]) -> dict[str, str]:
+    """The variables a service is started with by somebody who set its one required variable."""
+    variables = service["environment"].items()
+    return {name: interpolated(value, COLONIES_SERVER_ID=SERVER_ID) for name, value in variables}
 
 
 def problems(document: dict[str, Any]) -> list[str]:
@@ -66,18 +78,31 @@ def test_services_refer_only_to_services_and_volumes_that_exist(compose: dict[st
 def test_each_role_is_started_with_settings_the_server_reads(
     services: dict[str, Any], role: str
 ) -> None:
-    server_id = "ab" * 32
     service = services[role]
-    environment = {
-        name: interpolated(value, COLONIES_SERVER_ID=server_id)
-        for name, value in service["environment"].items()
-    }
+    environment = environment_of(service)
     settings = Settings.from_env(environment)
 
     assert service["command"] == ["server", "start", "--role", Role(role)]
     assert environment.keys() <= settings.to_env().keys()
-    assert (settings.server_id, settings.durability) == (server_id, Durability.ALWAYS)
+    assert (settings.server_id, settings.durability) == (SERVER_ID, Durability.ALWAYS)
     assert settings.redis_url.startswith("redis://valkey:6379")
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("role", ROLES)
+async def test_role_starts_and_is_healthy(
+    services: dict[str, Any], role: str, redis_url: str
+) -> None:
+    service = services[role]
+    here = {"COLONIES_REDIS_URL": redis_url, "COLONIES_SERVER_PORT": "0", "COLONIES_WORKERS": "1"}
+    start = ("-c", "from cli.app import main; main()", *service["command"])
+    *_, code = service["healthcheck"]["test"]
+
+    async with running_server(environment_of(service) | here, start) as url:
+        check = code.replace(f"http://localhost:{PORT}", url)
+        asked = await asyncio.create_subprocess_exec(sys.executable, "-c", check)
+
+        assert await asked.wait() == 0
 
 
 def test_every_role_of_the_server_is_started(services: dict[str, Any]) -> None:
@@ -103,10 +128,14 @@ def test_api_is_published_on_the_port_it_listens_on(services: dict[str, Any]) ->
     assert published == listening
 
 
-def test_services_with_a_port_have_a_health_check(services: dict[str, Any]) -> None:
-    without = [name for name, each in services.items() if "test" not in each["healthcheck"]]
+def test_every_service_has_a_health_check(services: dict[str, Any]) -> None:
+    assert [name for name, each in services.items() if "test" not in each["healthcheck"]] == []
 
-    assert without == ["projector", "timer"]
+
+@pytest.mark.parametrize("role", ROLES)
+def test_health_is_asked_on_the_port_a_role_listens_on(services: dict[str, Any], role: str) -> None:
+    assert services[role]["environment"]["COLONIES_SERVER_PORT"] == PORT
+    assert f"http://localhost:{PORT}/health" in services[role]["healthcheck"]["test"][-1]
 
 
 def test_archive_and_files_are_optional(services: dict[str, Any]) -> None:
