@@ -51,6 +51,7 @@ class Worker:
     failed: int = 0
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _ending: bool = False
+    _held: int = 0
     _asking: set[asyncio.Task[wire.Process]] = field(
         default_factory=set[asyncio.Task[wire.Process]]
     )
@@ -73,8 +74,7 @@ class Worker:
         if self._stopping.is_set():
             self._ending = True
             for process in self._running.values():
-                with suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGTERM)
+                _end(process)
             return
         self._stopping.set()
         for task in self._asking:
@@ -82,14 +82,16 @@ class Worker:
 
     @property
     def busy(self) -> int:
-        """How many commands are running."""
-        return len(self._running)
+        """How many processes are held: being started, run or closed."""
+        return self._held
 
     async def _lane(self) -> None:
         while not self._stopping.is_set():
             process = await self._next()
             if process is not None:
+                self._held += 1
                 await self._handle(process)
+                self._held -= 1
 
     async def _next(self) -> wire.Process | None:
         message = wire.AssignProcessMsg(colonyname=self.work.colony, timeout=_ASK_S)
@@ -147,6 +149,8 @@ class Worker:
             start_new_session=True,
         )
         self._running[process.processid] = child
+        if self._ending:
+            _end(child)
         try:
             output, errors = await child.communicate(wire.encode(process))
         finally:
@@ -174,6 +178,12 @@ class Worker:
         else:
             self.done += 1
             self.say("Process closed as Successful", ProcessId=identity)
+
+
+def _end(child: asyncio.subprocess.Process) -> None:
+    """End a command and whatever it has started."""
+    with suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGTERM)
 
 
 def environment(process: wire.Process, function: wire.FunctionSpec) -> Mapping[str, str]:

@@ -1,0 +1,148 @@
+"""``executor run``: a real executor in one line."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import cast
+
+from tests.cli.conftest import PROGRAM, Shell, clean_environ
+
+
+class Runner:
+    """A running ``colonies executor run``."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self.process = process
+
+    def until(self, text: str) -> str:
+        """Read what it says until a line with a text; it must come."""
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            if text in line:
+                return line
+        raise AssertionError(f"it ended without saying {text!r}")
+
+
+@contextmanager
+def running(shell: Shell, options: str, *command: str) -> Generator[Runner]:
+    with subprocess.Popen(  # noqa: S603 - ourselves
+        [*PROGRAM, "executor", "run", *options.split(), "--", *command],
+        env={**clean_environ(), **shell.environ},
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            runner = Runner(process)
+            runner.until("Executor is waiting for work")
+            yield runner
+        finally:
+            process.kill()
+
+
+def submit(shell: Shell, options: str = "") -> str:
+    return shell.ok(f"function exec --func helloworld --targettype cli {options}").id
+
+
+def test_the_output_of_the_command_becomes_the_output_of_the_process(worker: Shell) -> None:
+    process = submit(worker, "--args a,b --kwargs k:v --env GREETING=hello")
+    script = 'echo "$GREETING $COLONIES_FUNC_NAME $COLONIES_ARGS $COLONIES_KWARGS"'
+    with running(worker, "", "sh", "-c", script):
+        ran = worker.ok(f"process get {process} --wait --out")
+    assert ran.out == 'hello helloworld ["a", "b"] {"k": "v"}\n'
+
+
+def test_the_command_reads_the_process_from_its_standard_input(worker: Shell) -> None:
+    process = submit(worker)
+    with running(worker, "", "cat"):
+        output = worker.ok(f"process get {process} --wait --out").out
+    read = cast("dict[str, object]", json.loads(output))
+    assert (read["processid"], read["state"]) == (process, 1)
+
+
+def test_an_exit_code_fails_the_process_with_the_last_errors(worker: Shell) -> None:
+    process = submit(worker)
+    with running(worker, "", "sh", "-c", "echo oops >&2; exit 3"):
+        ran = worker(f"process get {process} --wait")
+    assert ran.code == 1
+    assert ran.err == f"error: process {process} failed\n  exit code 3\n  oops\n"
+
+
+def test_a_command_that_does_not_exist_fails_the_process(worker: Shell) -> None:
+    process = submit(worker)
+    with running(worker, "", "no-such-command"):
+        ran = worker(f"process get {process} --wait")
+    assert "no-such-command cannot be run: No such file or directory" in ran.err
+
+
+def test_a_new_executor_is_registered_and_removed_again(colony: Shell) -> None:
+    process = colony.ok("function exec --func f --targettype special").id
+    with running(colony, "--type special --name helper --func f", "echo", "done") as runner:
+        assert colony.ok(f"process get {process} --wait --out").out == "done\n"
+        assert "f" in colony.ok("function ls").out
+        runner.process.send_signal(signal.SIGINT)
+        assert "Successful=1" in runner.until("Executor stopped")
+        assert runner.process.wait(20) == 0
+    assert "helper" not in colony.ok("executor ls").out
+
+
+def test_another_function_is_failed_with_the_reason(worker: Shell) -> None:
+    process = submit(worker)
+    with running(worker, "--func other", "true"):
+        ran = worker(f"process get {process} --wait")
+    assert "this executor runs 'other' only, not 'helloworld'" in ran.err
+
+
+def test_several_processes_run_side_by_side(worker: Shell, tmp_path: Path) -> None:
+    pipes = {process: tmp_path / process for process in (submit(worker), submit(worker))}
+    for path in pipes.values():
+        os.mkfifo(path)
+    with running(worker, "--parallel 2", "sh", "-c", f"cat {tmp_path}/$COLONIES_PROCESS_ID"):
+        # A pipe opens when somebody reads it, so both are running before either is answered.
+        with ExitStack() as stack:
+            files = [stack.enter_context(path.open("w")) for path in pipes.values()]
+            for file in files:
+                file.write("done")
+        for process in pipes:
+            assert worker.ok(f"process get {process} --wait --out").out == "done\n"
+
+
+def test_ctrl_c_lets_running_work_finish(worker: Shell, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    process = submit(worker)
+    with running(worker, "", "cat", str(tmp_path / "fifo")) as runner:
+        runner.until("Process assigned")
+        runner.process.send_signal(signal.SIGINT)
+        runner.until("Finishing 1 running")
+        (tmp_path / "fifo").write_text("finished")
+        runner.until("Process closed as Successful")
+        assert runner.process.wait(20) == 0
+    assert worker.ok(f"process get {process} --out").out == "finished\n"
+
+
+def test_a_second_ctrl_c_gives_the_work_back(colony: Shell) -> None:
+    process = submit(colony)
+    with running(colony, "--type cli --name helper", "sleep", "600") as runner:
+        runner.until("Process assigned")
+        runner.process.send_signal(signal.SIGINT)
+        runner.until("Finishing 1 running")
+        runner.process.send_signal(signal.SIGINT)
+        runner.until("Process goes back to the queue")
+        assert runner.process.wait(20) == 0
+    assert colony.ok("process psw -o id").id == process
+
+
+def test_a_user_cannot_run_an_executor(colony: Shell) -> None:
+    ran = colony("executor run -- true")
+    assert ran.code == 1
+    assert "the configured key is not an executor's" in ran.err
+    assert re.search(r"hint: .*--type", ran.err)
+
+
+def test_a_command_is_needed(colony: Shell) -> None:
+    assert colony("executor run").code == 2
+    assert colony("executor run --parallel 0 -- true").code == 2
