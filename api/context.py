@@ -200,7 +200,7 @@ class Context:
         if isinstance(outcome, Done):
             self.happened(colony, outcome)
             return outcome.events[-1] if outcome.events else None
-        if outcome.last is None or colony is None:
+        if not outcome.last or colony is None:
             return None
         return await self.store.event_at(colony.tag, outcome.last)
 

@@ -18,6 +18,7 @@ from api.handlers import (
     user,
 )
 from api.rpc import Handler, M, Route
+from api.specs import SubmitMsg
 
 _MISMATCH = "msg.MsgType does not match payloadType"
 
@@ -125,7 +126,7 @@ ROUTES = {
     ),
     # process
     "submitfuncspecmsg": _route(
-        wire.SubmitFuncSpecMsg,
+        SubmitMsg,
         process.submit,
         "Failed to submit process",
         "Failed to submit process spec",

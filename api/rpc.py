@@ -19,7 +19,7 @@ from api.context import Call, Context, Line
 from api.errors import status_of
 from broker import keys
 from broker.errors import BrokerError, Malformed, Overloaded, Replayed, Unavailable, UnknownMessage
-from broker.identity import digest, recover
+from broker.identity import digest, signer
 from broker.keys import SERVER
 from broker.store import Signed
 
@@ -105,13 +105,14 @@ class Rpc:
         route = self._unsigned.get(name)
         if route is not None:
             return _envelope(name, await self._unsigned_reply(route, request, line))
-        caller = recover(payload, request.signature)
+        signed = digest(payload)
+        caller = signer(signed, request.signature)
         route = self._routes.get(name)
         if route is None:
             raise UnknownMessage(f"invalid rpcMsg.PayloadType: {name or _EMPTY_TYPE}")
         text = wire.unwrap(request.payload)
         message = _message(route, text, name)
-        proof = digest(payload) + bytes.fromhex(request.signature)
+        proof = signed + bytes.fromhex(request.signature)
         call = Call(
             caller=caller,
             signed=self._signed(caller, proof, message),

@@ -1,6 +1,9 @@
 """Function specs: from what clients send to what is stored, matched and shown."""
 
-from msgspec import UNSET, Raw, UnsetType
+from functools import lru_cache
+from typing import TypeVar
+
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 from api import wire
 from broker.aggregates.process import SubmitProcess
@@ -9,40 +12,58 @@ from broker.matching import Requirement
 from broker.resources import in_bytes, millicores, shown_mebibytes, shown_millicores
 
 _ANYBODY = ["*"]
+_REMEMBERED = 4_096
+S = TypeVar("S", bound=Struct)
 
 
-def command_of(spec: wire.FunctionSpec, process_id: str) -> SubmitProcess:
+class SubmittedSpec(wire.Wire):
+    """A function spec of which the parts that clients send again and again stay text."""
+
+    nodename: str | None = ""
+    funcname: str | None = ""
+    args: Raw = Raw(b"[]")
+    kwargs: Raw = Raw(b"{}")
+    priority: wire.Int | None = 0
+    maxwaittime: wire.Int | None = 0
+    maxexectime: wire.Int | None = 0
+    maxretries: wire.Int | None = 0
+    conditions: Raw = Raw(b"{}")
+    label: str | None = ""
+    fs: Raw = Raw(b"{}")
+    env: dict[str, str] | None = None
+    channels: list[str] | UnsetType | None = UNSET
+
+
+class SubmitMsg(wire.Message):
+    """``wire.SubmitFuncSpecMsg`` as the server reads it."""
+
+    spec: SubmittedSpec | None = None
+
+
+class _Asked(Struct, frozen=True):
+    """What conditions say: the colony, what is stored and shown, and what is matched."""
+
+    colony_name: str
+    shown: Raw
+    requires: bytes
+
+
+def colony_of(spec: SubmittedSpec) -> str:
+    """The colony a spec is meant for.
+
+    Raises:
+        Malformed: conditions that are no conditions.
+    """
+    return _decoded_conditions(bytes(spec.conditions)).colonyname or ""
+
+
+def command_of(spec: SubmittedSpec, process_id: str) -> SubmitProcess:
     """The command a spec means; ``spec`` is normalised in place to what replies show.
 
     Raises:
         Invalid: resources that cannot be read.
     """
-    requirement = _normalise(spec)
-    return SubmitProcess(
-        process_id=process_id,
-        spec=wire.encode(spec),
-        requirement=requirement,
-        function=spec.funcname or "",
-        label=spec.label or "",
-        priority=spec.priority or 0,
-        max_wait_s=spec.maxwaittime or 0,
-        max_exec_s=spec.maxexectime or 0,
-        max_retries=spec.maxretries or 0,
-        env=spec.env or {},
-    )
-
-
-def check_free_form(spec: wire.FunctionSpec) -> None:
-    """Put what is missing for ``args`` and ``kwargs``; the decoder did not look at their types.
-
-    Raises:
-        Malformed: args is no list, kwargs is no object, or they are not UTF-8.
-    """
-    spec.args = _typed(spec.args, b"[", Raw(b"[]"))
-    spec.kwargs = _typed(spec.kwargs, b"{", Raw(b"{}"))
-
-
-def _normalise(spec: wire.FunctionSpec) -> Requirement:
+    asked = _asked(bytes(spec.conditions))
     spec.nodename = spec.nodename or ""
     spec.funcname = spec.funcname or ""
     spec.label = spec.label or ""
@@ -52,10 +73,60 @@ def _normalise(spec: wire.FunctionSpec) -> Requirement:
     spec.maxretries = spec.maxretries or 0
     spec.env = spec.env or {}
     spec.channels = spec.channels or UNSET
-    spec.fs = spec.fs or wire.Filesystem()
-    spec.fs.mount = spec.fs.mount or ""
-    spec.conditions = spec.conditions or wire.Conditions()
-    return _normalise_conditions(spec.conditions)
+    spec.fs = _filesystem(bytes(spec.fs))
+    spec.conditions = asked.shown
+    return SubmitProcess(
+        process_id=process_id,
+        spec=wire.encode(spec),
+        requires=asked.requires,
+        function=spec.funcname,
+        label=spec.label,
+        priority=spec.priority,
+        max_wait_s=spec.maxwaittime,
+        max_exec_s=spec.maxexectime,
+        max_retries=spec.maxretries,
+        env=spec.env,
+    )
+
+
+def check_free_form(spec: SubmittedSpec) -> None:
+    """Look at what the decoder left as text, and put what is missing.
+
+    Raises:
+        Malformed: args is no list, kwargs no object, fs or conditions not what they should be.
+    """
+    spec.args = _typed(spec.args, b"[", Raw(b"[]"))
+    spec.kwargs = _typed(spec.kwargs, b"{", Raw(b"{}"))
+    _filesystem(bytes(spec.fs))
+    _decoded_conditions(bytes(spec.conditions))
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _filesystem(text: bytes) -> Raw:
+    found = _part(text, wire.Filesystem)
+    found.mount = found.mount or ""
+    return Raw(wire.encode(found))
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _decoded_conditions(text: bytes) -> wire.Conditions:
+    """Conditions as sent; not to be changed, they are remembered by their text."""
+    return _part(text, wire.Conditions)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _asked(text: bytes) -> _Asked:
+    conditions = _part(text, wire.Conditions)
+    requirement = _normalise_conditions(conditions)
+    shown = Raw(wire.encode(conditions))
+    return _Asked(conditions.colonyname or "", shown, requirement.pack())
+
+
+def _part(text: bytes, kind: type[S]) -> S:
+    try:
+        return wire.decode(b"{}" if text == b"null" else text, kind)
+    except Malformed as error:
+        raise Malformed("Failed to submit process, invalid JSON") from error
 
 
 def _normalise_conditions(conditions: wire.Conditions) -> Requirement:

@@ -9,6 +9,7 @@ did by itself.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from broker.decision import Arg, Event
 from broker.errors import Corrupt
@@ -41,17 +42,29 @@ def entry(event: Event, signed: bytes) -> tuple[Arg, ...]:
     )
 
 
-def read_entry(raw: Sequence[bytes | Sequence[bytes]]) -> Recorded:
+RawEntry = Sequence[Any]
+"""One element of an XRANGE reply: position, and fields and values in turn."""
+
+
+def position_of(raw: RawEntry) -> Position:
+    """Where an entry is."""
+    return Position.parse(raw[0])
+
+
+def type_of(raw: RawEntry) -> str:
+    """The event type of an entry, which its first field holds."""
+    return raw[1][1].decode()
+
+
+def read_entry(raw: RawEntry) -> Recorded:
     """One element of an XRANGE reply.
 
     Raises:
         Corrupt: it is not an entry of ours.
     """
-    position, flat = raw[0], raw[1]
-    if not isinstance(position, bytes) or isinstance(flat, bytes):
-        raise Corrupt(f"not a stream entry: {raw!r}")
+    flat: Sequence[bytes] = raw[1]
     fields = dict(zip(flat[::2], flat[1::2], strict=True))
-    return Recorded(Position.parse(position), _event(fields), fields.get(b"signed", b""))
+    return Recorded(position_of(raw), _event(fields), fields.get(b"signed", b""))
 
 
 def _event(fields: Mapping[bytes, bytes]) -> Event:

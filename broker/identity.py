@@ -88,12 +88,15 @@ def recover(payload: bytes, signature: str) -> str:
     Raises:
         BadSignature: no id can be recovered; the text says why, as the reference does.
     """
-    return _signer(digest(payload), signature)
+    return signer(digest(payload), signature)
 
 
 @lru_cache(maxsize=_SIGNERS_REMEMBERED)
-def _signer(signed: bytes, signature: str) -> str:
-    """The same digest and signature have the same signer, and long polls repeat both."""
+def signer(signed: bytes, signature: str) -> str:
+    """The id of whoever signed a digest; see ``recover``.
+
+    The same digest and signature have the same signer, and long polls repeat both.
+    """
     raw = _signature_bytes(signature)
     try:
         public = PublicKey.from_signature_and_message(raw, signed, hasher=None)

@@ -5,11 +5,14 @@ fold; it is collected here and written every now and then, one command a colony 
 """
 
 from collections import defaultdict
+from time import monotonic
 
 from broker import keys
 from broker.errors import Overloaded, Unavailable
 from broker.keys import Tag
 from broker.store import EventStore
+
+_ONCE_S = 0.5
 
 
 class Presence:
@@ -18,10 +21,14 @@ class Presence:
     def __init__(self, store: EventStore) -> None:
         self._store = store
         self._heard: defaultdict[Tag, dict[str, int]] = defaultdict(dict)
+        self._noted: dict[str, float] = {}
 
     def heard(self, tag: Tag, executor_id: str) -> None:
-        """Note a signed request of an executor, now."""
-        self._heard[tag][executor_id] = self._store.clock.now_ns()
+        """Note a signed request of an executor, now; twice within half a second is once."""
+        now = monotonic()
+        if now - self._noted.get(executor_id, -1.0) > _ONCE_S:
+            self._noted[executor_id] = now
+            self._heard[tag][executor_id] = self._store.clock.now_ns()
 
     async def last(self, tag: Tag) -> dict[str, int]:
         """Executor id -> Unix ns it was last heard from, here or elsewhere."""
@@ -32,6 +39,7 @@ class Presence:
     async def write(self) -> None:
         """Write what was heard. When the store is away it is kept for the next time."""
         pending, self._heard = self._heard, defaultdict(dict)
+        self._noted.clear()
         for tag, heard in pending.items():
             flat = [item for pair in heard.items() for item in pair]
             try:

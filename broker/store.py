@@ -16,7 +16,7 @@ from broker.access import Hash
 from broker.claiming import claim_script
 from broker.clock import StoreClock
 from broker.decision import Arg, Decision, Event, Fold, Write
-from broker.envelope import Recorded, entry, read_entry
+from broker.envelope import RawEntry, Recorded, entry, read_entry
 from broker.errors import BrokerError, Corrupt, Overloaded, Rejected, Replayed, Unavailable
 from broker.keys import Key, Tag
 from broker.pipeline import Reply, ReplyError
@@ -70,10 +70,10 @@ BY_SERVER = Signed(caller="")
 
 
 class Done(Struct, frozen=True):
-    """The events are in the log and the rows; ``last`` is where the last of them is."""
+    """The events are in the log and the rows; ``last`` is the position of the last, as text."""
 
     events: tuple[Event, ...]
-    last: Position | None
+    last: str
     wakes: tuple[str, ...] = ()
 
 
@@ -85,9 +85,9 @@ class Conflict(Struct, frozen=True):
 
 
 class Repeat(Struct, frozen=True):
-    """This request took effect before; ``last`` is its last event, None if it had none."""
+    """This request took effect before; ``last`` is its last event's position, "" if it had none."""
 
-    last: Position | None
+    last: str
 
 
 class Claimed(Struct, frozen=True):
@@ -95,7 +95,7 @@ class Claimed(Struct, frozen=True):
 
     process_id: str
     row: Hash
-    position: Position
+    position: str
 
 
 class NotClaimed(Struct, frozen=True):
@@ -201,7 +201,7 @@ class EventStore:
         reply = await self._call(APPEND, *self._append_args(tag, decision, signed))
         match reply[0]:
             case b"done":
-                return Done(decision.events, _position(reply[1]), decision.wakes)
+                return Done(decision.events, reply[1].decode(), decision.wakes)
             case b"conflict":
                 return Conflict(int(reply[1]), as_hash(reply[2]))
             case b"repeat":
@@ -212,12 +212,13 @@ class EventStore:
     def _append_args(
         self, tag: Tag, decision: Decision, signed: Signed
     ) -> tuple[list[str], list[Arg]]:
-        events = tag.key(keys.EVENTS)
-        nonce = tag.key(keys.nonce(signed.caller, signed.nonce)) if signed.nonce else events
+        prefix = tag.prefix
+        events = prefix + keys.EVENTS
+        nonce = prefix + keys.nonce(signed.caller, signed.nonce) if signed.nonce else events
         names, args = [events, nonce], list[Arg]()
         args += (signed.nonce_ms if signed.nonce else 0, signed.digest, len(decision.expects))
         for kind, key, name, value in decision.expects:
-            names.append(tag.key(key))
+            names.append(prefix + key)
             args += (kind, name, value)
         args.append(len(decision.events))
         writes = list[Write]()
@@ -226,7 +227,7 @@ class EventStore:
             writes.extend(self._fold(event))
         args.append(len(writes))
         for command, key, values in writes:
-            names.append(tag.key(key))
+            names.append(prefix + key)
             args += (command, len(values), *values)
         channel = keys.wake_channel(tag)
         args.append(len(decision.wakes))
@@ -258,7 +259,7 @@ class EventStore:
         reply = await self._call(self._claim, names, args)
         match reply[0]:
             case b"done":
-                return Claimed(reply[2].decode(), as_hash(reply[3]), Position.parse(reply[1]))
+                return Claimed(reply[2].decode(), as_hash(reply[3]), reply[1].decode())
             case b"repeat":
                 return _repeat(reply[1], signed)
             case b"conflict":
@@ -325,18 +326,22 @@ class EventStore:
         self, tag: Tag, after: Position, count: int, *, until: Position | None = None
     ) -> list[Recorded]:
         """The next events of a stream, at most ``count``."""
-        last = str(until) if until else "+"
-        stream = tag.key(keys.EVENTS)
-        raw = await self.send("XRANGE", stream, f"({after}", last, "COUNT", count)
-        return [read_entry(entry) for entry in raw]
+        return [read_entry(raw) for raw in await self.raw_page(tag, after, count, until=until)]
 
-    async def event_at(self, tag: Tag, position: Position) -> Event:
+    async def raw_page(
+        self, tag: Tag, after: Position, count: int, *, until: Position | None = None
+    ) -> list[RawEntry]:
+        """The same, not yet unpacked: see envelope.position_of, type_of and read_entry."""
+        last = str(until) if until else "+"
+        return await self.send("XRANGE", tag.key(keys.EVENTS), f"({after}", last, "COUNT", count)
+
+    async def event_at(self, tag: Tag, position: str) -> Event:
         """One event.
 
         Raises:
             Replayed: it is no longer in the stream.
         """
-        page = await self.send("XRANGE", tag.key(keys.EVENTS), str(position), str(position))
+        page = await self.send("XRANGE", tag.key(keys.EVENTS), position, position)
         if not page:
             raise Replayed("this request was answered before, and its answer is no longer known")
         return read_entry(page[0]).event
@@ -361,11 +366,7 @@ def _repeat(marker: bytes, signed: Signed) -> Repeat:
     digest, position = marker[:_DIGEST_BYTES], marker[_DIGEST_BYTES:]
     if digest != signed.digest:
         raise Replayed("the nonce was used by another request")
-    return Repeat(_position(position))
-
-
-def _position(text: bytes) -> Position | None:
-    return Position.parse(text) if text else None
+    return Repeat(position.decode())
 
 
 def _refused(error: ReplyError) -> BrokerError:

@@ -67,7 +67,13 @@ def _keys(executor: str, function: str) -> tuple[Key, Key]:
     )
 
 
-FUNCTIONS = Projection(name=NAME, version=VERSION, mode=Mode.ASYNC, fold=_fold)
+FUNCTIONS = Projection(
+    name=NAME,
+    version=VERSION,
+    mode=Mode.ASYNC,
+    fold=_fold,
+    reads=frozenset({ProcessClosed.TYPE}),
+)
 
 
 async def read(

@@ -19,12 +19,16 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Projection:
-    """A fold with a name. Changing the fold means a new version, built beside the old one."""
+    """A fold with a name. Changing the fold means a new version, built beside the old one.
+
+    ``reads`` is the event types it folds, None for all; others are not even unpacked for it.
+    """
 
     name: str
     version: int
     mode: Mode
     fold: Fold
+    reads: frozenset[str] | None = None
 
 
 class FoldOne(Protocol[E_contra]):

@@ -12,7 +12,7 @@ import structlog
 
 from broker import keys
 from broker.directory import Colony, Directory
-from broker.envelope import Recorded
+from broker.envelope import RawEntry, position_of, read_entry, type_of
 from broker.errors import Unavailable
 from broker.keys import SERVER
 from broker.position import START, Position
@@ -24,6 +24,8 @@ _log = structlog.get_logger(__name__)
 PAGE = 500
 _BLOCK_MS = 1_000
 _AWAY_S = 0.5
+_GATHER_S = 0.02
+"""What arrives this soon after the first event of a batch shares its write."""
 
 
 class Projector:
@@ -70,12 +72,12 @@ class Projector:
         store, tag = self._store, colony.tag
         before = await checkpoint.load(store, tag, projection)
         while not self._stopping:
-            page = await store.page(tag, before or START, PAGE)
+            page = await store.raw_page(tag, before or START, PAGE)
             if not page:
                 break
-            after = page[-1].position
-            if await store.project(tag, _batch(projection, before, page)):
-                before = after
+            batch = _batch(projection, before, page)
+            if await store.project(tag, batch):
+                before = batch.after
             else:
                 before = await checkpoint.load(store, tag, projection)
         return before or START
@@ -86,13 +88,16 @@ class Projector:
         positions = ["$", *(str(seen[c.tag.text]) for c in colonies)]
         options = ("COUNT", 1, "BLOCK", _BLOCK_MS, "STREAMS")
         await self._waits.send("XREAD", *options, *streams, *positions)
+        await asyncio.sleep(_GATHER_S)
 
 
-def _batch(projection: Projection, before: Position | None, page: Sequence[Recorded]) -> Batch:
-    writes = tuple(write for recorded in page for write in projection.fold(recorded.event))
+def _batch(projection: Projection, before: Position | None, page: Sequence[RawEntry]) -> Batch:
+    reads = projection.reads
+    wanted = (raw for raw in page if reads is None or type_of(raw) in reads)
+    writes = (write for raw in wanted for write in projection.fold(read_entry(raw).event))
     return Batch(
         checkpoint=checkpoint.checkpoint_key(projection),
         before=before,
-        after=page[-1].position,
-        writes=writes,
+        after=position_of(page[-1]),
+        writes=tuple(writes),
     )

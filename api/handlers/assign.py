@@ -199,7 +199,7 @@ def _given_out(ctx: Context, attempt: _Attempt, claimed: Claimed) -> ProcessRow:
 
 async def _as_first_time(ctx: Context, attempt: _Attempt, repeat: Repeat) -> ProcessRow:
     """The process as it was given out to the first request with this nonce."""
-    if repeat.last is None:
+    if not repeat.last:
         raise Corrupt("an assignment without an event")
     event = await ctx.store.event_at(attempt.colony.tag, repeat.last)
     row = await listings.process(ctx.store, attempt.colony.tag, event.subject)

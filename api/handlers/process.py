@@ -5,7 +5,7 @@ from collections.abc import Callable
 from api import wire
 from api.context import Call, Context
 from api.present import process_of_event, shown_process
-from api.specs import check_free_form, command_of, json_list
+from api.specs import SubmitMsg, check_free_form, colony_of, command_of, json_list
 from broker import access, keys
 from broker.access import Gate
 from broker.aggregates import process as aggregate
@@ -19,6 +19,7 @@ from broker.aggregates.process import (
 from broker.decision import Decision
 from broker.directory import Classes, Colony
 from broker.errors import Corrupt, Invalid, NotFound
+from broker.matching import class_of
 from projections.core import listings
 
 _MOST_LISTED = 100
@@ -28,13 +29,13 @@ Rows = tuple[Gate, ProcessRow | None]
 Decide = Callable[[Gate, ProcessRow | None, int], Decision]
 
 
-async def submit(ctx: Context, call: Call, msg: wire.SubmitFuncSpecMsg) -> wire.Process:
+async def submit(ctx: Context, call: Call, msg: SubmitMsg) -> wire.Process:
     """Queue a function spec."""
     if msg.spec is None:
         raise Invalid("Failed to submit process spec, msg.FunctionSpec is nil")
     spec = msg.spec
     check_free_form(spec)
-    name = (spec.conditions.colonyname or "") if spec.conditions else ""
+    name = colony_of(spec)
     command: SubmitProcess | None = None
 
     async def read(fresh: bool) -> tuple[Colony | None, tuple[Gate, Classes | None]]:  # noqa: FBT001
@@ -50,7 +51,7 @@ async def submit(ctx: Context, call: Call, msg: wire.SubmitFuncSpecMsg) -> wire.
         access.member(gate)
         if command is None:
             command = command_of(spec, keys.new_id(gate.colony.suffix if gate.colony else ""))
-        known = classes is not None and command.requirement.class_key in classes.by_key
+        known = classes is not None and class_of(command.requires) in classes.by_key
         return aggregate.submit(gate, command, now_ns, class_known=known)
 
     event = await ctx.write(call, read, decide)

@@ -230,7 +230,7 @@ class ProcessRow:
     @property
     def has_attributes(self) -> bool:
         """Whether attributes were put on it later."""
-        return any(k.startswith(b"a:") for k in self.row)
+        return b"attributed" in self.row
 
     @property
     def added_attributes(self) -> dict[str, tuple[int, str, str]]:
@@ -240,11 +240,11 @@ class ProcessRow:
 
 
 class SubmitProcess(Struct, frozen=True, kw_only=True):
-    """Queue a function spec. ``spec`` is JSON as replies show it."""
+    """Queue a function spec: JSON as replies show it, and the packed Requirement in it."""
 
     process_id: str
     spec: bytes
-    requirement: Requirement
+    requires: bytes
     function: str
     label: str
     priority: int
@@ -275,8 +275,7 @@ def submit(gate: Gate, command: SubmitProcess, now_ns: int, *, class_known: bool
             "Failed to submit function spec, priority outside range"
             f" [-{MOST_PRIORITY}, {MOST_PRIORITY}]"
         )
-    requires = command.requirement.pack()
-    class_key = class_of(requires)
+    class_key = class_of(command.requires)
     submitted = ProcessSubmitted(
         subject=command.process_id,
         actor=gate.caller,
@@ -290,14 +289,14 @@ def submit(gate: Gate, command: SubmitProcess, now_ns: int, *, class_known: bool
         max_wait_s=command.max_wait_s,
         max_exec_s=min(command.max_exec_s, MOST_EXEC_S),
         max_retries=command.max_retries,
-        requires=requires,
+        requires=command.requires,
         env=command.env,
     )
     if class_known:
         expected, events = has(keys.CLASSES, class_key), (submitted,)
     else:
         added = RequirementClassAdded(
-            subject=class_key, actor=gate.caller, at_ns=now_ns, requires=requires
+            subject=class_key, actor=gate.caller, at_ns=now_ns, requires=command.requires
         )
         expected, events = lacks(keys.CLASSES, class_key), (added, submitted)
     return Decision(expects=(*expects, expected), events=events, wakes=(class_key,))
