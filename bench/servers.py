@@ -114,12 +114,15 @@ async def _info(url: str, name: str) -> int:
 
 
 @asynccontextmanager
-async def ours(settings: Settings) -> AsyncGenerator[Target]:
-    """This repository's server on the embedded store, new and empty, durable as always."""
+async def ours(settings: Settings, more: Mapping[str, str] | None = None) -> AsyncGenerator[Target]:
+    """This repository's server on the embedded store, new and empty, durable as always.
+
+    ``more`` are variables of its environment that are no settings.
+    """
     owner = Identity.generate()
     with _new_folder() as folder, embedded.running(folder) as store:
         own = replace(settings, redis_url=store.url, server_id=owner.id, host="127.0.0.1", port=0)
-        environ = {**os.environ, **own.to_env()}
+        environ = {**os.environ, **own.to_env(), **(more or {})}
         command = [sys.executable, "-m", "api.serve"]
         async with _serving(command, environ) as (pid, endpoint):
             yield Target(

@@ -74,7 +74,7 @@ class _Lifecycle:
         same = [self._colony.submit("one-for-all")] * self.processes
         before = await self.target.redis_bytes()
         async with even_connections(self.target, self.width) as opened:
-            crew = _Crew(
+            crew = Crew(
                 target=self.target, colony=self._colony, assigns=self._assigns, connections=opened
             )
             phases = {
@@ -95,7 +95,7 @@ class _Lifecycle:
         """Submits that differ in their label, so that each has a signer to recover."""
         return [self._colony.submit(f"{mark}-{n:08}") for n in range(self.processes)]
 
-    async def _check(self, connection: Connection, crew: "_Crew") -> None:
+    async def _check(self, connection: Connection, crew: "Crew") -> None:
         crew.ledger.check()
         self._finished += len(crew.ledger.closed)
         await check_counts(connection, self._colony, success=self._finished)
@@ -103,7 +103,7 @@ class _Lifecycle:
 
 
 @dataclass(slots=True, kw_only=True)
-class _Crew:
+class Crew:
     """As many executors as connections, and the phases they work through together.
 
     While the clock runs only what the next request needs is read from a reply; the rest is read,

@@ -1,0 +1,1 @@
+"""Put on PYTHONPATH of a server that is sampled."""
