@@ -140,7 +140,10 @@ async def assign(
             availablecpu=availablecpu,
             availablemem=availablemem,
         )
-        process = await session.client(Role.EXECUTOR).ask(message, wire.Process)
+        client = session.client(Role.EXECUTOR)
+        if session.out.verbose:
+            session.out.say("Waiting for a process", level="DEBU", Timeout=str(wait_s))
+        process = await client.ask(message, wire.Process)
         session.out.done(
             "Assigned process to executor",
             ids=process.processid,

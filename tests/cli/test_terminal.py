@@ -1,0 +1,149 @@
+"""On a real terminal: colours, widths, questions, and Ctrl-C."""
+
+import os
+import pty
+import re
+import signal
+import struct
+import subprocess
+import termios
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from fcntl import ioctl
+from pathlib import Path
+
+from tests.cli.conftest import PROGRAM, Shell, clean_environ, free_port
+
+
+class Terminal:
+    """A program on a terminal of its own, as a user sits before it."""
+
+    def __init__(self, descriptor: int, process: "subprocess.Popen[bytes]") -> None:
+        self._descriptor = descriptor
+        self.process = process
+        self.seen = ""
+
+    def type(self, text: str) -> None:
+        """Type a text."""
+        os.write(self._descriptor, text.encode())
+
+    def until(self, pattern: str) -> str:
+        """Read until a pattern shows; it must."""
+        while not re.search(pattern, self.seen):
+            more = self._read()
+            assert more, f"ended without {pattern!r}: {self.seen}"
+            self.seen += more
+        return self.seen
+
+    def rest(self) -> str:
+        """Read to the end and return everything that was shown."""
+        while more := self._read():
+            self.seen += more
+        return self.seen
+
+    def _read(self) -> str:
+        try:
+            return os.read(self._descriptor, 65536).decode(errors="replace")
+        except OSError:  # how Linux says that the other side has gone
+            return ""
+
+
+@contextmanager
+def terminal(environ: Mapping[str, str], *arguments: str, columns: int = 80) -> Generator[Terminal]:
+    ours, theirs = pty.openpty()
+    ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    process = subprocess.Popen(  # noqa: S603 - ourselves
+        [*PROGRAM, *arguments],
+        env={**clean_environ(), "TERM": "xterm", "LANG": "C.UTF-8", **environ},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        # Makes the terminal the program's own, so that Ctrl-C becomes a signal to it.
+        start_new_session=True,
+    )
+    os.close(theirs)
+    with process:
+        try:
+            yield Terminal(ours, process)
+        finally:
+            process.kill()
+            os.close(ours)
+
+
+def plain(text: str) -> str:
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
+
+
+def test_states_are_coloured_and_long_ids_are_shortened(colony: Shell) -> None:
+    process = colony.ok("function exec --func f --targettype cli").id
+    with terminal(colony.environ, "process", "psw") as shown:
+        text = shown.rest()
+    assert "╭" in text
+    assert process not in text
+    assert f"{process[:12]}…" in text
+    assert max(len(line) for line in plain(text).splitlines()) <= 80
+    with terminal(colony.environ, "process", "get", process, columns=120) as shown:
+        assert "\x1b[33m◷ Waiting" in shown.rest()
+
+
+def test_a_wide_terminal_shows_whole_ids(colony: Shell) -> None:
+    process = colony.ok("function exec --func f --targettype cli").id
+    with terminal(colony.environ, "process", "psw", columns=160) as shown:
+        assert process in shown.rest()
+
+
+def test_colour_and_lines_can_be_turned_off(colony: Shell) -> None:
+    colony.ok("function exec --func f --targettype cli")
+    environ = {**colony.environ, "NO_COLOR": "1", "COLONIES_CLI_ASCII": "true"}
+    with terminal(environ, "process", "psw") as shown:
+        text = shown.rest()
+    assert "\x1b" not in text
+    assert text.isascii()
+
+
+def test_a_submitted_id_is_shown_once(colony: Shell) -> None:
+    with terminal(
+        colony.environ, "function", "exec", "--func", "f", "--targettype", "cli", columns=200
+    ) as shown:
+        text = plain(shown.rest())
+    assert len(re.findall(r"[0-9a-f]{64}", text)) == 1
+
+
+def test_a_question_is_answered_on_the_terminal(colony: Shell) -> None:
+    with terminal(colony.environ, "user", "remove", "--name", "johan") as shown:
+        shown.until(re.escape("(YES,no): "))
+        shown.type("no\n")
+        assert "nothing was changed" in shown.rest()
+    with terminal(colony.environ, "process", "removeall") as shown:
+        shown.until(re.escape("(YES,no): "))
+        shown.type("YES\n")
+        assert "Deleting all processes in Colony" in shown.rest()
+
+
+def test_ctrl_c_ends_a_wait_without_a_traceback(worker: Shell) -> None:
+    with terminal(worker.environ, "process", "assign", "-v") as shown:
+        shown.until("Waiting for a process")
+        shown.process.send_signal(signal.SIGINT)
+        assert shown.process.wait(20) == 130
+        assert "Traceback" not in shown.rest()
+
+
+def test_a_watched_list_is_shown_again_until_ctrl_c(colony: Shell) -> None:
+    arguments = ("process", "psw", "--watch", "--interval", "0.1")
+    with terminal(colony.environ, *arguments) as shown:
+        shown.until("No waiting processes found")
+        colony.ok("function exec --func appeared --targettype cli")
+        shown.until("appeared")
+        shown.process.send_signal(signal.SIGINT)
+        assert shown.process.wait(20) == 130
+
+
+def test_the_development_server_stops_on_ctrl_c(tmp_path: Path) -> None:
+    environ = {"COLONIES_HOME": str(tmp_path / "home")}
+    with terminal(environ, "dev", "--port", str(free_port())) as shown:
+        shown.until("Ready after")
+        os.killpg(shown.process.pid, signal.SIGINT)
+        text = shown.rest()
+        assert shown.process.wait(30) == 0
+    assert "Stopped; the data is kept." in text
+    assert "Traceback" not in text
