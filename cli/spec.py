@@ -26,7 +26,7 @@ def read_document(source: str) -> object:
     try:
         return cast("object", json.loads(text))
     except json.JSONDecodeError as error:
-        line = text.splitlines()[error.lineno - 1] if text.strip() else ""
+        line = [*text.splitlines(), ""][error.lineno - 1]
         raise UsageError(
             f"{name} is no JSON: {error.msg}, line {error.lineno} column {error.colno}\n"
             f"  {line}\n  {' ' * (error.colno - 1)}^"
