@@ -1,0 +1,120 @@
+"""``colonies server start``: settings from the environment with flags on top."""
+
+import shutil
+import signal
+import subprocess
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import PROGRAM, Shell, clean_environ, free_port, key
+
+
+@contextmanager
+def started(environ: dict[str, str], *options: str) -> Generator["subprocess.Popen[str]"]:
+    """Run ``colonies server start`` until the end of the block; it must say that it is ready."""
+    with subprocess.Popen(  # noqa: S603 - ourselves
+        [*PROGRAM, "server", "start", *options],
+        env={**clean_environ(), **environ},
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stderr is not None
+            said: list[str] = []
+            while not (said and '"ready"' in said[-1]):
+                said.append(process.stderr.readline())
+                assert said[-1], "".join(said)
+            yield process
+        finally:
+            process.terminate()
+
+
+@pytest.fixture
+def nowhere(tmp_path: Path) -> Shell:
+    """Command lines with nothing configured."""
+    return Shell({"COLONIES_HOME": str(tmp_path)})
+
+
+@pytest.mark.real
+def test_a_server_runs_on_a_redis_of_its_own(nowhere: Shell, redis_url: str) -> None:
+    owner = key(nowhere)
+    port = str(free_port())
+    environ = {
+        "COLONIES_REDIS_URL": redis_url,
+        "COLONIES_SERVER_ID": owner["id"],
+        "COLONIES_SERVER_PORT": "1",
+    }
+    with started(environ, "--port", port, "--listen", "127.0.0.1") as server:
+        nowhere.ok(f"server alive --port {port}")
+        nowhere.ok(f"server stats --port {port}", COLONIES_SERVER_PRVKEY=owner["prvkey"])
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(30) == 0
+
+
+@pytest.mark.real
+def test_several_workers_share_the_port(nowhere: Shell, redis_url: str) -> None:
+    owner = key(nowhere)
+    port = str(free_port())
+    # The id of the owner follows from the key.
+    environ = {"COLONIES_REDIS_URL": redis_url, "COLONIES_SERVER_PRVKEY": owner["prvkey"]}
+    with started(environ, "--port", port, "--workers", "2") as server:
+        nowhere.ok(f"server stats --port {port}", COLONIES_SERVER_PRVKEY=owner["prvkey"])
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(30) == 0
+
+
+@pytest.mark.real
+def test_tls_is_served(nowhere: Shell, redis_url: str, tmp_path: Path) -> None:
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl is not installed")
+    cert, private = tmp_path / "cert.pem", tmp_path / "key.pem"
+    subprocess.run(  # noqa: S603 - makes a certificate
+        [
+            *(openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"),
+            *("-keyout", str(private), "-out", str(cert), "-subj", "/CN=localhost"),
+            *("-addext", "subjectAltName=DNS:localhost"),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    port = str(free_port())
+    environ = {"COLONIES_REDIS_URL": redis_url, "COLONIES_SERVER_ID": key(nowhere)["id"]}
+    options = ("--port", port, "--tlscert", str(cert), "--tlskey", str(private))
+    with started(environ, *options):
+        line = f"server alive --port {port}"
+        assert "hint" in nowhere(line).err
+        distrusted = nowhere(f"{line} --tls")
+        assert distrusted.code == 3
+        assert "is not trusted" in distrusted.err
+        nowhere.ok(f"{line} --tls --skip-tls-verify")
+        nowhere.ok(f"{line} --tls", SSL_CERT_FILE=str(cert))
+
+
+@pytest.mark.parametrize(
+    ("environ", "text"),
+    [
+        ({}, "COLONIES_SERVER_ID is not set"),
+        ({"COLONIES_SERVER_ID": "x"}, "COLONIES_SERVER_ID must be an id"),
+        ({"COLONIES_SERVER_PRVKEY": "x"}, "encoding/hex"),
+        ({"COLONIES_REDIS_URL": "http://x"}, "COLONIES_REDIS_URL must begin with"),
+        ({"COLONIES_ROLES": "nothing"}, "COLONIES_ROLES names nothing"),
+        ({"COLONIES_SERVER_TLS": "true"}, "needs COLONIES_TLSCERT"),
+    ],
+)
+def test_wrong_settings_are_a_usage_error(
+    nowhere: Shell, environ: dict[str, str], text: str
+) -> None:
+    ran = nowhere("server start", **environ)
+    assert (ran.code, ran.out) == (2, "")
+    assert text in ran.err
+    assert "hint: `colonies dev` needs no settings" in ran.err
+
+
+def test_a_flag_goes_before_its_variable(nowhere: Shell) -> None:
+    ran = nowhere("server start --workers 0 --role api --role none", COLONIES_WORKERS="2")
+    assert "COLONIES_WORKERS must be a whole number from 1" in ran.err
+    assert "COLONIES_ROLES names none" in ran.err
