@@ -13,6 +13,8 @@ from rich.table import Table
 from bench.latency import Summary
 
 FLOOR = "floor"
+CPU = " cpu us"
+"""How the names of values end that are processor time for each request, in microseconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +65,7 @@ class Row:
     rounds: int
     rate: Spread | None
     ratio: Spread | None
+    cpu_ratio: Spread | None
     latencies: dict[str, LatencyRow]
     values: dict[str, Spread]
 
@@ -73,30 +76,34 @@ def rows_of(measurements: Sequence[Measurement]) -> list[Row]:
     for one in measurements:
         groups.setdefault((one.scenario, one.case, one.target), []).append(one)
     floors = {
-        (one.scenario, one.case, one.round): one.rate
-        for one in measurements
-        if one.target == FLOOR and one.rate
+        (one.scenario, one.case, one.round): one for one in measurements if one.target == FLOOR
     }
     return [_row(group, floors) for group in groups.values()]
 
 
-def _row(group: list[Measurement], floors: dict[tuple[str, str, int], float]) -> Row:
+def _row(group: list[Measurement], floors: dict[tuple[str, str, int], Measurement]) -> Row:
     first = group[0]
-    ratios = [
-        one.rate / floors[key]
+    pairs = [
+        (one, floors[one.scenario, one.case, one.round])
         for one in group
-        if one.rate and (key := (one.scenario, one.case, one.round)) in floors
+        if one.target != FLOOR and (one.scenario, one.case, one.round) in floors
     ]
     return Row(
         scenario=first.scenario,
         case=first.case,
         target=first.target,
         rounds=len(group),
-        rate=_spread([one.rate for one in group if one.rate is not None]),
-        ratio=None if first.target == FLOOR else _spread(ratios),
+        rate=_spread([one.rate for one in group if one.rate]),
+        ratio=_spread([one.rate / floor.rate for one, floor in pairs if one.rate and floor.rate]),
+        cpu_ratio=_spread([_cpu(floor) / _cpu(one) for one, floor in pairs if _cpu(one)]),
         latencies={name: _latency(name, group) for name in first.latencies},
         values={name: spread for name in _names(group) if (spread := _value(name, group))},
     )
+
+
+def _cpu(one: Measurement) -> float:
+    """All processor time that one request took, whoever used it."""
+    return sum(value for name, value in one.values.items() if name.endswith(CPU))
 
 
 def _names(group: list[Measurement]) -> list[str]:
@@ -125,7 +132,7 @@ def table_of(rows: Sequence[Row]) -> Table:
     table = Table(title="medians over the rounds (least … most); latencies in microseconds")
     for name in ("scenario", "case", "target"):
         table.add_column(name)
-    for name in ("per second", "of the floor"):
+    for name in ("per second", "of the floor", "by cpu"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("request")
     for name in ("p50", "p99", "p99.9"):
@@ -144,6 +151,7 @@ def _cells(row: Row) -> list[str]:
         row.target,
         _spread_text(row.rate, "{:,.0f}"),
         _spread_text(row.ratio, "{:.3f}"),
+        _spread_text(row.cpu_ratio, "{:.3f}"),
         "\n".join(row.latencies),
         "\n".join(f"{one.p50_us.median:,.0f}" for one in latencies),
         "\n".join(f"{one.p99_us.median:,.0f}" for one in latencies),

@@ -9,7 +9,7 @@ from bench.latency import Latencies
 from bench.ledger import Ledger
 from bench.load import Phase, closed_loop
 from bench.plan import Stage
-from bench.report import FLOOR, Measurement
+from bench.report import CPU, FLOOR, Measurement
 from bench.scenarios.check import check_counts, check_sample
 from bench.servers import Target, even_connections
 from bench.wire import Colony, payload_of, process_of
@@ -179,7 +179,7 @@ class Crew:
         used_before = self.target.cpu_seconds()
         seconds = await closed_loop(self.connections, work)
         used = self.target.cpu_seconds()
-        values = {f"{name} cpu us": (used[name] - used_before[name]) / count * 1e6 for name in used}
+        values = {f"{name}{CPU}": (used[name] - used_before[name]) / count * 1e6 for name in used}
         self._settle()
         return Phase(count=count, seconds=seconds, latencies=latencies, values=values)
 

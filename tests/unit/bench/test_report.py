@@ -41,6 +41,13 @@ def test_a_ratio_compares_with_the_floor_of_its_own_round() -> None:
     assert ours.ratio == Spread(median=0.25, least=0.2, most=0.3)
 
 
+def test_a_ratio_by_cpu_adds_up_everybody() -> None:
+    floor = _measured("floor", 1, 1000, **{"server cpu us": 60.0, "generator cpu us": 40.0})
+    more = {"server cpu us": 300.0, "redis cpu us": 100.0, "generator cpu us": 100.0, "bytes": 9.0}
+    _, ours = rows_of([floor, _measured("ours", 1, 300, **more)])
+    assert ours.cpu_ratio == Spread(median=0.2, least=0.2, most=0.2)
+
+
 def test_rates_and_latencies_are_medians_with_their_spread() -> None:
     _, ours = rows_of(_RUN)
     assert ours.rate == Spread(median=300, least=250, most=400)
@@ -55,7 +62,7 @@ def test_values_of_some_rounds_only_are_kept() -> None:
 
 def test_without_a_floor_there_is_no_ratio() -> None:
     (row,) = rows_of(_RUN[1:2])
-    assert row.ratio is None
+    assert (row.ratio, row.cpu_ratio) == (None, None)
 
 
 def test_the_table_shows_medians_and_spread() -> None:
