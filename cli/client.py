@@ -10,7 +10,7 @@ import asyncio
 import random
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -79,6 +79,11 @@ class Client:
     def as_identity(self, identity: Identity | None) -> "Client":
         """A client of the same server and connections that speaks as somebody else."""
         return Client(self._transport, identity, timeouts=self._timeouts)
+
+    def patient(self, patience_s: float) -> "Client":
+        """The same, that repeats a message for so many seconds before it gives up."""
+        timeouts = replace(self._timeouts, patience_s=patience_s)
+        return Client(self._transport, self.identity, timeouts=timeouts)
 
     @property
     def server_date(self) -> str:

@@ -20,6 +20,7 @@ from cli.errors import RpcError, Unreachable
 
 _ASK_S = 20
 _RETRY_S = 1.0
+_CLOSE_S = 240.0
 _NOTHING = 404
 _PAUSED = 408
 _MOST_OUTPUT = 1024 * 1024
@@ -155,6 +156,8 @@ class Worker:
             output, errors = await child.communicate(wire.encode(process))
         finally:
             del self._running[process.processid]
+            if child.returncode is None:
+                _end(child)
         text = output.decode(errors="replace").removesuffix("\n")
         last = errors.decode(errors="replace").splitlines()[-_MOST_ERROR_LINES:]
         return child.returncode or 0, text[:_MOST_OUTPUT], last
@@ -167,7 +170,8 @@ class Worker:
         else:
             message = wire.CloseSuccessfulMsg(processid=identity, output=spec.json_text([output]))
         try:
-            await self.client.tell(message)
+            # What was done is not thrown away because the server restarts in this moment.
+            await self.client.patient(_CLOSE_S).tell(message)
         except RpcError as error:
             # It ran too long or was cancelled: somebody else's work by now, not ours to insist.
             self.say(f"Process not closed: {error.message}", level="WARN", ProcessId=identity)

@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import cast
 
-from tests.cli.conftest import PROGRAM, Shell, clean_environ
+from tests.cli.conftest import PROGRAM, Shell, clean_environ, free_port, running_dev
 
 
 class Runner:
@@ -134,6 +134,20 @@ def test_a_second_ctrl_c_gives_the_work_back(colony: Shell) -> None:
         runner.until("Process goes back to the queue")
         assert runner.process.wait(20) == 0
     assert colony.ok("process psw -o id").id == process
+
+
+def test_work_survives_a_server_that_is_killed_meanwhile(tmp_path: Path) -> None:
+    home, port, fifo = tmp_path / "home", free_port(), tmp_path / "fifo"
+    os.mkfifo(fifo)
+    with running_dev(home, port) as dev, running(dev.shell, "", "cat", str(fifo)) as runner:
+        process = submit(dev.shell)
+        runner.until("Process assigned")
+        dev.process.kill()
+        dev.process.wait()
+        fifo.write_text("done")
+        with running_dev(home, port) as again:
+            runner.until("Process closed as Successful")
+            assert again.shell.ok(f"process get {process} --out").out == "done\n"
 
 
 def test_a_user_cannot_run_an_executor(colony: Shell) -> None:
