@@ -1,11 +1,22 @@
 """Fixtures that every kind of test may use."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 
+import hypothesis
 import pytest
 import redis
 
+from broker.clock import StoreClock
+from broker.pipeline import Pipeline
+from broker.store import EventStore, Link
+from projections.core import fold
+from tests.links import FakeLink
 from tests.valkey import running_valkey
+
+IN_FLIGHT = 4_096
+# How long an example takes says more about the machine than about the code.
+hypothesis.settings.register_profile("project", deadline=None)
+hypothesis.settings.load_profile("project")
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +32,21 @@ def redis_url(valkey: str) -> str:
     with redis.Redis(unix_socket_path=valkey.removeprefix("unix://")) as client:
         client.flushall()  # pyright: ignore[reportUnknownMemberType] - redis-py leaves **kwargs untyped
     return valkey
+
+
+@pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.real)])
+async def link(request: pytest.FixtureRequest) -> AsyncGenerator[Link]:
+    """A way to an empty store: once fakeredis, once a real server over the real pipeline."""
+    if request.param == "fake":
+        yield FakeLink()
+        return
+    pipeline = Pipeline(request.getfixturevalue("redis_url"), IN_FLIGHT)
+    await pipeline.start()
+    yield pipeline
+    await pipeline.close()
+
+
+@pytest.fixture
+def store(link: Link) -> EventStore:
+    """An empty event store, fake and real."""
+    return EventStore(link, fold, StoreClock())
