@@ -61,19 +61,28 @@ class Identities:
         write_private(path, "# Private keys of the development colony.\n" + "".join(lines))
 
 
-async def ensure_colony(anyone: Client, keys: Identities) -> None:
+async def ensure_colony(anyone: Client, keys: Identities) -> list[str]:
     """Make the colony, its user and its approved executor, as far as they are missing.
 
+    Somebody may have given one of them another key since (``chid``, an executor that registered
+    itself again); that is theirs to do and is only noted.
+
+    Returns:
+        What is not as at the first start.
+
     Raises:
-        CliError: the server belongs to somebody else, or holds other keys under these names.
+        CliError: the server belongs to somebody else.
     """
-    server, owner = anyone.as_identity(keys.server), anyone.as_identity(keys.colony)
-    await _ensure_colony(server, keys)
-    await _ensure_user(owner, anyone.as_identity(keys.user), keys)
-    await _ensure_executor(owner, anyone.as_identity(keys.user), keys)
+    owner, user = anyone.as_identity(keys.colony), anyone.as_identity(keys.user)
+    found = [
+        await _ensure_colony(anyone.as_identity(keys.server), keys),
+        await _ensure_user(owner, user, keys),
+        await _ensure_executor(owner, user, keys),
+    ]
+    return [note for note in found if note]
 
 
-async def _ensure_colony(server: Client, keys: Identities) -> None:
+async def _ensure_colony(server: Client, keys: Identities) -> str:
     wanted = wire.Colony(colonyid=keys.colony.id, name=COLONY)
     try:
         colonies = await server.ask_list(wire.GetColoniesMsg(), wire.Colony)
@@ -84,43 +93,57 @@ async def _ensure_colony(server: Client, keys: Identities) -> None:
     found = next((colony for colony in colonies if colony.name == COLONY), None)
     if found is None:
         found = await server.ask(wire.AddColonyMsg(colony=wanted), wire.Colony)
-    _check_same("colony", COLONY, found.colonyid, keys.colony.id)
+    return _note("colony", COLONY, same=found.colonyid == keys.colony.id)
 
 
-async def _ensure_user(owner: Client, user: Client, keys: Identities) -> None:
+async def _ensure_user(owner: Client, user: Client, keys: Identities) -> str:
     wanted = wire.User(colonyname=COLONY, userid=keys.user.id, name=USER)
     try:
-        users = await user.ask_list(wire.GetUsersMsg(colonyname=COLONY), wire.User)
+        await user.ask_list(wire.GetUsersMsg(colonyname=COLONY), wire.User)
     except RpcError as error:
         if error.status != _DENIED:
             raise
-        users = [await owner.ask(wire.AddUserMsg(user=wanted), wire.User)]
-    found = next((one for one in users if one.name == USER), None)
-    _check_same("user", USER, found.userid if found else "", keys.user.id)
+        return await _added(owner, wire.AddUserMsg(user=wanted), ("user", USER))
+    return ""
 
 
-async def _ensure_executor(owner: Client, user: Client, keys: Identities) -> None:
+async def _ensure_executor(owner: Client, user: Client, keys: Identities) -> str:
     wanted = wire.Executor(
         colonyname=COLONY,
         executorid=keys.executor.id,
         executorname=EXECUTOR,
         executortype=EXECUTOR_TYPE,
     )
-    executors = await user.ask_list(wire.GetExecutorsMsg(colonyname=COLONY), wire.Executor)
+    try:
+        executors = await user.ask_list(wire.GetExecutorsMsg(colonyname=COLONY), wire.Executor)
+    except RpcError as error:
+        if error.status != _DENIED:
+            raise
+        return ""  # the user's key is another one, which was noted
     found = next((one for one in executors if one.executorname == EXECUTOR), None)
+    if found is not None and found.executorid != keys.executor.id:
+        return _note("executor", EXECUTOR, same=False)
     if found is None:
-        found = await owner.ask(wire.AddExecutorMsg(executor=wanted), wire.Executor)
-    _check_same("executor", EXECUTOR, found.executorid, keys.executor.id)
-    if found.state != _APPROVED:
-        await owner.tell(wire.ApproveExecutorMsg(colonyname=COLONY, executorname=EXECUTOR))
+        note = await _added(owner, wire.AddExecutorMsg(executor=wanted), ("executor", EXECUTOR))
+        if note:
+            return note
+    if found is None or found.state != _APPROVED:
+        approval = wire.ApproveExecutorMsg(colonyname=COLONY, executorname=EXECUTOR)
+        return await _added(owner, approval, ("executor", EXECUTOR))
+    return ""
 
 
-def _check_same(what: str, name: str, found: str, expected: str) -> None:
-    if found != expected:
-        raise CliError(
-            f"{what} {name!r} exists with another key than this directory's {_FILE}",
-            hint="restore that file, or start with an empty COLONIES_HOME",
-        )
+async def _added(owner: Client, message: wire.Message, what: tuple[str, str]) -> str:
+    """Say it as the colony owner; a refusal means that the owner or the name has another key."""
+    try:
+        await owner.tell(message)
+    except RpcError as error:
+        return f"{_note(*what, same=False)}: {error.message}"
+    return ""
+
+
+def _note(what: str, name: str, *, same: bool) -> str:
+    return "" if same else f"{what} {name!r} has another key by now than {_FILE} and the profile"
 
 
 def profile(keys: Identities, *, host: str, port: int) -> dict[str, str]:

@@ -117,7 +117,7 @@ class _Ready:
 
     def _announce(self) -> None:
         try:
-            asyncio.run(self._complete())
+            notes = asyncio.run(self._complete())
             values = bootstrap.profile(self.keys, host=self.host, port=self.port)
             profiles = ProfileStore(os.environ)
             profiles.set(_PROFILE, values)
@@ -126,12 +126,14 @@ class _Ready:
             self.failure = error
             os.kill(os.getpid(), signal.SIGTERM)
         else:
+            for note in notes:
+                _warn(f"note: {note}")
             self._print(values, current)
 
-    async def _complete(self) -> None:
+    async def _complete(self) -> list[str]:
         address = Address(host=self.host, port=self.port)
         async with Client(address, timeouts=Timeouts(patience_s=10.0)) as client:
-            await bootstrap.ensure_colony(client, self.keys)
+            return await bootstrap.ensure_colony(client, self.keys)
 
     def _print(self, values: dict[str, str], current: str) -> None:
         shown = dict(values)

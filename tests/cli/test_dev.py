@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import PROGRAM, Dev, clean_environ, free_port, running_dev
+from tests.cli.conftest import PROGRAM, Dev, Shell, clean_environ, free_port, key, running_dev
 
 
 def test_it_says_everything_an_sdk_needs(dev: Dev) -> None:
@@ -28,8 +28,6 @@ def test_it_says_everything_an_sdk_needs(dev: Dev) -> None:
 
 
 def test_its_exports_are_enough_for_a_client(dev: Dev, tmp_path: Path) -> None:
-    from tests.cli.conftest import Shell  # noqa: PLC0415 - a shell without the profile
-
     other_machine = Shell({"COLONIES_HOME": str(tmp_path), **dev.exports})
     assert "dev-user" in other_machine.ok("user ls").out
 
@@ -87,6 +85,23 @@ def test_a_first_start_that_was_cut_short_is_finished_by_the_next(tmp_path: Path
         assert second.shell.ok("user ls -o id").id == "dev-user"
         refused = second.shell("process assign --timeout -1")
         assert refused.err == "error: No process available for assignment\n"
+
+
+def test_what_was_given_another_key_stays_so(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with running_dev(home, free_port()) as first:
+        other = key(first.shell)["id"]
+        first.shell.ok(f"executor chid --executorid {other}")
+        first.shell.ok(f"user chid --userid {key(first.shell)['id']}")
+    with running_dev(home, free_port()) as second:
+        second.shell.ok("colony ls")
+    said = (tmp_path / "home.err").read_text()
+    assert "note: user 'dev-user' has another key by now" in said
+    with running_dev(home, free_port()) as third:
+        third.shell.ok("user remove --name dev-user --yes")
+    with running_dev(home, free_port()) as fourth:
+        assert fourth.shell.ok("executor get dev-executor -o id").id == other
+    assert "note: executor 'dev-executor' has another key" in (tmp_path / "home.err").read_text()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
