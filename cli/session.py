@@ -1,6 +1,8 @@
 """One command's surroundings: its settings, its output, and clients for the roles it signs for."""
 
+import asyncio
 import os
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self
 
@@ -10,6 +12,7 @@ from cli.errors import RpcError
 from cli.options import Options
 from cli.output import Output
 from cli.profile import ProfileStore
+from cli.render import Listing
 
 _DENIED = 403
 _REPLY_S = 30.0
@@ -53,6 +56,17 @@ class Session:
         if self._shared is None:
             self._shared = Client(self.config.address, timeouts=self._timeouts)
         return self._shared.as_identity(identity)
+
+    async def show(self, ask: Callable[[], Awaitable[Listing]], *, every_s: float | None) -> None:
+        """Show a list once, or again and again every so many seconds until Ctrl-C."""
+        while True:
+            listing = await ask()
+            if every_s is not None:
+                self.out.clear()
+            self.out.show(listing)
+            if every_s is None:
+                return
+            await asyncio.sleep(every_s)
 
     def _denied_hint(self) -> str:
         used = {role: self.config.key(role) for role in Role}

@@ -176,6 +176,8 @@ async def ls(
     type_: Annotated[str, Parameter(name=("--type", "--executortype"))] = "",
     location: str = "",
     filter_: Annotated[str, Parameter(name=("--filter", "-f"))] = "",
+    watch: Switch = False,
+    interval: float = 2.0,
     options: Options = NONE,
 ) -> None:
     """List the executors of the colony.
@@ -186,32 +188,43 @@ async def ls(
         type_: only of this type.
         location: only at this location.
         filter_: only with this text in the name or the type.
+        watch: show the list again and again until Ctrl-C.
+        interval: seconds between two lists; with --watch (2).
         options: global options.
     """
     async with Session(options) as session:
+        client = session.client()
         message = wire.GetExecutorsMsg(colonyname=session.colony)
-        found = [
-            executor
-            for executor in await session.client().ask_list(message, wire.Executor)
-            if (all_ or executor.state != _UNREGISTERED)
-            and type_ in {"", executor.executortype}
-            and location in {"", _location(executor)}
-            and (filter_ in executor.executorname or filter_ in executor.executortype)
-        ]
+
+        async def found() -> list[wire.Executor]:
+            return [
+                executor
+                for executor in await client.ask_list(message, wire.Executor)
+                if (all_ or executor.state != _UNREGISTERED)
+                and type_ in {"", executor.executortype}
+                and location in {"", _location(executor)}
+                and (filter_ in executor.executorname or filter_ in executor.executortype)
+            ]
+
+        async def ask() -> render.Listing:
+            return _listing(await found(), full=all_)
+
         if full and session.out.format == "table":
-            parts = [render.blocks(_blocks(e, []), session.out.results) for e in found]
+            parts = [render.blocks(_blocks(e, []), session.out.results) for e in await found()]
             session.out.write(f"{_LINE}\n".join(parts))
             return
-        header = ("NAME", "TYPE", "LOCATION")
-        session.out.show(
-            render.Listing(
-                header=(*header[:2], "STATE", header[2], "LAST HEARD FROM") if all_ else header,
-                rows=[_row(executor, full=all_) for executor in found],
-                nothing="No Executors found",
-                data=spec.plain(found),
-                ids=[executor.executorname for executor in found],
-            )
-        )
+        await session.show(ask, every_s=interval if watch else None)
+
+
+def _listing(found: list[wire.Executor], *, full: bool) -> render.Listing:
+    header = ("NAME", "TYPE", "LOCATION")
+    return render.Listing(
+        header=(*header[:2], "STATE", header[2], "LAST HEARD FROM") if full else header,
+        rows=[_row(executor, full=full) for executor in found],
+        nothing="No Executors found",
+        data=spec.plain(found),
+        ids=[executor.executorname for executor in found],
+    )
 
 
 def _row(executor: wire.Executor, *, full: bool) -> render.Row:

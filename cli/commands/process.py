@@ -1,6 +1,5 @@
 """``colonies process``: look at processes, and do by hand what an executor does."""
 
-import asyncio
 from typing import Annotated
 
 from cyclopts import App, Parameter
@@ -71,15 +70,14 @@ async def ls(
 async def _list(options: Options, filters: Filters, state: render.State) -> None:
     async with Session(options) as session:
         message = filters.message(session.colony, render.PROCESS_STATES.index(state))
-        while True:
-            found = await session.client().ask_list(message, wire.Process)
+        client = session.client()
+
+        async def ask() -> render.Listing:
+            found = await client.ask_list(message, wire.Process)
             kept = [process for process in found if filters.keeps(process)]
-            if filters.watch:
-                session.out.clear()
-            session.out.show(listing(kept, state, wide=filters.wide))
-            if not filters.watch:
-                return
-            await asyncio.sleep(filters.interval)
+            return listing(kept, state, wide=filters.wide)
+
+        await session.show(ask, every_s=filters.interval if filters.watch else None)
 
 
 @app.command
