@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TextIO
 
@@ -85,8 +86,10 @@ class Output:
             elapsed_s=int(time.monotonic() - _STARTED),
             colour=self.messages.colour,
         )
-        self.stderr.write(f"{line}\n")
-        self.stderr.flush()
+        # A message that nobody reads any more must not end what it is about.
+        with suppress(BrokenPipeError):
+            self.stderr.write(f"{line}\n")
+            self.stderr.flush()
 
     def write(self, text: str) -> None:
         """Print a result as it is."""

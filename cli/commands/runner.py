@@ -81,9 +81,9 @@ def with_signals(worker: Worker, session: Session) -> None:
     """Let Ctrl-C and SIGTERM stop the worker instead of the program."""
 
     def stop() -> None:
+        worker.stop()
         if worker.busy:
             session.out.say(f"Finishing {worker.busy} running; press Ctrl-C again to end it")
-        worker.stop()
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -150,6 +150,17 @@ def test_work_survives_a_server_that_is_killed_meanwhile(tmp_path: Path) -> None
             assert again.shell.ok(f"process get {process} --out").out == "done\n"
 
 
+def test_it_goes_on_when_nobody_reads_its_messages_any_more(worker: Shell) -> None:
+    with running(worker, "", "echo", "done") as runner:
+        assert runner.process.stderr is not None
+        runner.process.stderr.close()
+        for _ in range(2):
+            process = submit(worker)
+            assert worker.ok(f"process get {process} --wait --out").out == "done\n"
+        runner.process.send_signal(signal.SIGTERM)
+        assert runner.process.wait(20) == 0
+
+
 def test_a_user_cannot_run_an_executor(colony: Shell) -> None:
     ran = colony("executor run -- true")
     assert ran.code == 1
