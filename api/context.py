@@ -39,6 +39,8 @@ class Line(Protocol):
     """The other end of a request."""
 
     gone: bool
+    undelivered: Callable[[], None] | None
+    """To be called when the reply turns out not to have reached the client."""
 
     def watch(self, listener: Callable[[], None] | None = None) -> None:
         """Notice from now on when the client goes away, and tell ``listener``."""
@@ -60,6 +62,10 @@ class Call(Struct, frozen=True, kw_only=True):
     def on_gone(self, listener: Callable[[], None]) -> None:
         """Call ``listener`` when the client goes away."""
         self.line.watch(listener)
+
+    def on_undelivered(self, callback: Callable[[], None]) -> None:
+        """Call ``callback`` if the reply turns out not to have reached the client."""
+        self.line.undelivered = callback
 
     def is_gone(self) -> bool:
         """Whether the client, once watched, has gone away."""

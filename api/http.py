@@ -8,6 +8,9 @@ ordinary way to the Starlette application, where /api is answered by the same en
 """
 
 import asyncio
+import fcntl
+import socket
+import termios
 from collections import deque
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
@@ -21,6 +24,8 @@ from api.answer import Answer
 from broker.settings import Limits
 
 _PROGRESS_BYTES = 64 * 1024
+_MOST_QUEUED_BYTES = 1024 * 1024
+_KEEPALIVE = ((socket.TCP_KEEPIDLE, 30), (socket.TCP_KEEPINTVL, 10), (socket.TCP_KEEPCNT, 3))
 _TOO_SLOW = b"the request did not arrive in time"
 _LARGE_HEAD = b"the request line and headers are larger than the limit"
 _BUSY = b"the server has as many connections as it allows; try again later"
@@ -45,7 +50,7 @@ class Endpoint(Protocol):
 class Line:
     """One request on the short way, and the client at its other end."""
 
-    __slots__ = ("gone", "keep_alive", "listeners", "parts", "size")
+    __slots__ = ("gone", "keep_alive", "listeners", "parts", "size", "undelivered")
 
     def __init__(self, *, keep_alive: bool) -> None:
         self.keep_alive = keep_alive
@@ -53,6 +58,7 @@ class Line:
         self.size = 0
         self.gone = False
         self.listeners: list[Callable[[], None]] = []
+        self.undelivered: Callable[[], None] | None = None
 
     def watch(self, listener: Callable[[], None] | None = None) -> None:
         """Tell ``listener`` when the client goes away; ``gone`` says it in any case."""
@@ -71,7 +77,8 @@ class Line:
 class BoundedProtocol(HttpToolsProtocol):
     """One connection. ``endpoint``, ``limits`` and ``every`` are set on a subclass per server."""
 
-    endpoint: ClassVar[Endpoint]
+    endpoint: ClassVar[Endpoint | None] = None
+    """None on a server that does not have the role."""
     limits: ClassVar[Limits] = Limits()
     every: ClassVar[set["BoundedProtocol"]] = set()
 
@@ -79,6 +86,8 @@ class BoundedProtocol(HttpToolsProtocol):
     _line: Line | None = None
     """The request on the short way that is arriving."""
     _answering: Line | None = None
+    _written: Line | None = None
+    """The request whose reply was written last, while nobody knows whether it arrived."""
     _due: float = inf
     """When, by the loop's clock, the client has taken too long."""
     _closing = False
@@ -90,15 +99,24 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self._queue: deque[Line] = deque()
         self.every.add(self)
+        _notice_dead_peers(transport)
         if len(self.connections) > self.limits.max_connections:
             self._write(503, _BUSY, (_PLAIN, (b"retry-after", b"1"), _CLOSE))
             transport.close()
             return
         self._expect_request()
 
+    def eof_received(self) -> None:
+        """The client has closed its side: has it taken the last reply?"""
+        if self._written is not None and _has_unread(self.transport):
+            self._tell_undelivered()
+        super().eof_received()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell whoever is at work for this client."""
         self.every.discard(self)
+        if exc is not None:
+            self._tell_undelivered()
         self._due = inf
         for line in (*self._queue, self._answering):
             if line is not None:
@@ -106,16 +124,22 @@ class BoundedProtocol(HttpToolsProtocol):
         self._queue.clear()
         super().connection_lost(exc)
 
+    def _tell_undelivered(self) -> None:
+        """The last reply did not reach the client, and no further byte came from it."""
+        line, self._written = self._written, None
+        if line is not None and line.undelivered is not None:
+            line.undelivered()
+
     # ------------------------------------------------------------ parsing
 
     def data_received(self, data: bytes) -> None:
         """Parse, but do not gather headers without end."""
+        self._written = None
         super().data_received(data)
         if self._head_bytes is not None and not self.transport.is_closing():
             self._head_bytes += len(data)
             if self._head_bytes > self.limits.max_header_bytes:
-                self._write(431, _LARGE_HEAD, (_PLAIN, _CLOSE))
-                self.transport.close()
+                self._give_up(431, _LARGE_HEAD)
 
     def on_message_begin(self) -> None:
         """A request begins to arrive; which way it takes is decided when its headers are there."""
@@ -125,26 +149,29 @@ class BoundedProtocol(HttpToolsProtocol):
         self._expect_request()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header."""
-        self.headers.append((name.lower(), value))
+        """Keep a header; what trails a body is of no use."""
+        if self._head_bytes is not None:
+            self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """Choose the way."""
         self._head_bytes = None
-        if not self._is_plain_call():
-            self._line = None
-            self._go_ordinary_way()
-            return
-        self._line = Line(keep_alive=self.parser.should_keep_alive())
-        if self._announced() > self.limits.max_body_bytes:
+        self._line = None
+        if self._is_call() and self._announced() > self.limits.max_body_bytes:
             self._refuse_body()
+        elif self._is_call() and self._is_plain():
+            self._line = Line(keep_alive=self.parser.should_keep_alive())
+        else:
+            self._go_ordinary_way()
 
-    def _is_plain_call(self) -> bool:
+    def _is_call(self) -> bool:
+        is_post = self.url == b"/api" and self.parser.get_method() == b"POST"
+        return is_post and self.endpoint is not None
+
+    def _is_plain(self) -> bool:
         ordinary_at_work = self.cycle is not None and not self.cycle.response_complete  # pyright: ignore[reportUnnecessaryComparison] - None until the first request
         return (
-            self.url == b"/api"
-            and self.parser.get_method() == b"POST"
-            and self.parser.get_http_version() == "1.1"
+            self.parser.get_http_version() == "1.1"
             and not ordinary_at_work
             and not any(name in _ORDINARY for name, _ in self.headers)
         )
@@ -193,8 +220,9 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._answering is None:
             self._start(line)
         else:
-            self.flow.pause_reading()
             self._queue.append(line)
+            if sum(queued.size for queued in self._queue) > _MOST_QUEUED_BYTES:
+                self.flow.pause_reading()
 
     # ------------------------------------------------------------ answering
 
@@ -207,12 +235,17 @@ class BoundedProtocol(HttpToolsProtocol):
 
     async def _answer(self, line: Line) -> None:
         body = line.parts[0] if len(line.parts) == 1 else b"".join(line.parts)
-        reply = await self.endpoint.answer(body, line)
+        endpoint = self.endpoint
+        assert endpoint is not None  # noqa: S101 - a call is only taken with one
+        reply = await endpoint.answer(body, line)
         if line.gone:
             return
         close = self._closing or not line.keep_alive
         self._write(reply.status, reply.body, (*reply.headers, _CLOSE) if close else reply.headers)
+        if line.undelivered is not None:
+            self._written = line
         if self.flow.write_paused:
+            self._due = self.loop.time() + self.limits.idle_timeout_ms / 1000
             await self.flow.drain()
         self._answered(close=close)
 
@@ -236,8 +269,16 @@ class BoundedProtocol(HttpToolsProtocol):
         """
         self._line = None
         self._closing = True
-        reply = self.endpoint.too_large()
-        self._write(reply.status, reply.body, (*reply.headers, _CLOSE))
+        if self._answering is None and self.endpoint is not None:
+            reply = self.endpoint.too_large()
+            self._write(reply.status, reply.body, (*reply.headers, _CLOSE))
+
+    def _give_up(self, status: int, why: bytes) -> None:
+        """Say why, unless a reply to an earlier request is still owed, and close after that."""
+        self._closing = True
+        if self._answering is None:
+            self._write(status, why, (_PLAIN, _CLOSE))
+            self.transport.close()
 
     def _write(self, status: int, body: bytes, headers: Iterable[tuple[bytes, bytes]]) -> None:
         lines = b"".join([b"%b: %b\r\n" % header for header in headers])
@@ -272,11 +313,32 @@ class BoundedProtocol(HttpToolsProtocol):
         """Close this connection if its client takes too long."""
         if self._due < now and not self.transport.is_closing():
             if self._line is not None or self._head_bytes is not None:
-                self._write(408, _TOO_SLOW, (_PLAIN, _CLOSE))
-            self.transport.close()
+                self._give_up(408, _TOO_SLOW)
+            else:
+                self.transport.close()
 
 
-def bounded(endpoint: Endpoint, limits: Limits) -> type[BoundedProtocol]:
+def _notice_dead_peers(transport: asyncio.Transport) -> None:
+    """Let the kernel ask clients that are silent, so that a dead one keeps no place in a queue."""
+    connection: socket.socket | None = transport.get_extra_info("socket")
+    if connection is not None and connection.family in {socket.AF_INET, socket.AF_INET6}:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in _KEEPALIVE:
+            connection.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+def _has_unread(transport: asyncio.Transport) -> bool:
+    """Whether the client's kernel has not acknowledged all we wrote, or has reset us."""
+    connection: socket.socket | None = transport.get_extra_info("socket")
+    if connection is None:
+        return False
+    unsent = bytearray(4)
+    fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, unsent)
+    failed = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    return bool(failed or any(unsent) or transport.get_write_buffer_size())
+
+
+def bounded(endpoint: Endpoint | None, limits: Limits) -> type[BoundedProtocol]:
     """The protocol class of one server."""
     members = {"endpoint": endpoint, "limits": limits, "every": set[BoundedProtocol]()}
     return type("ServerProtocol", (BoundedProtocol,), members)

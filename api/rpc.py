@@ -186,6 +186,7 @@ class AsgiLine:
         self._watching: asyncio.Task[None] | None = None
         self._listeners: list[Callable[[], None]] = []
         self.gone = False
+        self.undelivered: Callable[[], None] | None = None
 
     def watch(self, listener: Callable[[], None] | None = None) -> None:
         """Notice from now on when the client goes away, and tell ``listener``."""

@@ -23,7 +23,7 @@ from api.app import Server
 from api.http import BoundedProtocol, bounded
 from api.supervise import SOCKET, follow_parent, supervise, tell_parent_ready
 from broker.errors import BrokerError
-from broker.settings import Limits, Settings
+from broker.settings import Limits, Role, Settings
 
 _log = structlog.get_logger(__name__)
 _GRACE_S = 10
@@ -111,12 +111,13 @@ async def _serve(settings: Settings, listening: socket.socket, on_ready: OnReady
         except (BrokerError, TimeoutError) as error:
             _log.error("cannot_start", error=str(error) or "the store did not load in time")
             return 1
-        protocol = bounded(app.endpoint, settings.limits)
+        protocol = bounded(app.endpoint if Role.API in settings.roles else None, settings.limits)
         try:
             config = _config(settings, app, protocol)
             config.load()
         except OSError as error:  # SSLError is one
-            _log.error("cannot_start", error=f"TLS certificate or key: {error}")
+            files = settings.tls and f"{settings.tls.cert} and {settings.tls.key}"
+            _log.error("cannot_start", error=f"TLS with {files}: {error}")
             return 1
         server = _Uvicorn(config, app, on_ready)
         loop = asyncio.get_running_loop()

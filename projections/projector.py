@@ -24,7 +24,7 @@ _log = structlog.get_logger(__name__)
 PAGE = 500
 _BLOCK_MS = 1_000
 _AWAY_S = 0.5
-_GATHER_S = 0.02
+_GATHER_S = 0.05
 """What arrives this soon after the first event of a batch shares its write."""
 
 

@@ -43,6 +43,7 @@ async def assign(ctx: Context, call: Call, msg: wire.AssignProcessMsg) -> wire.P
     if call.is_gone():
         ctx.spawn(_give_back_surely(ctx, attempt, row))
         raise NothingAvailable("the client has gone; the process is queued again")
+    call.on_undelivered(lambda: ctx.spawn(_give_back_surely(ctx, attempt, row)))
     return shown_process(row, attempt.colony.name)
 
 
@@ -206,7 +207,11 @@ async def _as_first_time(ctx: Context, attempt: _Attempt, repeat: Repeat) -> Pro
     if row is None or (row.holder, row.started_ns) != (event.actor, event.at_ns):
         raise NothingAvailable("No process available for assignment")
     then = {b"state": b"1", b"holder": event.actor.encode(), b"started": b"%d" % event.at_ns}
-    now = {k: v for k, v in row.row.items() if k not in {b"ended", b"out", b"errors"}}
+    earlier = row.attributes_until(event.at_ns)
+    since = {b"ended", b"out", b"errors"} | {
+        b"a:" + name.encode() for name in row.added_attributes if name not in earlier
+    }
+    now = {k: v for k, v in row.row.items() if k not in since}
     return ProcessRow(id=row.id, row=now | then)
 
 

@@ -165,7 +165,7 @@ async def _filter(ctx: Context, colony: Colony | None, msg: wire.GetProcessesMsg
         user = await ctx.member_named(colony, f"{access.USER}/{msg.initiator}")
         if user is None:
             raise Invalid(f"User <{msg.initiator}> does not exist")
-        return lambda row: row.initiator_id == user.id
+        return lambda row: row.given["initiator_name"] == user.name
     if msg.label:
         return lambda row: row.given["label"] == msg.label
     return lambda _: True

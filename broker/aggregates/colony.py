@@ -74,7 +74,7 @@ EVENTS = (
 )
 
 RESUMED = "resumed"
-"""Notice that every waiting executor of a colony should try again."""
+"""Notice that every waiting executor of a colony should try again: something changed for it."""
 
 
 def establish(name: str, suffix: str, owner: str, actor: str, now_ns: int) -> Decision:
@@ -169,6 +169,7 @@ def dissolve(name: str, actor: str, now_ns: int) -> Decision:
     return Decision(
         expects=(has(keys.COLONY, "guard"),),
         events=(ColonyDissolved(subject=name, actor=actor, at_ns=now_ns),),
+        wakes=(RESUMED,),
     )
 
 

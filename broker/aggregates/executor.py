@@ -15,6 +15,7 @@ from broker.access import (
     colony_owner,
     member,
 )
+from broker.aggregates.colony import RESUMED
 from broker.aggregates.process import ProcessHandedOver
 from broker.aggregates.user import checked_new_id
 from broker.decision import Decision, Event, Expect, absent, counts, equals, lacks, listed
@@ -206,6 +207,7 @@ def reject(gate: Gate, row: MemberRow | None, now_ns: int) -> Decision:
     return Decision(
         expects=(*colony_owner(gate), _as_read(target)),
         events=(ExecutorRejected(subject=target.id, actor=gate.caller, at_ns=now_ns),),
+        wakes=(RESUMED,),
     )
 
 
@@ -220,7 +222,7 @@ def remove(gate: Gate, row: MemberRow | None, now_ns: int) -> Decision:
     if target.state is MemberState.UNREGISTERED:
         return Decision(expects=expects)
     event = ExecutorRemoved(subject=target.id, actor=gate.caller, at_ns=now_ns, name=target.name)
-    return Decision(expects=expects, events=(event,))
+    return Decision(expects=expects, events=(event,), wakes=(RESUMED,))
 
 
 def released(executor_id: str, now_ns: int) -> Decision:

@@ -235,8 +235,12 @@ class ProcessRow:
     @property
     def added_attributes(self) -> dict[str, tuple[int, str, str]]:
         """Attributes put on it later: id -> type, key, value."""
-        found = {k[2:].decode(): v for k, v in self.row.items() if k.startswith(b"a:")}
-        return {i: tuple(unpacked(v)) for i, v in found.items()}
+        return self.attributes_until(LAST_NS)
+
+    def attributes_until(self, at_ns: int) -> dict[str, tuple[int, str, str]]:
+        """The same, without those set after a moment."""
+        stored = {k[2:].decode(): unpacked(v) for k, v in self.row.items() if k[:2] == b"a:"}
+        return {i: (kind, key, text) for i, (kind, key, text, at) in stored.items() if at <= at_ns}
 
 
 class SubmitProcess(Struct, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from projections.projection import Folds, folding
 
 
 def _set(event: AttributeSet) -> Iterator[Write]:
-    stored = packed([event.kind, event.key, event.value])
+    stored = packed([event.kind, event.key, event.value, event.at_ns])
     attribute = {f"a:{event.subject}": stored, "attributed": 1}
     yield hset(keys.process(event.process_id), **attribute)
     yield hput(keys.ATTRIBUTES, event.subject, event.process_id)
