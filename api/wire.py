@@ -375,12 +375,18 @@ class Backend(Wire):
 
 
 class ServerInfo(Wire):
-    """``extensions`` is ours: what this server can do beyond the protocol."""
+    """``extensions``, ``durability`` and ``servertime`` are ours.
+
+    What this server can do beyond the protocol, what an acknowledgement promises ("always": it is on
+    disk), and the time of its store.
+    """
 
     buildversion: str = ""
     buildtime: str = ""
     backends: list[Backend] = []
     extensions: list[str] = []
+    durability: str = ""
+    servertime: str = ""
 
 
 class PauseStatus(Wire):

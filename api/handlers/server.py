@@ -36,6 +36,8 @@ async def info(ctx: Context, call: Call, msg: wire.Message) -> wire.ServerInfo:
         buildtime=settings.build_time or now,
         backends=[backend],
         extensions=EXTENSIONS,
+        durability=settings.durability,
+        servertime=wire.rfc3339(ctx.store.clock.now_ns()),
     )
 
 
