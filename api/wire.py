@@ -377,8 +377,8 @@ class Backend(Wire):
 class ServerInfo(Wire):
     """``extensions``, ``durability`` and ``servertime`` are ours.
 
-    What this server can do beyond the protocol, what an acknowledgement promises ("always": it is on
-    disk), and the time of its store.
+    What this server can do beyond the protocol, what an acknowledgement promises ("always": it is
+    on disk), and the time of its store.
     """
 
     buildversion: str = ""
