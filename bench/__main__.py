@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import os
 import resource
+import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
@@ -31,6 +32,7 @@ _SCENARIOS: dict[str, Callable[[Stage], Awaitable[list[Measurement]]]] = {
     "fleet": fleet.measure,
 }
 _DEFAULT_PORT = 50080
+_TOLD_TO_STOP = 143
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -40,7 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     wrong = 0
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_run(given))
+            runner.run(_run_until_told(given))
+    except* asyncio.CancelledError:
+        wrong = _TOLD_TO_STOP
     except* BenchError as errors:
         for error in _leaves(errors):
             sys.stderr.write(f"bench: {type(error).__name__}: {error}\n")
@@ -87,6 +91,13 @@ def _plan(given: argparse.Namespace) -> Plan:
     if given.processes:
         plan = replace(plan, processes=given.processes)
     return replace(plan, fleet=given.fleet) if given.fleet else plan
+
+
+async def _run_until_told(given: argparse.Namespace) -> None:
+    """Run; SIGTERM ends what was started, as SIGINT does."""
+    running = asyncio.ensure_future(_run(given))
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)
+    await running
 
 
 async def _run(given: argparse.Namespace) -> None:

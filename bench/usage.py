@@ -27,6 +27,14 @@ def cpu_seconds(pid: int) -> float:
     return sum(_cpu(one) for one in family(pid))
 
 
+def runs(pid: int) -> bool:
+    """Whether a process is there and has not ended; an ended one may wait to be reaped."""
+    try:
+        return _read(pid, "stat").rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def sockets(pid: int) -> int:
     """How many sockets a process has open."""
     links = Path(f"/proc/{pid}/fd").iterdir()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from bench import usage
 from bench.errors import WrongAnswer
 from bench.plan import Plan, Stage
 from bench.scenarios import depth, fleet, lifecycle
@@ -86,3 +87,27 @@ async def test_a_wrong_answer_ends_the_program_with_an_error(floor: Target, tmp_
     assert process.returncode == 1
     assert b"submitted more than once" in errors
     assert not _stored(tmp_path)
+
+
+async def test_sigterm_ends_the_program_and_what_it_started(tmp_path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "bench", "lifecycle", "--target", "floor", "--out", str(tmp_path)
+    )
+    async with asyncio.timeout(30):
+        started = await _family_of(process.pid, 4)
+        process.terminate()
+        assert await process.wait() == 143
+        for pid in started:
+            await _gone(pid)
+
+
+async def _family_of(pid: int, size: int) -> list[int]:
+    while len(found := list(usage.family(pid))) < size:  # noqa: ASYNC110 - of another process
+        await asyncio.sleep(0.02)
+    return found
+
+
+async def _gone(pid: int) -> None:
+    """Wait until a process has ended, reaped or not."""
+    while usage.runs(pid):  # noqa: ASYNC110 - of another process
+        await asyncio.sleep(0.02)
