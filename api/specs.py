@@ -1,5 +1,6 @@
 """Function specs: from what clients send to what is stored, matched and shown."""
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import TypeVar
 
@@ -13,7 +14,19 @@ from broker.resources import in_bytes, millicores, shown_mebibytes, shown_millic
 
 _ANYBODY = ["*"]
 _REMEMBERED = 4_096
+_LONGEST_REMEMBERED = 4_096
+T = TypeVar("T")
 S = TypeVar("S", bound=Struct)
+
+
+def remembered(work: Callable[[bytes], T]) -> Callable[[bytes], T]:
+    """Remember the results for short texts; long ones are rare, and are not ours to keep."""
+    cached = lru_cache(maxsize=_REMEMBERED)(work)
+
+    def look_up(text: bytes) -> T:
+        return cached(text) if len(text) <= _LONGEST_REMEMBERED else work(text)
+
+    return look_up
 
 
 class SubmittedSpec(wire.Wire):
@@ -101,20 +114,20 @@ def check_free_form(spec: SubmittedSpec) -> None:
     _decoded_conditions(bytes(spec.conditions))
 
 
-@lru_cache(maxsize=_REMEMBERED)
+@remembered
 def _filesystem(text: bytes) -> Raw:
     found = _part(text, wire.Filesystem)
     found.mount = found.mount or ""
     return Raw(wire.encode(found))
 
 
-@lru_cache(maxsize=_REMEMBERED)
+@remembered
 def _decoded_conditions(text: bytes) -> wire.Conditions:
     """Conditions as sent; not to be changed, they are remembered by their text."""
     return _part(text, wire.Conditions)
 
 
-@lru_cache(maxsize=_REMEMBERED)
+@remembered
 def _asked(text: bytes) -> _Asked:
     conditions = _part(text, wire.Conditions)
     requirement = _normalise_conditions(conditions)

@@ -7,7 +7,6 @@ never against processes.
 
 import hashlib
 from dataclasses import dataclass
-from functools import lru_cache
 
 from broker.packing import packed, unpacked
 
@@ -46,7 +45,6 @@ class Requirement:
         return class_of(self.pack())
 
 
-@lru_cache(maxsize=4096)
 def class_of(requires: bytes) -> str:
     """The class of a packed requirement."""
     return hashlib.sha256(requires).hexdigest()[:_CLASS_DIGITS]

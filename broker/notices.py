@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
-from broker.errors import Unavailable
 from broker.pipeline import Connection, Pipeline, Reply, Subscription, hear_out
 
 _LINGER_S = 5.0
@@ -40,7 +39,7 @@ class RedisNotices:
         self._pipeline = Pipeline(
             url, _MOST_IN_FLIGHT, make=self._make, on_connected=self._on_connected
         )
-        self._channels: dict[str, asyncio.Future[None] | None] = {}
+        self._channels: dict[str, asyncio.Future[Reply]] = {}
         self._leaving: dict[str, asyncio.TimerHandle] = {}
 
     def _make(self, max_in_flight: int, on_lost: Callable[[], None]) -> Connection:
@@ -67,22 +66,17 @@ class RedisNotices:
         leaving = self._leaving.pop(channel, None)
         if leaving is not None:
             leaving.cancel()
-        known = self._channels.get(channel, self)
-        if known is None:
-            return
-        if isinstance(known, asyncio.Future):
-            await asyncio.shield(known)
-            return
-        done = self._channels[channel] = asyncio.get_running_loop().create_future()
-        try:
-            await self._pipeline.call("SUBSCRIBE", channel)
-        except BaseException:
-            del self._channels[channel]
-            done.set_exception(Unavailable("the store cannot be reached"))
-            hear_out(done)
-            raise
-        self._channels[channel] = None
-        done.set_result(None)
+        subscribing = self._channels.get(channel)
+        if subscribing is None:
+            work = self._pipeline.call("SUBSCRIBE", channel)
+            subscribing = self._channels[channel] = asyncio.ensure_future(work)
+            subscribing.add_done_callback(lambda done: self._subscribed(channel, done))
+        await asyncio.shield(subscribing)
+
+    def _subscribed(self, channel: str, done: asyncio.Future[Reply]) -> None:
+        """A subscription that failed is forgotten, so that the next listener tries again."""
+        if done.cancelled() or done.exception() is not None:
+            self._channels.pop(channel, None)
 
     def leave(self, channel: str) -> None:
         """A channel does not matter any more; it is left some time from now."""
@@ -91,8 +85,7 @@ class RedisNotices:
 
     def _left(self, channel: str) -> None:
         del self._leaving[channel]
-        if self._channels.get(channel, self) is None:
-            del self._channels[channel]
+        if self._channels.pop(channel, None) is not None:
             self._pipeline.forget("UNSUBSCRIBE", channel)
 
     async def start(self) -> None:

@@ -94,5 +94,7 @@ async def _value(store: EventStore, name: bytes) -> Value | None:
             return {m: float(s) for m, s in zip(flat[::2], flat[1::2], strict=True)}
         case b"set":
             return set(await store.send("SMEMBERS", name))
-        case _:
+        case b"none":
             return None
+        case other:
+            return {b"a key of a type no fold writes": other}

@@ -7,7 +7,7 @@ from api import wire
 from api.context import Call, Context
 from api.present import shown_process
 from broker import access, keys
-from broker.access import Gate
+from broker.access import Gate, MemberRow
 from broker.aggregates import colony as colony_aggregate
 from broker.aggregates import executor as executor_aggregate
 from broker.aggregates.process import ProcessAssigned, ProcessRow, requeue
@@ -78,15 +78,20 @@ async def _checked(
     executor = executor_aggregate.assigning(gate)
     if colony is None:
         raise Denied("unreachable: a member of no colony")
-    offer = Offer(
+    cpu = millicores(msg.availablecpu) if msg.availablecpu else None
+    mem = in_bytes(msg.availablemem) if msg.availablemem else None
+    return _Attempt(call, colony, gate, _offer(executor, cpu, mem))
+
+
+def _offer(executor: MemberRow, cpu: int | None, mem: int | None) -> Offer:
+    return Offer(
         executor_id=executor.id,
         executor_type=executor.executor_type,
         name=executor.name,
         location=executor.location,
-        cpu=millicores(msg.availablecpu) if msg.availablecpu else None,
-        mem=in_bytes(msg.availablemem) if msg.availablemem else None,
+        cpu=cpu,
+        mem=mem,
     )
-    return _Attempt(call, colony, gate, offer)
 
 
 async def _claimed(ctx: Context, attempt: _Attempt, timeout_s: int) -> ProcessRow:
@@ -109,14 +114,14 @@ async def _wait(ctx: Context, attempt: _Attempt, timeout_s: int) -> ProcessRow:
     outcome: ProcessRow | str = "empty"
     try:
         await ctx.listen(channel)
-        while True:
+        while not waiter.gone:
             owed = len(waiter.owed)
             outcome = await _claim(ctx, attempt)
             if isinstance(outcome, ProcessRow):
                 waiter.tried(owed, outcome.class_key)
                 return outcome
             waiter.tried(owed, None)
-            if not await ctx.waiting.wait(waiter, until) or waiter.gone:
+            if not await ctx.waiting.wait(waiter, until):
                 break
     finally:
         ctx.waiting.leave(channel, waiter)
@@ -179,7 +184,8 @@ async def _recheck(ctx: Context, attempt: _Attempt) -> None:
     """
     colony, attempt.gate = await ctx.gate(attempt.call, attempt.colony.name, fresh=True)
     executor = executor_aggregate.assigning(attempt.gate)
-    if colony is not attempt.colony or executor.executor_type != attempt.offer.executor_type:
+    offer = _offer(executor, attempt.offer.cpu, attempt.offer.mem)
+    if colony is not attempt.colony or offer != attempt.offer:
         raise NothingAvailable("No process available for assignment")
 
 
