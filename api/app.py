@@ -27,6 +27,8 @@ from broker.errors import Unavailable
 from broker.notices import RedisNotices
 from broker.pipeline import Pipeline
 from broker.presence import Presence
+from broker.reactors.deadlines import Deadlines
+from broker.reactors.stale import StaleExecutors
 from broker.reactors.timer import Timer, patiently
 from broker.settings import Role, Settings
 from broker.store import EventStore
@@ -146,12 +148,29 @@ class Server:
         _every(scheduler, _CLOCK_S, context.store.look_at_clock)
         _every(scheduler, _PRESENCE_S, context.presence.write)
         if Role.TIMER in self.settings.roles:
-            timer = Timer(
-                store=context.store, directory=context.directory, requeuer=context.requeuer
-            )
+            timer = self._timer()
             timer.schedule(scheduler)
         scheduler.start()
         stack.callback(scheduler.shutdown, wait=False)
+
+    def _timer(self) -> Timer:
+        context, settings = self.context, self.settings
+        return Timer(
+            store=context.store,
+            directory=context.directory,
+            requeuer=context.requeuer,
+            deadlines=Deadlines(
+                store=context.store, directory=context.directory, happened=context.happened
+            ),
+            stale=StaleExecutors(
+                store=context.store,
+                presence=context.presence,
+                happened=context.happened,
+                silent_s=settings.stale_executor_s,
+                listening_since_ns=context.store.clock.now_ns(),
+            ),
+            stale_every_s=settings.cleanup_interval_s,
+        )
 
     def _heard(self, channel: str, message: str) -> None:
         """A notice from another process; our own we acted upon already."""

@@ -8,7 +8,7 @@ from broker import keys
 from broker.access import MemberRow, text_in
 from broker.aggregates.executor import ExecutorAdded
 from broker.aggregates.function import FunctionRow
-from broker.aggregates.process import ProcessRow, ProcessSubmitted, State, deadline
+from broker.aggregates.process import ProcessRow, ProcessSubmitted, State
 from broker.packing import unpacked
 from projections.functions import FunctionStatistics
 
@@ -62,7 +62,7 @@ def shown_process(row: ProcessRow, colony_name: str) -> wire.Process:
         starttime=wire.rfc3339(started),
         endtime=wire.rfc3339(row.ended_ns),
         waitdeadline=wire.rfc3339(row.wait_deadline_ns),
-        execdeadline=wire.rfc3339(deadline(started, given["max_exec_s"]) if started else 0),
+        execdeadline=wire.rfc3339(row.exec_deadline_ns),
         retries=row.retries,
         attributes=attributes_of(row, colony_name),
         spec=_spec(row),

@@ -177,6 +177,11 @@ def due_wait(process_id: str) -> str:
     return f"wait/{process_id}"
 
 
+def due_process(member: str) -> str:
+    """The process id in a member of DUE."""
+    return member.partition("/")[2]
+
+
 def due_exec(process_id: str) -> str:
     """Member of DUE: the execution deadline of a process."""
     return f"exec/{process_id}"

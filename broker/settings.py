@@ -70,6 +70,8 @@ class Settings:
     roles: frozenset[Role] = frozenset(Role)
     durability: Durability = Durability.ALWAYS
     allow_reregister: bool = False
+    stale_executor_s: int = 600
+    cleanup_interval_s: int = 60
     replay_window_ms: int = 300_000
     tls: Tls | None = None
     limits: Limits = field(default_factory=Limits)
@@ -100,6 +102,8 @@ class Settings:
             roles=read.roles("COLONIES_ROLES"),
             durability=read.durability("COLONIES_DURABILITY"),
             allow_reregister=read.flag("COLONIES_ALLOW_EXECUTOR_REREGISTER"),
+            stale_executor_s=read.count("COLONIES_STALE_EXECUTOR_DURATION", 600, least=1),
+            cleanup_interval_s=read.count("COLONIES_CLEANUP_INTERVAL", 60, least=1),
             replay_window_ms=read.count("COLONIES_REPLAY_WINDOW_MS", 300_000, least=1_000),
             tls=read.tls(),
             limits=limits,
@@ -122,6 +126,8 @@ class Settings:
             "COLONIES_ROLES": ",".join(sorted(self.roles)),
             "COLONIES_DURABILITY": self.durability,
             "COLONIES_ALLOW_EXECUTOR_REREGISTER": str(self.allow_reregister).lower(),
+            "COLONIES_STALE_EXECUTOR_DURATION": str(self.stale_executor_s),
+            "COLONIES_CLEANUP_INTERVAL": str(self.cleanup_interval_s),
             "COLONIES_REPLAY_WINDOW_MS": str(self.replay_window_ms),
             "COLONIES_SERVER_TLS": str(self.tls is not None).lower(),
             "COLONIES_VERBOSE": str(self.verbose).lower(),

@@ -225,6 +225,14 @@ def remove(gate: Gate, row: MemberRow | None, now_ns: int) -> Decision:
     return Decision(expects=expects, events=(event,), wakes=(RESUMED,))
 
 
+def unregister_stale(row: MemberRow, now_ns: int) -> Decision:
+    """Unregister an executor that was silent for too long and runs nothing."""
+    event = ExecutorRemoved(subject=row.id, actor="", at_ns=now_ns, name=row.name)
+    return Decision(
+        expects=(_as_read(row), counts(keys.held(row.id), 0)), events=(event,), wakes=(RESUMED,)
+    )
+
+
 def released(executor_id: str, now_ns: int) -> Decision:
     """Note that nothing is held any more by an executor that left."""
     return Decision(

@@ -25,6 +25,8 @@ SECOND_NS = 1_000_000_000
 LAST_NS = 2**63 - 1
 MOST_PRIORITY = 50_000
 MOST_EXEC_S = 9_999_999_999
+WAITED_TOO_LONG = "Maximum waiting time limit exceeded"
+RAN_TOO_LONG = "Maximum execution time limit exceeded"
 UNLIMITED_EXEC = "0" * 10
 """``max_exec_s`` of a ProcessAssigned without execution deadline."""
 
@@ -125,6 +127,34 @@ class ProcessRequeued(Event, frozen=True, kw_only=True):
     wait_deadline_ns: int
 
 
+class ProcessExpired(Event, frozen=True, kw_only=True):
+    """A process failed because its time ran out; ``subject`` is its id, ``error`` says which time.
+
+    ``was`` is the state it had; then ``queued_as`` and ``class_key``, or ``holder``, apply.
+    """
+
+    TYPE: ClassVar[str] = "ProcessExpired"
+    was: int
+    holder: str
+    class_key: str
+    queued_as: str
+    error: str
+
+
+class ProcessRetried(Event, frozen=True, kw_only=True):
+    """A process ran out of execution time and waits once more; ``subject`` is its id.
+
+    ``retries`` counts this one, ``wait_deadline_ns`` is its new wait deadline, Unix ns, 0 for none.
+    """
+
+    TYPE: ClassVar[str] = "ProcessRetried"
+    holder: str
+    class_key: str
+    queued_as: str
+    retries: int
+    wait_deadline_ns: int
+
+
 class ProcessHandedOver(Event, frozen=True, kw_only=True):
     """A running process moved with its executor to another key; ``subject`` is the process id."""
 
@@ -151,6 +181,8 @@ EVENTS = (
     ProcessCancelled,
     ProcessRequeued,
     ProcessHandedOver,
+    ProcessExpired,
+    ProcessRetried,
     ProcessRemoved,
 )
 
@@ -206,6 +238,11 @@ class ProcessRow:
     def wait_deadline_ns(self) -> int:
         """Until when it may wait, 0 for ever."""
         return int(self.row.get(b"wait", b"0"))
+
+    @property
+    def exec_deadline_ns(self) -> int:
+        """Until when its last run may (or might) have taken, 0 for ever."""
+        return deadline(self.started_ns, self.given["max_exec_s"]) if self.started_ns else 0
 
     @property
     def retries(self) -> int:
@@ -435,12 +472,7 @@ def requeue(
     ``known`` is the requirement classes there are; one that was retired meanwhile comes back.
     """
     running = [row for row in rows if row.state is State.RUNNING and row.holder == holder]
-    classes = {row.class_key: row.given["requires"] for row in running}
-    added = tuple(
-        RequirementClassAdded(subject=name, actor="", at_ns=now_ns, requires=requires)
-        for name, requires in classes.items()
-        if name not in known
-    )
+    expected, added = _class_again(running, known, now_ns)
     requeued = tuple(
         ProcessRequeued(
             subject=row.id,
@@ -457,11 +489,69 @@ def requeue(
     return Decision(
         expects=(
             *(e for row in running for e in _held_as_read(row)),
-            *((has if name in known else lacks)(keys.CLASSES, name) for name in classes),
+            *expected,
         ),
         events=(*added, *requeued),
         wakes=tuple(row.class_key for row in running),
     )
+
+
+def expire(row: ProcessRow | None, known: Container[str], now_ns: int) -> Decision:
+    """What the passing of time means for a process: nothing, failure, or another try.
+
+    ``known`` is the requirement classes there are. Times out exactly once: whoever is first.
+    """
+    if row is None:
+        return Decision()
+    if row.state is State.WAITING and 0 < row.wait_deadline_ns <= now_ns:
+        return Decision(expects=_as_read(row), events=(_expired(row, WAITED_TOO_LONG, now_ns),))
+    if row.state is not State.RUNNING or not 0 < row.exec_deadline_ns <= now_ns:
+        return Decision()
+    if 0 <= row.given["max_retries"] <= row.retries:
+        return Decision(expects=_as_read(row), events=(_expired(row, RAN_TOO_LONG, now_ns),))
+    retried = ProcessRetried(
+        subject=row.id,
+        actor="",
+        at_ns=now_ns,
+        holder=row.holder,
+        class_key=row.class_key,
+        queued_as=row.queued_as,
+        retries=row.retries + 1,
+        wait_deadline_ns=deadline(now_ns, row.given["max_wait_s"]),
+    )
+    expected, added = _class_again([row], known, now_ns)
+    return Decision(
+        expects=(*_as_read(row), *expected),
+        events=(*added, retried),
+        wakes=(row.class_key,),
+    )
+
+
+def _expired(row: ProcessRow, error: str, now_ns: int) -> ProcessExpired:
+    return ProcessExpired(
+        subject=row.id,
+        actor="",
+        at_ns=now_ns,
+        was=int(row.state),
+        holder=row.holder,
+        class_key=row.class_key,
+        queued_as=row.queued_as,
+        error=error,
+    )
+
+
+def _class_again(
+    rows: list[ProcessRow], known: Container[str], now_ns: int
+) -> tuple[tuple[Expect, ...], tuple[RequirementClassAdded, ...]]:
+    """The classes these processes will wait in: they are there, or come back."""
+    classes = {row.class_key: row.given["requires"] for row in rows}
+    expected = tuple((has if name in known else lacks)(keys.CLASSES, name) for name in classes)
+    added = tuple(
+        RequirementClassAdded(subject=name, actor="", at_ns=now_ns, requires=requires)
+        for name, requires in classes.items()
+        if name not in known
+    )
+    return expected, added
 
 
 def _removed(row: ProcessRow, actor: str, now_ns: int) -> ProcessRemoved:

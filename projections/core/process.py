@@ -12,9 +12,11 @@ from broker.aggregates.process import (
     ProcessAssigned,
     ProcessCancelled,
     ProcessClosed,
+    ProcessExpired,
     ProcessHandedOver,
     ProcessRemoved,
     ProcessRequeued,
+    ProcessRetried,
     ProcessSubmitted,
     State,
     env_attributes,
@@ -113,6 +115,28 @@ def _requeued(event: ProcessRequeued) -> Iterator[Write]:
     yield from _wait_until(process_id, event.wait_deadline_ns)
 
 
+def _expired(event: ProcessExpired) -> Iterator[Write]:
+    process_id, failed = event.subject, int(State.FAILED)
+    errors = packed([event.error])
+    yield hset(keys.process(process_id), state=failed, ended=event.at_ns, errors=errors)
+    if event.was == _RUNNING:
+        yield from _leave_running(process_id, event.holder)
+    else:
+        yield from _leave_queue(process_id, event.class_key, event.queued_as)
+    yield zadd(keys.listing(failed), event.at_ns // _US_NS, process_id)
+
+
+def _retried(event: ProcessRetried) -> Iterator[Write]:
+    """The end it shows is that of the try that took too long, as the reference has it."""
+    process_id = event.subject
+    row = keys.process(process_id)
+    yield hset(row, state=_WAITING, retries=event.retries, ended=event.at_ns)
+    yield hdel(row, "holder")
+    yield from _leave_running(process_id, event.holder)
+    yield zadd(keys.queue(event.class_key), 0, event.queued_as)
+    yield from _wait_until(process_id, event.wait_deadline_ns)
+
+
 def _handed_over(event: ProcessHandedOver) -> Iterator[Write]:
     yield hset(keys.process(event.subject), holder=event.new_holder)
     yield srem(keys.held(event.holder), event.subject)
@@ -139,6 +163,8 @@ FOLDS: Folds = dict(
         folding(ProcessCancelled, _cancelled),
         folding(ProcessRequeued, _requeued),
         folding(ProcessHandedOver, _handed_over),
+        folding(ProcessExpired, _expired),
+        folding(ProcessRetried, _retried),
         folding(ProcessRemoved, _removed),
     )
 )

@@ -1,0 +1,61 @@
+"""Wait and execution deadlines: fail, or queue once more, what ran out of time.
+
+keys.DUE holds every deadline by its moment, so a look costs one command a colony, whether ten or a
+million processes wait. Each due item becomes an ordinary guarded command: it takes effect once,
+whoever is first, and a server that dies in between leaves it for the next.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from broker import keys
+from broker.aggregates.process import ProcessRow, expire
+from broker.decision import Decision
+from broker.directory import Classes, Colony, Directory
+from broker.keys import Tag
+from broker.store import BY_SERVER, Done, EventStore
+
+_STEP = 100
+_MS_NS = 1_000_000
+
+Happened = Callable[[Colony | None, Done], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deadlines:
+    """Meets deadlines, and tells what happened."""
+
+    store: EventStore
+    directory: Directory
+    happened: Happened
+
+    async def all_due(self, colonies: Sequence[Colony]) -> None:
+        """Meet every deadline that has passed."""
+        if not colonies:
+            return
+        latest_ms = self.store.clock.now_ns() // _MS_NS - 1
+        looks = (
+            ("ZRANGEBYSCORE", c.tag.key(keys.DUE), "-inf", latest_ms, "LIMIT", 0, _STEP)
+            for c in colonies
+        )
+        for colony, members in zip(colonies, await self.store.read(*looks), strict=True):
+            if members:
+                await self._meet(colony, members)
+
+    async def _meet(self, colony: Colony, members: Sequence[bytes]) -> None:
+        ids = {keys.due_process(member.decode()) for member in members}
+        await asyncio.gather(*(self._expire(colony, process_id) for process_id in sorted(ids)))
+
+    async def _expire(self, colony: Colony, process_id: str) -> None:
+        async def read(_fresh: bool) -> tuple[Tag, tuple[ProcessRow | None, Classes]]:  # noqa: FBT001
+            row = (await self.store.hashes(colony.tag, keys.process(process_id)))[0]
+            classes = await self.directory.classes(colony, fresh=_fresh)
+            return colony.tag, (ProcessRow.read(process_id, row), classes)
+
+        def decide(rows: tuple[ProcessRow | None, Classes], now_ns: int) -> Decision:
+            return expire(rows[0], rows[1].by_key, now_ns)
+
+        outcome = await self.store.run(read, decide, BY_SERVER)
+        if isinstance(outcome, Done):
+            self.happened(colony, outcome)
