@@ -35,17 +35,18 @@ class Deadlines:
         if not colonies:
             return
         latest_ms = self.store.clock.now_ns() // _MS_NS - 1
-        looks = (
-            ("ZRANGEBYSCORE", c.tag.key(keys.DUE), "-inf", latest_ms, "LIMIT", 0, _STEP)
-            for c in colonies
-        )
+        looks = (_look(colony, latest_ms) for colony in colonies)
         for colony, members in zip(colonies, await self.store.read(*looks), strict=True):
             if members:
-                await self._meet(colony, members)
+                await self._meet(colony, members, latest_ms)
 
-    async def _meet(self, colony: Colony, members: Sequence[bytes]) -> None:
-        ids = {keys.due_process(member.decode()) for member in members}
-        await asyncio.gather(*(self._expire(colony, process_id) for process_id in sorted(ids)))
+    async def _meet(self, colony: Colony, members: Sequence[bytes], latest_ms: int) -> None:
+        """Page by page, as long as there is progress."""
+        while members:
+            ids = {keys.due_process(member.decode()) for member in members}
+            await asyncio.gather(*(self._expire(colony, process_id) for process_id in sorted(ids)))
+            left = await self.store.send(*_look(colony, latest_ms))
+            members = [] if left == members else left
 
     async def _expire(self, colony: Colony, process_id: str) -> None:
         async def read(_fresh: bool) -> tuple[Tag, tuple[ProcessRow | None, Classes]]:  # noqa: FBT001
@@ -59,3 +60,9 @@ class Deadlines:
         outcome = await self.store.run(read, decide, BY_SERVER)
         if isinstance(outcome, Done):
             self.happened(colony, outcome)
+
+
+def _look(colony: Colony, latest_ms: int) -> tuple[str | int, ...]:
+    """The command for the first page of what is due."""
+    due = colony.tag.key(keys.DUE)
+    return ("ZRANGEBYSCORE", due, "-inf", latest_ms, "LIMIT", 0, _STEP)

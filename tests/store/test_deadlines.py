@@ -1,0 +1,258 @@
+"""What the passing of time does to processes and executors, with the time passed in."""
+
+import asyncio
+import time
+
+import pytest
+
+from api import wire
+from api.handlers import executor, process
+from api.specs import SubmitMsg
+from broker.access import MemberState
+from broker.aggregates.process import RAN_TOO_LONG, WAITED_TOO_LONG, State
+from broker.errors import Denied
+from broker.reactors.deadlines import Deadlines
+from broker.reactors.stale import StaleExecutors
+from broker.store import EventStore
+from projections.core import fold
+from projections.replay import verify
+from tests.facts import COLONY, EXECUTOR, OTHER, OWNER, USER
+from tests.stage import Stage
+
+SECOND_NS = 1_000_000_000
+SILENT_S = 600
+
+
+class Timed(Stage):
+    """A stage on which time stands still until it is moved."""
+
+    def __init__(self, store: EventStore) -> None:
+        super().__init__(store)
+        self.deadlines = Deadlines(
+            store=store, directory=self.context.directory, happened=self.context.happened
+        )
+
+    def pass_time(self, seconds: float) -> None:
+        """Move the store's time on."""
+        local = time.monotonic_ns()
+        then = self.store.clock.now_ns() + int(seconds * SECOND_NS)
+        self.store.clock.synchronise(local, then, local)
+
+    async def look_at_deadlines(self) -> None:
+        """What the timer does every now and then."""
+        await self.deadlines.all_due(await self.context.directory.every())
+
+    async def submit_timed(self, *, wait: int = -1, run: int = -1, retries: int = 0) -> str:
+        """A process with limits in seconds."""
+        spec = wire.FunctionSpec(
+            funcname="echo",
+            maxwaittime=wait,
+            maxexectime=run,
+            maxretries=retries,
+            conditions=wire.Conditions(colonyname=COLONY, executortype="cli"),
+        )
+        message = wire.decode(wire.encode(wire.SubmitFuncSpecMsg(spec=spec)), SubmitMsg)
+        submitted: wire.Process = await self.say(process.submit, USER, message)
+        return submitted.processid
+
+    async def is_sound(self) -> None:
+        """The live rows are what the log folds into."""
+        assert (await verify(self.store, await self.tag(), fold)).differences == ()
+
+    async def state_of_executor(self, name: str = "worker") -> MemberState:
+        """How an executor is listed."""
+        message = wire.GetExecutorsMsg(colonyname=COLONY)
+        listed: list[wire.Executor] = await self.say(executor.get_all, OWNER, message)
+        return MemberState(next(e.state for e in listed if e.executorname == name))
+
+
+@pytest.fixture
+async def stage(store: EventStore) -> Timed:
+    timed = Timed(store)
+    await timed.found()
+    return timed
+
+
+async def test_process_that_waits_too_long_fails_and_says_why(stage: Timed) -> None:
+    process_id = await stage.submit_timed(wait=5)
+    stage.pass_time(4)
+    await stage.look_at_deadlines()
+    assert (await stage.look(process_id)).state == State.WAITING
+
+    stage.pass_time(2)
+    await stage.look_at_deadlines()
+
+    shown = await stage.look(process_id)
+    assert (shown.state, shown.errors) == (State.FAILED, [WAITED_TOO_LONG])
+    await stage.is_sound()
+
+
+async def test_process_assigned_in_time_keeps_running_after_its_wait_deadline(
+    stage: Timed,
+) -> None:
+    process_id = await stage.submit_timed(wait=5)
+    await stage.assign()
+    stage.pass_time(6)
+
+    await stage.look_at_deadlines()
+
+    assert (await stage.look(process_id)).state == State.RUNNING
+
+
+async def test_process_that_runs_too_long_waits_again_at_its_old_place(stage: Timed) -> None:
+    process_id = await stage.submit_timed(wait=100, run=5, retries=1)
+    before = await stage.assign()
+    stage.pass_time(6)
+
+    await stage.look_at_deadlines()
+
+    shown = await stage.look(process_id)
+    assert (shown.state, shown.retries, shown.isassigned) == (State.WAITING, 1, False)
+    assert shown.prioritytime == before.prioritytime
+    assert shown.starttime == before.starttime
+    assert shown.waitdeadline > before.waitdeadline
+    await stage.is_sound()
+
+
+async def test_late_close_after_the_execution_deadline_is_refused(stage: Timed) -> None:
+    process_id = await stage.submit_timed(run=5, retries=1)
+    await stage.assign()
+    stage.pass_time(6)
+    await stage.look_at_deadlines()
+
+    with pytest.raises(Denied, match="process is not assigned"):
+        await stage.close(process_id)
+
+    assert (await stage.look(process_id)).state == State.WAITING
+
+
+async def test_process_without_retries_left_fails_and_says_why(stage: Timed) -> None:
+    process_id = await stage.submit_timed(run=5, retries=1)
+    for _ in range(2):
+        await stage.assign()
+        stage.pass_time(6)
+        await stage.look_at_deadlines()
+
+    shown = await stage.look(process_id)
+    assert (shown.state, shown.errors) == (State.FAILED, [RAN_TOO_LONG])
+    assert (shown.retries, shown.isassigned) == (1, True)
+    await stage.is_sound()
+
+
+async def test_negative_number_of_retries_is_without_end(stage: Timed) -> None:
+    process_id = await stage.submit_timed(run=1, retries=-1)
+    for _ in range(5):
+        await stage.assign()
+        stage.pass_time(2)
+        await stage.look_at_deadlines()
+
+    shown = await stage.look(process_id)
+    assert (shown.state, shown.retries) == (State.WAITING, 5)
+
+
+@pytest.mark.parametrize("unlimited", [0, -1])
+async def test_process_without_limits_never_runs_out_of_time(stage: Timed, unlimited: int) -> None:
+    process_id = await stage.submit_timed(wait=unlimited, run=unlimited)
+    stage.pass_time(10**6)
+    await stage.look_at_deadlines()
+    await stage.assign()
+    stage.pass_time(10**6)
+    await stage.look_at_deadlines()
+
+    assert (await stage.look(process_id)).state == State.RUNNING
+
+
+async def test_retried_process_wakes_an_executor_that_waits(stage: Timed) -> None:
+    await stage.add_executor(OTHER, "other")
+    process_id = await stage.submit_timed(run=5, retries=1)
+    await stage.assign()
+    poll = asyncio.create_task(stage.assign(OTHER, 60))
+    await stage.waiting(1)
+    stage.pass_time(6)
+
+    await stage.look_at_deadlines()
+
+    assert (await poll).processid == process_id
+
+
+async def test_deadline_takes_effect_once_whoever_looks(stage: Timed) -> None:
+    process_id = await stage.submit_timed(run=5, retries=9)
+    await stage.assign()
+    stage.pass_time(6)
+
+    await asyncio.gather(*(stage.look_at_deadlines() for _ in range(5)))
+
+    assert (await stage.look(process_id)).retries == 1
+    await stage.is_sound()
+
+
+async def test_many_deadlines_at_once_are_all_met(stage: Timed) -> None:
+    ids = [await stage.submit_timed(wait=1) for _ in range(230)]
+    stage.pass_time(2)
+
+    await stage.look_at_deadlines()
+
+    states = [(await stage.look(process_id)).state for process_id in ids]
+    assert set(states) == {State.FAILED}
+
+
+# ---------------------------------------------------------------- silence
+
+
+def _stale(stage: Timed) -> StaleExecutors:
+    return StaleExecutors(
+        store=stage.store,
+        presence=stage.context.presence,
+        happened=stage.context.happened,
+        silent_s=SILENT_S,
+        listening_since_ns=stage.store.clock.now_ns(),
+    )
+
+
+async def _look_for_silence(stage: Timed, stale: StaleExecutors) -> None:
+    for colony in await stage.context.directory.every():
+        await stale.unregister(colony)
+
+
+async def test_executor_that_is_silent_for_too_long_is_unregistered(stage: Timed) -> None:
+    await stage.submit_timed()
+    await stage.close((await stage.assign()).processid)
+    stale = _stale(stage)
+    stage.pass_time(SILENT_S + 1)
+
+    await _look_for_silence(stage, stale)
+
+    assert await stage.state_of_executor() is MemberState.UNREGISTERED
+    await stage.is_sound()
+
+
+async def test_executor_that_runs_something_is_not_stale(stage: Timed) -> None:
+    await stage.submit_timed()
+    await stage.assign()
+    stale = _stale(stage)
+    stage.pass_time(SILENT_S + 1)
+
+    await _look_for_silence(stage, stale)
+
+    assert await stage.state_of_executor() is MemberState.APPROVED
+
+
+async def test_executor_that_was_never_heard_from_is_kept(stage: Timed) -> None:
+    stale = _stale(stage)
+    stage.pass_time(SILENT_S + 1)
+
+    await _look_for_silence(stage, stale)
+
+    assert await stage.state_of_executor() is MemberState.APPROVED
+
+
+async def test_nobody_is_stale_before_a_server_could_have_heard_it(stage: Timed) -> None:
+    await stage.submit_timed()
+    await stage.close((await stage.assign(EXECUTOR)).processid)
+    stage.pass_time(SILENT_S + 1)
+    restarted = _stale(stage)
+    stage.pass_time(SILENT_S - 60)
+
+    await _look_for_silence(stage, restarted)
+
+    assert await stage.state_of_executor() is MemberState.APPROVED
