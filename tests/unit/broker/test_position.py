@@ -27,7 +27,9 @@ def test_ten_comes_after_nine() -> None:
     assert Position.parse("10-0") > Position.parse("9-0")
 
 
-@pytest.mark.parametrize("text", ["", "1", "-", "1-", "-1", "1-x", "1-2-3", "+1-2", "١-٢", " 1-2"])
+@pytest.mark.parametrize(
+    "text", ["", "1", "-", "1-", "-1", "1-x", "1-2-3", "+1-2", "\u0661-\u0662", " 1-2"]
+)
 def test_anything_else_is_malformed(text: str) -> None:
     with pytest.raises(Malformed):
         Position.parse(text)

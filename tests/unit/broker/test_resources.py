@@ -1,5 +1,7 @@
 """Resource texts: core.md, section 5.1."""
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,10 +21,11 @@ def test_cpu_is_read_as_millicores(text: str, amount: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["1.5m", "m", "xm", " 1m", "1 m", "1_0m", "١m", f"{LARGEST + 1}m", "9" * 5_000 + "m"]
+    "text",
+    ["1.5m", "m", "xm", " 1m", "1 m", "1_0m", "\u0661m", f"{LARGEST + 1}m", "9" * 5_000 + "m"],
 )
 def test_cpu_that_is_no_whole_number_is_refused(text: str) -> None:
-    with pytest.raises(Invalid, match="^Error converting CPU to int$"):
+    with pytest.raises(Invalid, match=r"^Error converting CPU to int$"):
         millicores(text)
 
 
@@ -59,17 +62,17 @@ def test_memory_is_read_as_bytes(text: str, amount: int) -> None:
     ],
 )
 def test_memory_in_no_known_form_is_refused(text: str) -> None:
-    with pytest.raises(Invalid, match="^error converting memory to int: strconv.ParseInt: parsing"):
+    with pytest.raises(
+        Invalid, match=r"^error converting memory to int: strconv\.ParseInt: parsing"
+    ):
         in_bytes(text)
 
 
 @given(st.text())
 def test_any_text_is_read_or_refused(text: str) -> None:
     for read in (millicores, in_bytes):
-        try:
+        with suppress(Invalid):
             assert abs(read(text)) <= LARGEST
-        except Invalid:
-            pass
 
 
 @given(st.integers(min_value=-LARGEST, max_value=LARGEST))
