@@ -1,8 +1,8 @@
 """Unregister executors that have been silent for too long.
 
-Silent means: heard from once, but in no signed request for the time the settings say, while a server
-was there to hear it. One that runs something is not stale however long it is silent; its processes
-have deadlines of their own. One that was never heard from is kept.
+Silent means: heard from once, but in no signed request for the time the settings say, while a
+server was there to hear it. One that runs something is not stale however long it is silent; its
+processes have deadlines of their own. One that was never heard from is kept.
 """
 
 from collections.abc import Callable
