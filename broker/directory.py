@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from broker import keys
 from broker.access import ColonyRow, Gate, Hash, MemberRow, ServerRow
 from broker.keys import SERVER, Tag
-from broker.matching import Requirement
+from broker.matching import Offer, Requirement, satisfies
 from broker.store import EventStore
 
 _MOST_MEMBERS = 100_000
@@ -35,6 +35,15 @@ class Classes:
         return cls(epoch, by_key)
 
 
+@dataclass(frozen=True, slots=True)
+class Matching:
+    """The classes an offer satisfies, of one epoch of the set, and their queues."""
+
+    of: Classes
+    classes: tuple[str, ...]
+    queues: tuple[str, ...]
+
+
 @dataclass(slots=True)
 class Colony:
     """One colony as this process knows it."""
@@ -45,9 +54,22 @@ class Colony:
     row: ColonyRow | None = None
     classes: Classes | None = None
     members: dict[str, MemberRow] = field(default_factory=dict[str, MemberRow])
+    matchings: dict[Offer, Matching] = field(default_factory=dict[Offer, Matching])
     waiting: int = 0
     """How many processes waited when they were last counted."""
     counted_ns: int = 0
+
+    def matching(self, offer: Offer, classes: Classes) -> Matching:
+        """What an offer satisfies; worked out once for each epoch of the class set."""
+        known = self.matchings.get(offer)
+        if known is not None and known.of is classes:
+            return known
+        names = tuple(n for n, asked in classes.by_key.items() if satisfies(offer, asked))
+        queues = tuple(self.tag.key(keys.queue(name)) for name in names)
+        if len(self.matchings) >= _MOST_MEMBERS:
+            self.matchings.clear()
+        found = self.matchings[offer] = Matching(classes, names, queues)
+        return found
 
     def forget(self) -> None:
         """Trust nothing that was remembered."""

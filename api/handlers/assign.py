@@ -25,7 +25,7 @@ from broker.errors import (
     Unavailable,
 )
 from broker.keys import Tag
-from broker.matching import Offer, satisfies
+from broker.matching import Offer
 from broker.resources import in_bytes, millicores
 from broker.store import BY_SERVER, Claim, Claimed, Done, NotClaimed, Repeat
 from projections.core import listings
@@ -55,9 +55,6 @@ class _Attempt:
     colony: Colony
     gate: Gate
     offer: Offer
-    classes: Classes | None = None
-    matching: tuple[str, ...] = ()
-    queues: tuple[str, ...] = ()
 
 
 async def _attempt(ctx: Context, call: Call, msg: wire.AssignProcessMsg) -> _Attempt:
@@ -142,8 +139,7 @@ async def _claim(ctx: Context, attempt: _Attempt) -> ProcessRow | str:
             case NotClaimed(why="empty" | "paused"):
                 return outcome.why
             case NotClaimed(why="classes"):
-                attempt.classes = await ctx.directory.classes(attempt.colony, fresh=True)
-                _match(attempt)
+                await ctx.directory.classes(attempt.colony, fresh=True)
             case NotClaimed():
                 await _recheck(ctx, attempt)
 
@@ -151,28 +147,18 @@ async def _claim(ctx: Context, attempt: _Attempt) -> ProcessRow | str:
 async def _claim_once(ctx: Context, attempt: _Attempt) -> Claimed | NotClaimed | Repeat:
     colony = attempt.colony
     classes = await ctx.directory.classes(colony, fresh=False)
-    if attempt.classes is not classes:
-        attempt.classes = classes
-        _match(attempt)
+    matching = colony.matching(attempt.offer, classes)
     row = attempt.gate.colony
     claim = Claim(
         executor_id=attempt.call.caller,
         guard=row.guard if row else 0,
         member_guard=attempt.gate.member.guard if attempt.gate.member else 0,
         epoch=classes.epoch,
-        classes=attempt.matching,
-        queues=attempt.queues,
+        classes=matching.classes,
+        queues=matching.queues,
         now_ns=ctx.store.clock.now_ns(),
     )
     return await ctx.store.claim(colony.tag, claim, attempt.call.signed)
-
-
-def _match(attempt: _Attempt) -> None:
-    classes = attempt.classes or Classes("0", {})
-    attempt.matching = tuple(
-        name for name, asked in classes.by_key.items() if satisfies(attempt.offer, asked)
-    )
-    attempt.queues = tuple(attempt.colony.tag.key(keys.queue(name)) for name in attempt.matching)
 
 
 async def _recheck(ctx: Context, attempt: _Attempt) -> None:
