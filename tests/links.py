@@ -8,13 +8,17 @@ from redis.exceptions import NoScriptError, ResponseError
 
 from broker.pipeline import Reply, ReplyError
 
+MOST_AT_ONCE = 10_000
+
 
 class FakeLink:
     """Says commands to fakeredis; what redis-py makes of the replies is left out."""
 
     def __init__(self, server: fakeredis.FakeServer | None = None) -> None:
         """Links to one ``server`` share its data."""
-        client: Any = fakeredis.FakeAsyncRedis(server=server or fakeredis.FakeServer(), protocol=2)
+        client: Any = fakeredis.FakeAsyncRedis(
+            server=server or fakeredis.FakeServer(), protocol=2, max_connections=MOST_AT_ONCE
+        )
         client.response_callbacks.clear()
         self._say = client.execute_command
 
