@@ -76,6 +76,14 @@ class Call(Struct, frozen=True, kw_only=True):
         return replace(self, signed=replace(self.signed, nonce=""))
 
 
+class MemberRows(Struct, frozen=True):
+    """Who asks, and the members that have a name and an id now."""
+
+    gate: Gate
+    named: MemberRow | None
+    with_id: MemberRow | None
+
+
 @dataclass(slots=True, kw_only=True)
 class Context:
     """Everything one API process shares between requests."""
@@ -160,6 +168,15 @@ class Context:
             return None
         member_id = await self.store.send("HGET", colony.tag.key(keys.NAMES), name_field)
         return await self.member_with_id(colony, member_id.decode()) if member_id else None
+
+    async def member_rows(
+        self, call: Call, colony_name: str, name_field: str, member_id: str, *, fresh: bool
+    ) -> tuple[Colony | None, MemberRows]:
+        """What commands about members look at; ``name_field`` in keys.NAMES and id may be ""."""
+        colony, gate = await self.gate(call, colony_name, fresh=fresh)
+        named = await self.member_named(colony, name_field) if name_field else None
+        with_id = await self.member_with_id(colony, member_id) if member_id else None
+        return colony, MemberRows(gate, named, with_id)
 
     async def members(self, colony: Colony | None, kind: str) -> list[MemberRow]:
         """All executors or all users of a colony, by name."""

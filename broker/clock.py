@@ -1,15 +1,6 @@
 """The time of the store, so that a stepped clock on one server moves no deadline and no order."""
 
 import time
-from typing import Protocol
-
-
-class Clock(Protocol):
-    """Now, in Unix ns; never the same moment twice."""
-
-    def now_ns(self) -> int:
-        """Later than every earlier answer."""
-        ...
 
 
 class StoreClock:

@@ -6,7 +6,6 @@ last has gone, so that a colony whose executors never wait costs nothing to publ
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
 
 from broker.pipeline import Connection, Pipeline, Reply, Subscription, hear_out
 
@@ -15,18 +14,6 @@ _MOST_IN_FLIGHT = 100_000
 
 Heard = Callable[[str, str], None]
 """Called with channel and text."""
-
-
-class Notices(Protocol):
-    """A way to hear notices."""
-
-    async def listen(self, channel: str) -> None:
-        """Hear a channel; returns when nothing published from now on can be missed."""
-        ...
-
-    def leave(self, channel: str) -> None:
-        """A channel does not matter any more."""
-        ...
 
 
 class RedisNotices:

@@ -12,7 +12,7 @@ from broker.aggregates.process import ProcessClosed, State
 from broker.decision import Event, Write, hincrby, zlower, zraise
 from broker.keys import Key, Tag
 from broker.store import EventStore, as_hash
-from projections.projection import Mode, Projection
+from projections.projection import Projection
 
 NAME = "functions"
 VERSION = 1
@@ -70,7 +70,6 @@ def _keys(executor: str, function: str) -> tuple[Key, Key]:
 FUNCTIONS = Projection(
     name=NAME,
     version=VERSION,
-    mode=Mode.ASYNC,
     fold=_fold,
     reads=frozenset({ProcessClosed.TYPE}),
 )

@@ -1,8 +1,11 @@
-"""What a projection is: a named, versioned fold, and whether it is applied with the append."""
+"""What a projection is.
+
+The *inline* one (``projections.core``) is a fold that is applied with the append. *Async* ones are
+named and versioned, and applied by a projector behind a checkpoint.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Protocol, TypeVar, cast
 
 from broker.decision import Event, Fold, Write
@@ -10,23 +13,16 @@ from broker.decision import Event, Fold, Write
 E_contra = TypeVar("E_contra", bound=Event, contravariant=True)
 
 
-class Mode(StrEnum):
-    """Inline projections are written with the append, async ones by a projector behind it."""
-
-    INLINE = "inline"
-    ASYNC = "async"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Projection:
-    """A fold with a name. Changing the fold means a new version, built beside the old one.
+    """A fold with a name that a projector applies behind the log.
 
+    Changing the fold means a new version, built beside the old one.
     ``reads`` is the event types it folds, None for all; others are not even unpacked for it.
     """
 
     name: str
     version: int
-    mode: Mode
     fold: Fold
     reads: frozenset[str] | None = None
 

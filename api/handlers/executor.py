@@ -1,35 +1,17 @@
 """Executors of a colony."""
 
-from dataclasses import dataclass
-
 from msgspec import UNSET
 
 from api import wire
-from api.context import Call, Context
+from api.context import Call, Context, MemberRows
 from api.present import executor_of_event, shown_executor
 from broker import access, keys
-from broker.access import EXECUTOR, Gate, MemberRow
+from broker.access import EXECUTOR
 from broker.aggregates import executor as aggregate
 from broker.aggregates.executor import ExecutorAdded
 from broker.decision import Decision
 from broker.directory import Colony
 from broker.errors import Corrupt, Invalid, Malformed, Missing, NotFound
-
-
-@dataclass(frozen=True, slots=True)
-class _Rows:
-    gate: Gate
-    named: MemberRow | None
-    with_id: MemberRow | None
-
-
-async def _rows(
-    ctx: Context, call: Call, colony_name: str, name: str, executor_id: str, *, fresh: bool
-) -> tuple[Colony | None, _Rows]:
-    colony, gate = await ctx.gate(call, colony_name, fresh=fresh)
-    named = await ctx.member_named(colony, aggregate.name_field(name)) if name else None
-    with_id = await ctx.member_with_id(colony, executor_id) if executor_id else None
-    return colony, _Rows(gate, named, with_id)
 
 
 async def add(ctx: Context, call: Call, msg: wire.AddExecutorMsg) -> wire.Executor:
@@ -38,9 +20,7 @@ async def add(ctx: Context, call: Call, msg: wire.AddExecutorMsg) -> wire.Execut
         raise Invalid("Failed to add executor, executor is nil")
     executor = msg.executor
     command = _command(executor)
-    colony, rows = await _rows(
-        ctx, call, executor.colonyname, executor.executorname, executor.executorid, fresh=True
-    )
+    colony, rows = await _both(ctx, call, executor, fresh=True)
     if colony and rows.named and ctx.settings.allow_reregister:
         decided = aggregate.remove(rows.gate, rows.named, ctx.store.clock.now_ns())
         if decided.events and not await ctx.took_effect(call, colony.tag):
@@ -48,12 +28,10 @@ async def add(ctx: Context, call: Call, msg: wire.AddExecutorMsg) -> wire.Execut
             await ctx.store.append(colony.tag, decided, call.unmarked().signed)
         await ctx.requeuer.held_by(colony, rows.named.id)
 
-    async def read(fresh: bool) -> tuple[Colony | None, _Rows]:  # noqa: FBT001
-        return await _rows(
-            ctx, call, executor.colonyname, executor.executorname, executor.executorid, fresh=fresh
-        )
+    async def read(fresh: bool) -> tuple[Colony | None, MemberRows]:  # noqa: FBT001
+        return await _both(ctx, call, executor, fresh=fresh)
 
-    def decide(rows: _Rows, now_ns: int) -> Decision:
+    def decide(rows: MemberRows, now_ns: int) -> Decision:
         return aggregate.add(
             rows.gate,
             command,
@@ -69,7 +47,7 @@ async def add(ctx: Context, call: Call, msg: wire.AddExecutorMsg) -> wire.Execut
     return executor_of_event(event, executor.colonyname)
 
 
-def _as_new(command: aggregate.AddExecutor, rows: _Rows) -> None:
+def _as_new(command: aggregate.AddExecutor, rows: MemberRows) -> None:
     """Refuse before the old executor is removed what would be refused after.
 
     Raises:
@@ -113,6 +91,22 @@ def capabilities_text(given: wire.Capabilities) -> bytes:
     )
 
 
+async def _both(
+    ctx: Context, call: Call, executor: wire.Executor, *, fresh: bool
+) -> tuple[Colony | None, MemberRows]:
+    """Who has the name and who has the id of an executor that asks to join."""
+    field = aggregate.name_field(executor.executorname)
+    return await ctx.member_rows(call, executor.colonyname, field, executor.executorid, fresh=fresh)
+
+
+async def _of_name(
+    ctx: Context, call: Call, msg: wire.OfExecutor, *, fresh: bool
+) -> tuple[Colony | None, MemberRows]:
+    """The executor that a message names."""
+    field = aggregate.name_field(_name(msg))
+    return await ctx.member_rows(call, msg.colonyname, field, "", fresh=fresh)
+
+
 def _name(msg: wire.OfExecutor) -> str:
     """Old clients put the name under ``executorid``."""
     return msg.executorname or msg.executorid
@@ -121,8 +115,8 @@ def _name(msg: wire.OfExecutor) -> str:
 async def approve(ctx: Context, call: Call, msg: wire.ApproveExecutorMsg) -> wire.Empty:
     """Approve an executor."""
 
-    async def read(fresh: bool) -> tuple[Colony | None, _Rows]:  # noqa: FBT001
-        return await _rows(ctx, call, msg.colonyname, _name(msg), "", fresh=fresh)
+    async def read(fresh: bool) -> tuple[Colony | None, MemberRows]:  # noqa: FBT001
+        return await _of_name(ctx, call, msg, fresh=fresh)
 
     await ctx.write(call, read, lambda rows, now: aggregate.approve(rows.gate, rows.named, now))
     return wire.Empty()
@@ -131,8 +125,8 @@ async def approve(ctx: Context, call: Call, msg: wire.ApproveExecutorMsg) -> wir
 async def reject(ctx: Context, call: Call, msg: wire.RejectExecutorMsg) -> wire.Empty:
     """Reject an executor; what it was running is queued again."""
 
-    async def read(fresh: bool) -> tuple[Colony | None, _Rows]:  # noqa: FBT001
-        return await _rows(ctx, call, msg.colonyname, _name(msg), "", fresh=fresh)
+    async def read(fresh: bool) -> tuple[Colony | None, MemberRows]:  # noqa: FBT001
+        return await _of_name(ctx, call, msg, fresh=fresh)
 
     event = await ctx.write(
         call, read, lambda rows, now: aggregate.reject(rows.gate, rows.named, now)
@@ -144,8 +138,8 @@ async def reject(ctx: Context, call: Call, msg: wire.RejectExecutorMsg) -> wire.
 async def remove(ctx: Context, call: Call, msg: wire.RemoveExecutorMsg) -> wire.Empty:
     """Unregister an executor; what it was running is queued again."""
 
-    async def read(fresh: bool) -> tuple[Colony | None, _Rows]:  # noqa: FBT001
-        return await _rows(ctx, call, msg.colonyname, _name(msg), "", fresh=fresh)
+    async def read(fresh: bool) -> tuple[Colony | None, MemberRows]:  # noqa: FBT001
+        return await _of_name(ctx, call, msg, fresh=fresh)
 
     event = await ctx.write(
         call, read, lambda rows, now: aggregate.remove(rows.gate, rows.named, now)
@@ -200,10 +194,10 @@ async def report_allocation(ctx: Context, call: Call, msg: wire.ReportAllocation
     """Replace the allocations of the calling executor."""
     allocations = wire.encode(msg.allocations or wire.Allocations())
 
-    async def read(fresh: bool) -> tuple[Colony | None, _Rows]:  # noqa: FBT001
-        return await _rows(ctx, call, msg.colonyname, msg.executorname, "", fresh=fresh)
+    async def read(fresh: bool) -> tuple[Colony | None, MemberRows]:  # noqa: FBT001
+        return await _of_name(ctx, call, msg, fresh=fresh)
 
-    def decide(rows: _Rows, now_ns: int) -> Decision:
+    def decide(rows: MemberRows, now_ns: int) -> Decision:
         return aggregate.report_allocations(
             rows.gate, rows.named, msg.executorname, allocations, now_ns
         )
@@ -216,10 +210,10 @@ async def update(ctx: Context, call: Call, msg: wire.UpdateExecutorMsg) -> wire.
     """Replace the capabilities of the calling executor."""
     capabilities = capabilities_text(msg.capabilities or wire.Capabilities())
 
-    async def read(fresh: bool) -> tuple[Colony | None, _Rows]:  # noqa: FBT001
-        return await _rows(ctx, call, msg.colonyname, msg.executorname, "", fresh=fresh)
+    async def read(fresh: bool) -> tuple[Colony | None, MemberRows]:  # noqa: FBT001
+        return await _of_name(ctx, call, msg, fresh=fresh)
 
-    def decide(rows: _Rows, now_ns: int) -> Decision:
+    def decide(rows: MemberRows, now_ns: int) -> Decision:
         return aggregate.update_capabilities(
             rows.gate, rows.named, msg.executorname, capabilities, now_ns
         )
@@ -231,14 +225,14 @@ async def update(ctx: Context, call: Call, msg: wire.UpdateExecutorMsg) -> wire.
 async def change_id(ctx: Context, call: Call, msg: wire.ChangeExecutorIdMsg) -> bytes:
     """Move the calling executor, with what it runs, to another key."""
 
-    async def read(fresh: bool) -> tuple[Colony | None, tuple[_Rows, list[str]]]:  # noqa: FBT001
-        colony, rows = await _rows(ctx, call, msg.colonyname, "", msg.executorid, fresh=fresh)
+    async def read(fresh: bool) -> tuple[Colony | None, tuple[MemberRows, list[str]]]:  # noqa: FBT001
+        colony, rows = await ctx.member_rows(call, msg.colonyname, "", msg.executorid, fresh=fresh)
         if colony is None:
             return None, (rows, [])
         held = await ctx.store.send("SMEMBERS", colony.tag.key(keys.held(call.caller)))
         return colony, (rows, sorted(member.decode() for member in held))
 
-    def decide(both: tuple[_Rows, list[str]], now_ns: int) -> Decision:
+    def decide(both: tuple[MemberRows, list[str]], now_ns: int) -> Decision:
         rows, holding = both
         taken = rows.with_id is not None
         return aggregate.change_id(rows.gate, msg.executorid, holding, now_ns, taken=taken)

@@ -1,32 +1,14 @@
 """Users of a colony."""
 
-from dataclasses import dataclass
-
 from api import wire
-from api.context import Call, Context
+from api.context import Call, Context, MemberRows
 from api.present import shown_user
 from broker import access
-from broker.access import USER, Gate, MemberRow
+from broker.access import USER
 from broker.aggregates import user as aggregate
 from broker.decision import Decision
 from broker.directory import Colony
 from broker.errors import Invalid, Missing, NotFound
-
-
-@dataclass(frozen=True, slots=True)
-class _Rows:
-    gate: Gate
-    named: MemberRow | None
-    with_id: MemberRow | None
-
-
-async def _rows(
-    ctx: Context, call: Call, colony_name: str, name: str, user_id: str, *, fresh: bool
-) -> tuple[Colony | None, _Rows]:
-    colony, gate = await ctx.gate(call, colony_name, fresh=fresh)
-    named = await ctx.member_named(colony, aggregate.name_field(name)) if name else None
-    with_id = await ctx.member_with_id(colony, user_id) if user_id else None
-    return colony, _Rows(gate, named, with_id)
 
 
 async def add(ctx: Context, call: Call, msg: wire.AddUserMsg) -> wire.User:
@@ -38,10 +20,11 @@ async def add(ctx: Context, call: Call, msg: wire.AddUserMsg) -> wire.User:
         user_id=user.userid, name=user.name, email=user.email, phone=user.phone
     )
 
-    async def read(fresh: bool) -> tuple[Colony | None, _Rows]:  # noqa: FBT001
-        return await _rows(ctx, call, user.colonyname, user.name, user.userid, fresh=fresh)
+    async def read(fresh: bool) -> tuple[Colony | None, MemberRows]:  # noqa: FBT001
+        field = aggregate.name_field(user.name)
+        return await ctx.member_rows(call, user.colonyname, field, user.userid, fresh=fresh)
 
-    def decide(rows: _Rows, now_ns: int) -> Decision:
+    def decide(rows: MemberRows, now_ns: int) -> Decision:
         return aggregate.add(
             rows.gate,
             command,
@@ -87,10 +70,11 @@ async def get_by_id(ctx: Context, call: Call, msg: wire.GetUserByIdMsg) -> wire.
 async def remove(ctx: Context, call: Call, msg: wire.RemoveUserMsg) -> wire.Empty:
     """Remove a user."""
 
-    async def read(fresh: bool) -> tuple[Colony | None, _Rows]:  # noqa: FBT001
-        return await _rows(ctx, call, msg.colonyname, msg.name, "", fresh=fresh)
+    async def read(fresh: bool) -> tuple[Colony | None, MemberRows]:  # noqa: FBT001
+        field = aggregate.name_field(msg.name)
+        return await ctx.member_rows(call, msg.colonyname, field, "", fresh=fresh)
 
-    def decide(rows: _Rows, now_ns: int) -> Decision:
+    def decide(rows: MemberRows, now_ns: int) -> Decision:
         user_id = rows.named.id if rows.named else None
         return aggregate.remove(rows.gate, msg.name, user_id, now_ns)
 
@@ -101,10 +85,10 @@ async def remove(ctx: Context, call: Call, msg: wire.RemoveUserMsg) -> wire.Empt
 async def change_id(ctx: Context, call: Call, msg: wire.ChangeUserIdMsg) -> bytes:
     """Move the calling user to another key."""
 
-    async def read(fresh: bool) -> tuple[Colony | None, _Rows]:  # noqa: FBT001
-        return await _rows(ctx, call, msg.colonyname, "", msg.userid, fresh=fresh)
+    async def read(fresh: bool) -> tuple[Colony | None, MemberRows]:  # noqa: FBT001
+        return await ctx.member_rows(call, msg.colonyname, "", msg.userid, fresh=fresh)
 
-    def decide(rows: _Rows, now_ns: int) -> Decision:
+    def decide(rows: MemberRows, now_ns: int) -> Decision:
         return aggregate.change_id(rows.gate, msg.userid, now_ns, taken=rows.with_id is not None)
 
     await ctx.write(call, read, decide)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from broker.decision import Event, Write
 from projections.core import attribute, colony, executor, function, location, process, server, user
-from projections.projection import Folds, Mode, Projection
+from projections.projection import Folds
 
 _FOLDS: Folds = {
     **server.FOLDS,
@@ -30,6 +30,3 @@ def fold(event: Event) -> Iterable[Write]:
 def folded_types() -> set[type[Event]]:
     """Every event type the core rows understand."""
     return set(_FOLDS)
-
-
-CORE = Projection(name="core", version=1, mode=Mode.INLINE, fold=fold)
