@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from api import wire
-from api.handlers import colony, executor, process, user
+from api.handlers import assign, colony, executor, process, user
 from broker.clock import StoreClock
-from broker.errors import Denied, NothingAvailable
+from broker.errors import Denied, Invalid, NothingAvailable, Paused
 from broker.keys import Tag
 from broker.store import Claim, Claimed, EventStore, Link, NotClaimed, Repeat, Signed
 from projections.core import fold
@@ -312,3 +312,62 @@ async def test_executor_at_another_place_takes_no_work_of_its_old_place(store: E
 
     with pytest.raises(NothingAvailable):
         await answer(asked)
+
+
+async def test_two_servers_give_every_process_to_one_of_many(store: EventStore, link: Link) -> None:
+    here, there = Stage(store), Stage(EventStore(link, fold, StoreClock()))
+    await here.found()
+    given = [await here.submit(priority=n % 3, cpu=f"{n % 4}m") for n in range(100)]
+
+    outcomes = await asyncio.gather(
+        *(stage.assign() for stage in (here, there) for _ in range(100)), return_exceptions=True
+    )
+
+    taken = [each for each in outcomes if isinstance(each, wire.Process)]
+    assert sorted(each.processid for each in taken) == sorted(each.processid for each in given)
+    assert sum(isinstance(each, NothingAvailable) for each in outcomes) == 100
+
+
+async def test_what_an_executor_said_last_survives_its_change_of_key(stage: Stage) -> None:
+    given = wire.Capabilities(software=[wire.Software(name="new")])
+    update = wire.UpdateExecutorMsg(colonyname=COLONY, executorname="worker", capabilities=given)
+    with pytest.raises(NothingAvailable):
+        await stage.assign()
+    await stage.say(executor.update, EXECUTOR, update)
+
+    change = wire.ChangeExecutorIdMsg(colonyname=COLONY, executorid=OTHER)
+    await stage.say(executor.change_id, EXECUTOR, change)
+
+    look = wire.GetExecutorMsg(colonyname=COLONY, executorname="worker")
+    shown: wire.Executor = await stage.say(executor.get, OTHER, look)
+    assert shown.capabilities.software == [wire.Software(name="new")]
+
+
+async def test_owner_who_is_also_a_member_pauses_and_resumes(stage: Stage) -> None:
+    member = wire.User(colonyname=COLONY, userid=OWNER, name="owner")
+    await stage.say(user.add, OWNER, wire.AddUserMsg(user=member))
+    given = await stage.submit(caller=OWNER)
+    await stage.say(assign.pause, OWNER, wire.PauseAssignmentsMsg(colonyname=COLONY))
+
+    await stage.say(assign.resume, OWNER, wire.ResumeAssignmentsMsg(colonyname=COLONY))
+
+    assert (await stage.assign()).processid == given.processid
+
+
+async def test_paused_executor_is_woken_by_the_resume(stage: Stage) -> None:
+    given = await stage.submit()
+    await stage.say(assign.pause, OWNER, wire.PauseAssignmentsMsg(colonyname=COLONY))
+    asked = asking(stage)
+    await stage.waiting(1)
+
+    await stage.say(assign.resume, OWNER, wire.ResumeAssignmentsMsg(colonyname=COLONY))
+
+    assert (await answer(asked)).processid == given.processid
+
+
+@pytest.mark.parametrize("timeout_s", [-1, 0])
+async def test_paused_colony_says_so_or_what_is_wrong(stage: Stage, timeout_s: int) -> None:
+    await stage.say(assign.pause, OWNER, wire.PauseAssignmentsMsg(colonyname=COLONY))
+
+    with pytest.raises(Paused if timeout_s else Invalid):
+        await stage.assign(timeout_s=timeout_s)
