@@ -2,8 +2,8 @@
 
 Every signed message carries a random ``nonce`` and ``issuedat``. What cannot be delivered is sent
 again as the same signed bytes, so a server that knows nonces answers the repeat with its first
-answer and nothing happens twice. A server that does not (the reference) may do a repeat again;
-``patience_s=0`` never repeats.
+answer and nothing happens twice. A server that does not (the reference) would do it twice: there a
+message that changes something is not repeated once it may have arrived.
 """
 
 import asyncio
@@ -19,12 +19,15 @@ import msgspec
 from api import wire
 from broker.errors import Malformed
 from broker.identity import Identity
-from cli.errors import RpcError, Unreachable
+from cli.errors import RpcError, Unanswered, Unreachable
 from cli.transport import Address, Response, Transport
 
 _UNAVAILABLE = 503
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 2.0
+_NONCES = "nonce"
+# How the protocol names what only reads.
+_READING = ("get", "version")
 
 R = TypeVar("R", bound=wire.Wire)
 
@@ -119,30 +122,56 @@ class Client:
 
     async def _exchange(self, message: wire.Message) -> bytes:
         """The JSON text of the reply; repeats the same bytes while that may help."""
-        body = self._sealed(message)
+        kind = type(message).__name__.lower()
+        body = self._sealed(message, kind)
         wait_s = message.timeout if isinstance(message, wire.AssignProcessMsg) else 0
         reply_s = self._timeouts.reply_s + max(0, wait_s)
-        give_up = time.monotonic() + self._timeouts.patience_s
-        pause_s = _FIRST_PAUSE_S
-        while True:
-            refusal: RpcError | Unreachable
+        retry = _Retry(self._timeouts.patience_s)
+        doubt: RpcError | Unreachable | None = None
+        while doubt is None or not await self._would_do_it_twice(doubt, retry):
             try:
-                reply = await self._transport.post("/api", body, reply_s=reply_s)
-                return _payload(reply, self._transport.address)
+                return await self._once(body, reply_s=reply_s)
             except Unreachable as error:
-                refusal = error
+                failure, arrived = error, isinstance(error, Unanswered)
             except RpcError as error:
+                error.asked = kind
                 # 503 also answers an assign that does not want to wait for a paused colony.
                 if error.status != _UNAVAILABLE or wait_s < 0:
                     raise
-                refusal = error
-            if time.monotonic() + pause_s > give_up:
-                raise refusal
-            await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load
-            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+                failure, arrived = error, True
+            if arrived and not kind.startswith(_READING):
+                doubt = failure
+            await retry.pause(doubt or failure)
+        doubt.hint = "it may have been done all the same: look before you repeat it"
+        raise doubt
 
-    def _sealed(self, message: wire.Message) -> bytes:
-        kind = type(message).__name__.lower()
+    async def _once(self, body: bytes, *, reply_s: float) -> bytes:
+        reply = await self._transport.post("/api", body, reply_s=reply_s)
+        return _payload(reply, self._transport.address)
+
+    async def _would_do_it_twice(self, doubt: RpcError | Unreachable, retry: "_Retry") -> bool:
+        """Whether the server does not know nonces; asked once, and until it can be asked."""
+        while self._transport.extensions is None:
+            try:
+                info = await self._server_info()
+            except Unreachable:
+                await retry.pause(doubt)
+            except RpcError as error:
+                if error.status == _UNAVAILABLE:
+                    await retry.pause(doubt)
+                else:
+                    self._transport.extensions = frozenset()
+            else:
+                self._transport.extensions = frozenset(info.extensions)
+        return _NONCES not in self._transport.extensions
+
+    async def _server_info(self) -> wire.ServerInfo:
+        anybody = self.as_identity(None)
+        message = wire.GetServerInfoMsg()
+        body = anybody._sealed(message, type(message).__name__.lower())  # noqa: SLF001 - our own
+        return _read(await self._once(body, reply_s=self._timeouts.reply_s), wire.ServerInfo)
+
+    def _sealed(self, message: wire.Message, kind: str) -> bytes:
         if self.identity is None:
             message = msgspec.structs.replace(message, msgtype=kind)
         else:
@@ -154,11 +183,26 @@ class Client:
         return wire.encode(wire.Request(payloadtype=kind, payload=payload, signature=signature))
 
 
+class _Retry:
+    """Ever longer pauses between tries, until the patience has ended."""
+
+    def __init__(self, patience_s: float) -> None:
+        self._give_up = time.monotonic() + patience_s
+        self._pause_s = _FIRST_PAUSE_S
+
+    async def pause(self, failure: RpcError | Unreachable) -> None:
+        """Wait before the next try, or raise the failure of the last one."""
+        if time.monotonic() + self._pause_s > self._give_up:
+            raise failure
+        await asyncio.sleep(self._pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load
+        self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
+
+
 def _payload(response: Response, address: Address) -> bytes:
     try:
         reply = wire.decode(response.body, wire.Reply)
     except Malformed as error:
-        raise Unreachable(
+        raise Unanswered(
             f"what answers at {address} is not a colonies server (HTTP {response.status})",
             hint="check COLONIES_SERVER_HOST and COLONIES_SERVER_PORT; `colonies config`",
         ) from error

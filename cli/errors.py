@@ -3,6 +3,7 @@
 CliError                 1  what, and what to do about it
 ├── UsageError           2  the command line or the configuration cannot be right
 ├── Unreachable          3  no server answered
+│   └── Unanswered       3  a message was sent, and its answer is missing
 ├── RpcError             1  a server answered with a refusal: status and message
 └── Aborted              1  a question was answered with no
 
@@ -45,12 +46,20 @@ class Unreachable(CliError):
     exit_code = Exit.UNREACHABLE
 
 
+class Unanswered(Unreachable):
+    """The message was sent and no answer came: whether it took effect is unknown."""
+
+
 class RpcError(CliError):
-    """A refusal: ``status`` equals the HTTP status, ``message`` is the server's own text."""
+    """A refusal: ``status`` equals the HTTP status, ``message`` is the server's own text.
+
+    ``asked`` is the type of the message that was refused.
+    """
 
     def __init__(self, status: int, message: str, *, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.status = status
+        self.asked = ""
 
 
 class Aborted(CliError):

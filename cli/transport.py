@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 
 import httptools
 
-from cli.errors import Unreachable
+from cli.errors import Unanswered, Unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -125,6 +125,8 @@ class Transport:
     def __init__(self, address: Address, *, connect_s: float = 5.0, connections: int = 16) -> None:
         self.address = address
         self.server_date = ""
+        # What the server can do beyond the protocol; None until somebody had to ask it.
+        self.extensions: frozenset[str] | None = None
         self._connect_s = connect_s
         self._free = asyncio.Semaphore(connections)
         self._idle: list[_Connection] = []
@@ -137,7 +139,8 @@ class Transport:
         """Send a body and return the reply, of any status.
 
         Raises:
-            Unreachable: no connection, no reply within ``reply_s``, or a reply that is not HTTP.
+            Unreachable: no connection.
+            Unanswered: no reply within ``reply_s``, or one that is not HTTP.
         """
         return await self._exchange("POST", path, body, reply_s)
 
@@ -152,9 +155,12 @@ class Transport:
                 async with asyncio.timeout(reply_s):
                     reply = await connection.send(request)
             except TimeoutError as error:
-                raise Unreachable(f"{self.address} did not answer within {reply_s:g} s") from error
+                raise Unanswered(
+                    f"{self.address} did not answer within {reply_s:g} s",
+                    hint="`colonies doctor` looks why; --request-timeout waits longer",
+                ) from error
             except Broken as error:
-                raise Unreachable(
+                raise Unanswered(
                     f"the connection to {self.address} broke: {error}", hint=self._tls_hint()
                 ) from error
             if connection.usable:

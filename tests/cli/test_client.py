@@ -134,6 +134,48 @@ async def test_what_may_not_have_arrived_is_repeated_with_the_same_bytes(
     assert len(set(listener.bodies)) == 1
 
 
+KNOWS_NONCES = reply({"extensions": ["nonce"]})
+KNOWS_NONE = reply({"buildversion": "v1.9.12", "backends": []})
+SUBMIT = wire.SubmitFuncSpecMsg(spec=wire.FunctionSpec(funcname="f"))
+
+
+@pytest.mark.parametrize("broken", [None, refusal(503, "the store is away")])
+async def test_a_change_is_repeated_only_when_the_server_knows_nonces(broken: bytes | None) -> None:
+    listener = Listener(broken, KNOWS_NONCES, broken, reply({}))
+    async with listener.listening() as address, Client(address, ME, timeouts=QUICK) as client:
+        await client.tell(SUBMIT)
+    kinds = [listener.message(number)["msgtype"] for number in range(4)]
+    assert kinds == ["submitfuncspecmsg", "getserverinfomsg", *["submitfuncspecmsg"] * 2]
+    assert listener.bodies[0] == listener.bodies[2] == listener.bodies[3]
+    assert json.loads(listener.bodies[1])["signature"] == ""
+
+
+@pytest.mark.parametrize("answer", [KNOWS_NONE, refusal(403, "invalid rpcMsg.PayloadType")])
+async def test_a_change_is_never_repeated_to_a_server_without_nonces(answer: bytes) -> None:
+    listener = Listener(None, answer, reply({}))
+    async with listener.listening() as address, Client(address, ME, timeouts=QUICK) as client:
+        with pytest.raises(Unreachable, match="broke") as raised:
+            await client.tell(SUBMIT)
+    assert len(listener.bodies) == 2
+    assert "look before you repeat it" in raised.value.hint
+
+
+async def test_nothing_is_repeated_while_it_is_unknown_whether_the_server_knows_nonces() -> None:
+    listener = Listener(None, None, refusal(503, "the store is away"), KNOWS_NONCES, reply({}))
+    async with listener.listening() as address, Client(address, ME, timeouts=QUICK) as client:
+        await client.tell(SUBMIT)
+    kinds = [listener.message(number)["msgtype"] for number in range(5)]
+    assert kinds == ["submitfuncspecmsg", *["getserverinfomsg"] * 3, "submitfuncspecmsg"]
+
+
+async def test_a_server_is_asked_once_what_it_knows() -> None:
+    listener = Listener(None, KNOWS_NONCES, reply({}), None, reply({}))
+    async with listener.listening() as address, Client(address, ME, timeouts=QUICK) as client:
+        await client.tell(SUBMIT)
+        await client.as_identity(Identity.generate()).tell(SUBMIT)
+    assert len(listener.bodies) == 5
+
+
 async def test_an_ordinary_refusal_is_not_repeated() -> None:
     listener = Listener(refusal(400, "no"), reply({}))
     async with listener.listening() as address, Client(address, ME, timeouts=QUICK) as client:
