@@ -42,13 +42,13 @@ class Options:
     """Profile to use, see `colonies config`."""
 
     prvkey: str | None = None
-    """Private key of a user or an executor."""
+    """Private key of a user or an executor; @FILE or - reads it."""
 
     colonyprvkey: str | None = None
-    """Private key of the colony owner."""
+    """Private key of the colony owner; @FILE or - reads it."""
 
     serverprvkey: str | None = None
-    """Private key of the server owner."""
+    """Private key of the server owner; @FILE or - reads it."""
 
     output: Annotated[Format | None, Parameter(name=("--output", "-o"))] = None
     """Output format."""
@@ -72,3 +72,18 @@ class Options:
 
 
 NONE = Options()
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """The options of every list that a server is asked for."""
+
+    watch: Annotated[bool, Parameter(negative="")] = False
+    """Show the list again and again until Ctrl-C."""
+
+    interval: float = 2.0
+    """Seconds between two lists; with --watch (2)."""
+
+
+ONCE = Watch()

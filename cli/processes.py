@@ -41,12 +41,6 @@ class Filters:
     ids: Annotated[bool, Parameter(name=("--ids", "-i"), negative="")] = False
     """Show ids; they always are."""
 
-    watch: Annotated[bool, Parameter(negative="")] = False
-    """Show the list again and again until Ctrl-C."""
-
-    interval: float = 2.0
-    """Seconds between two lists; with --watch (2)."""
-
     def message(self, colony: str, state: int) -> wire.GetProcessesMsg:
         """The question to the server; it filters by the first of type, initiator and label."""
         return wire.GetProcessesMsg(

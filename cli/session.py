@@ -2,19 +2,21 @@
 
 import asyncio
 import os
+import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from cli import hints
 from cli.client import Client, Timeouts
 from cli.config import Config, Role, resolve
-from cli.errors import RpcError
-from cli.options import Options
+from cli.errors import RpcError, UsageError
+from cli.options import ONCE, Options, Watch
 from cli.output import Output
 from cli.profile import ProfileStore
-from cli.render import Listing
+from cli.render import Detail, Listing
 
-_DENIED = 403
 _REPLY_S = 30.0
 
 
@@ -26,6 +28,7 @@ class Session:
         self.config = settle(options)
         self._timeouts = Timeouts(reply_s=options.timeout or _REPLY_S)
         self._shared: Client | None = None
+        self._signed_by: Role | None = None
 
     async def __aenter__(self) -> Self:
         return self
@@ -38,8 +41,8 @@ class Session:
     ) -> None:
         if self._shared is not None:
             await self._shared.__aexit__(kind, error, at)
-        if isinstance(error, RpcError) and error.status == _DENIED and not error.hint:
-            error.hint = self._denied_hint()
+        if isinstance(error, RpcError) and not error.hint:
+            error.hint = hints.after(error, self.config, self._signed_by)
 
     @property
     def colony(self) -> str:
@@ -53,25 +56,23 @@ class Session:
             UsageError: the key of that role is missing or is no key.
         """
         identity = self.config.identity(role) if role else None
+        self._signed_by = role
         if self._shared is None:
             self._shared = Client(self.config.address, timeouts=self._timeouts)
         return self._shared.as_identity(identity)
 
-    async def show(self, ask: Callable[[], Awaitable[Listing]], *, every_s: float | None) -> None:
-        """Show a list once, or again and again every so many seconds until Ctrl-C."""
+    async def show(
+        self, ask: Callable[[], Awaitable[Listing | Detail]], watch: Watch = ONCE
+    ) -> None:
+        """Show what is asked for once, or again and again until Ctrl-C."""
         while True:
-            listing = await ask()
-            if every_s is not None:
+            found = await ask()
+            if watch.watch:
                 self.out.clear()
-            self.out.show(listing)
-            if every_s is None:
+            self.out.show(found)
+            if not watch.watch:
                 return
-            await asyncio.sleep(every_s)
-
-    def _denied_hint(self) -> str:
-        used = {role: self.config.key(role) for role in Role}
-        said = [f"{role.value}: {value.source}" for role, value in used.items() if value]
-        return "keys in use: " + ", ".join(said) + "; `colonies doctor` checks them" if said else ""
+            await asyncio.sleep(watch.interval)
 
 
 def settle(options: Options) -> Config:
@@ -81,9 +82,9 @@ def settle(options: Options) -> Config:
         "port": options.port,
         "tls": None if options.insecure is None else str(not options.insecure).lower(),
         "colony": options.colony,
-        "prvkey": options.prvkey,
-        "colony_prvkey": options.colonyprvkey,
-        "server_prvkey": options.serverprvkey,
+        "prvkey": key_text(options.prvkey),
+        "colony_prvkey": key_text(options.colonyprvkey),
+        "server_prvkey": key_text(options.serverprvkey),
     }
     return resolve(
         flags,
@@ -92,3 +93,20 @@ def settle(options: Options) -> Config:
         profile=options.profile,
         verify_tls=not options.skip_tls_verify,
     )
+
+
+def key_text(given: str | None) -> str | None:
+    """A private key as an option gives it: itself, ``-`` for standard input, or ``@FILE``.
+
+    The last two keep it out of the list of processes and of the history of the shell.
+    """
+    if given == "-":
+        return sys.stdin.readline().strip()
+    if given is None or not given.startswith("@"):
+        return given
+    path = Path(given[1:])
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise UsageError(f"cannot read the private key in {path}: {reason}") from error

@@ -5,42 +5,42 @@ from cyclopts import App
 from api import wire
 from cli import render, spec
 from cli.config import Role
-from cli.options import NONE, Options
+from cli.options import NONE, ONCE, Options, Watch
 from cli.session import Session
 
 app = App(name="cluster", help="Manage clusters.", help_format="plaintext")
 
+_HEADER = ("NAME", "HOST", "APIPORT", "ETCDCLIENTPORT", "ETCDPEERPORT", "RELAYPORT", "LEADER")
+
 
 @app.command
-async def info(*, options: Options = NONE) -> None:
+async def info(*, watch: Watch = ONCE, options: Options = NONE) -> None:
     """List the servers and show which one leads; signed by the server owner."""
     async with Session(options) as session:
-        cluster = await session.client(Role.SERVER).ask(wire.GetClusterMsg(), wire.Cluster)
-        session.out.show(
-            render.Listing(
-                header=(
-                    "NAME",
-                    "HOST",
-                    "APIPORT",
-                    "ETCDCLIENTPORT",
-                    "ETCDPEERPORT",
-                    "RELAYPORT",
-                    "LEADER",
-                ),
-                rows=[
-                    (
-                        node.name,
-                        node.host,
-                        str(node.apiport),
-                        str(node.port),
-                        str(node.peerport),
-                        str(node.relayport),
-                        str(node.name == cluster.leader.name),
-                    )
-                    for node in cluster.nodes
-                ],
-                nothing="No servers found",
-                data=spec.plain(cluster),
-                ids=[node.name for node in cluster.nodes],
+        client = session.client(Role.SERVER)
+
+        async def ask() -> render.Listing:
+            return _listing(await client.ask(wire.GetClusterMsg(), wire.Cluster))
+
+        await session.show(ask, watch)
+
+
+def _listing(cluster: wire.Cluster) -> render.Listing:
+    return render.Listing(
+        header=_HEADER,
+        rows=[
+            (
+                node.name,
+                node.host,
+                str(node.apiport),
+                str(node.port),
+                str(node.peerport),
+                str(node.relayport),
+                str(node.name == cluster.leader.name),
             )
-        )
+            for node in cluster.nodes
+        ],
+        nothing="No servers found",
+        data=spec.plain(cluster),
+        ids=[node.name for node in cluster.nodes],
+    )

@@ -8,7 +8,7 @@ from api import wire
 from cli import render, spec
 from cli.commands.server import statistics
 from cli.config import Role
-from cli.options import NONE, Options
+from cli.options import NONE, ONCE, Options, Watch
 from cli.session import Session
 
 app = App(name="colony", help="Manage colonies.", help_format="plaintext")
@@ -36,20 +36,22 @@ async def add(*, name: str, colonyid: str, options: Options = NONE) -> None:
 
 
 @app.command
-async def ls(*, options: Options = NONE) -> None:
+async def ls(*, watch: Watch = ONCE, options: Options = NONE) -> None:
     """List all colonies; signed by the server owner."""
     async with Session(options) as session:
         client = session.client(Role.SERVER)
-        colonies = await client.ask_list(wire.GetColoniesMsg(), wire.Colony)
-        session.out.show(
-            render.Listing(
+
+        async def ask() -> render.Listing:
+            colonies = await client.ask_list(wire.GetColoniesMsg(), wire.Colony)
+            return render.Listing(
                 header=("NAME",),
                 rows=[(colony.name,) for colony in colonies],
                 nothing="No Colonies found",
                 data=spec.plain(colonies),
                 ids=[colony.name for colony in colonies],
             )
-        )
+
+        await session.show(ask, watch)
 
 
 @app.command

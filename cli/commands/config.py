@@ -14,7 +14,7 @@ from cli.errors import UsageError
 from cli.options import NONE, Options
 from cli.output import Output
 from cli.profile import ProfileStore, check_known
-from cli.session import settle
+from cli.session import key_text, settle
 
 app = App(
     name="config", help="Show the configuration and manage profiles.", help_format="plaintext"
@@ -129,8 +129,8 @@ def set_values(
 ) -> None:
     """Create or change a profile with the values given as global options.
 
-    A private key may be `-`: it is then read from standard input, and stays out of the list of
-    processes and of the history of the shell.
+    A private key may be `-` or `@FILE`: it is then read from standard input or a file, and stays
+    out of the list of processes and of the history of the shell.
 
     Args:
         name: the profile.
@@ -237,10 +237,9 @@ def _shown(name: str, value: Value) -> str:
 
 
 def _key(text: str | None) -> str | None:
+    text = key_text(text)
     if text is None:
         return None
-    if text == "-":
-        text = input().strip()
     try:
         return Identity.from_hex(text).prvkey
     except Malformed as error:

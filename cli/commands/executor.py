@@ -1,6 +1,5 @@
 """``colonies executor``: register, look at and run the workers of a colony."""
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +10,7 @@ from broker.identity import Identity
 from cli import render, spec
 from cli.config import Role
 from cli.errors import UsageError
-from cli.options import NONE, Options
+from cli.options import NONE, ONCE, Options, Watch
 from cli.profile import write_private
 from cli.session import Session
 
@@ -91,9 +90,7 @@ def _executor(
     executor = spec.executor(source) if source else wire.Executor()
     executor.colonyname = session.colony
     executor.executorname = name or executor.executorname
-    executor.executortype = (
-        type_ or executor.executortype or os.environ.get("COLONIES_EXECUTOR_TYPE", "")
-    )
+    executor.executortype = type_ or executor.executortype or session.config.get("executor_type")
     if not executor.executorname or not executor.executortype:
         raise UsageError(
             "an executor needs a name and a type",
@@ -176,8 +173,7 @@ async def ls(
     type_: Annotated[str, Parameter(name=("--type", "--executortype"))] = "",
     location: str = "",
     filter_: Annotated[str, Parameter(name=("--filter", "-f"))] = "",
-    watch: Switch = False,
-    interval: float = 2.0,
+    watch: Watch = ONCE,
     options: Options = NONE,
 ) -> None:
     """List the executors of the colony.
@@ -188,8 +184,7 @@ async def ls(
         type_: only of this type.
         location: only at this location.
         filter_: only with this text in the name or the type.
-        watch: show the list again and again until Ctrl-C.
-        interval: seconds between two lists; with --watch (2).
+        watch: how often to show it.
         options: global options.
     """
     async with Session(options) as session:
@@ -206,33 +201,48 @@ async def ls(
                 and (filter_ in executor.executorname or filter_ in executor.executortype)
             ]
 
-        async def ask() -> render.Listing:
-            return _listing(await found(), full=all_)
+        async def ask() -> render.Listing | render.Detail:
+            executors = await found()
+            if not full or not executors:
+                return _listing(executors, all_=all_)
+            return _in_full(executors, await _functions(session))
 
-        if full and session.out.format == "table":
-            parts = [render.blocks(_blocks(e, []), session.out.results) for e in await found()]
-            session.out.write(f"{_LINE}\n".join(parts))
-            return
-        await session.show(ask, every_s=interval if watch else None)
+        await session.show(ask, watch)
 
 
-def _listing(found: list[wire.Executor], *, full: bool) -> render.Listing:
+def _listing(found: list[wire.Executor], *, all_: bool) -> render.Listing:
     header = ("NAME", "TYPE", "LOCATION")
     return render.Listing(
-        header=(*header[:2], "STATE", header[2], "LAST HEARD FROM") if full else header,
-        rows=[_row(executor, full=full) for executor in found],
+        header=(*header[:2], "STATE", header[2], "LAST HEARD FROM") if all_ else header,
+        rows=[_row(executor, all_=all_) for executor in found],
         nothing="No Executors found",
         data=spec.plain(found),
         ids=[executor.executorname for executor in found],
     )
 
 
-def _row(executor: wire.Executor, *, full: bool) -> render.Row:
+def _row(executor: wire.Executor, *, all_: bool) -> render.Row:
     name, kind, place = executor.executorname, executor.executortype, _location(executor)
-    if not full:
+    if not all_:
         return (name, kind, place)
     state = render.state_of(render.EXECUTOR_STATES, executor.state)
     return (name, kind, state, place, render.moment(executor.lastheardfromtime))
+
+
+def _in_full(found: list[wire.Executor], functions: list[wire.Function]) -> render.Detail:
+    """The blocks of each executor, with a line between two of them."""
+    line = render.Block(nothing=_LINE)
+    parts = [part for executor in found for part in (line, *_blocks(executor, functions))]
+    return render.Detail(
+        blocks=parts[1:],
+        data=spec.plain(found),
+        ids=[executor.executorname for executor in found],
+    )
+
+
+async def _functions(session: Session, executor: str = "") -> list[wire.Function]:
+    message = wire.GetFunctionsMsg(colonyname=session.colony, executorname=executor)
+    return await session.client().ask_list(message, wire.Function)
 
 
 @app.command
@@ -248,9 +258,7 @@ async def get(name: Name, *, options: Options = NONE) -> None:
         executor = await client.ask(
             wire.GetExecutorMsg(colonyname=session.colony, executorname=name), wire.Executor
         )
-        functions = await client.ask_list(
-            wire.GetFunctionsMsg(colonyname=session.colony, executorname=name), wire.Function
-        )
+        functions = await _functions(session, name)
         session.out.show(
             render.Detail(
                 blocks=_blocks(executor, functions),
@@ -283,6 +291,7 @@ def _location(executor: wire.Executor) -> str:
 
 
 def _blocks(executor: wire.Executor, functions: list[wire.Function]) -> list[render.Block]:
+    """Everything about an executor; the functions may be those of others too."""
     hardware, software = executor.capabilities.hardware, executor.capabilities.software
     machines = hardware if isinstance(hardware, list) else [hardware] if hardware else []
     programs = software if isinstance(software, list) else [software] if software else []
@@ -297,7 +306,7 @@ def _blocks(executor: wire.Executor, functions: list[wire.Function]) -> list[ren
             )
             for one in programs
         ),
-        *_function_blocks(functions),
+        *_function_blocks([f for f in functions if f.executorname == executor.executorname]),
     ]
 
 

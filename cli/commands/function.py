@@ -10,7 +10,7 @@ from cli import render, spec
 from cli.commands.executor import times
 from cli.config import Role
 from cli.errors import UsageError
-from cli.options import NONE, Options
+from cli.options import NONE, ONCE, Options, Watch
 from cli.session import Session
 from cli.waiting import finish
 
@@ -167,24 +167,25 @@ async def remove(
 
 
 @app.command
-async def ls(*, options: Options = NONE) -> None:
+async def ls(*, watch: Watch = ONCE, options: Options = NONE) -> None:
     """List the functions of the colony, with what they have been seen to take."""
     async with Session(options) as session:
-        message = wire.GetFunctionsMsg(colonyname=session.colony)
-        found = await session.client().ask_list(message, wire.Function)
-        if not found and session.out.format == "table":
-            session.out.say("No functions found", ColonyName=session.colony)
-            return
-        by_name: dict[str, list[wire.Function]] = {}
-        for function in sorted(found, key=lambda one: one.funcname):
-            by_name.setdefault(function.funcname, []).append(function)
-        session.out.show(
-            render.Detail(
+        client, message = session.client(), wire.GetFunctionsMsg(colonyname=session.colony)
+
+        async def ask() -> render.Listing | render.Detail:
+            found = await client.ask_list(message, wire.Function)
+            if not found:
+                return render.Listing(header=(), rows=(), nothing="No functions found", data=[])
+            by_name: dict[str, list[wire.Function]] = {}
+            for function in sorted(found, key=lambda one: one.funcname):
+                by_name.setdefault(function.funcname, []).append(function)
+            return render.Detail(
                 blocks=[_block(same) for same in by_name.values()],
                 data=spec.plain(found),
                 ids=[function.functionid for function in found],
             )
-        )
+
+        await session.show(ask, watch)
 
 
 def _block(same: list[wire.Function]) -> render.Block:

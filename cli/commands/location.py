@@ -8,7 +8,7 @@ from cyclopts import App, Parameter
 from api import wire
 from cli import render, spec
 from cli.config import Role
-from cli.options import NONE, Options
+from cli.options import NONE, ONCE, Options, Watch
 from cli.session import Session
 
 app = App(name="location", help="Manage locations.", help_format="plaintext")
@@ -59,13 +59,14 @@ async def add(
 
 
 @app.command
-async def ls(*, options: Options = NONE) -> None:
+async def ls(*, watch: Watch = ONCE, options: Options = NONE) -> None:
     """List the locations of the colony."""
     async with Session(options) as session:
-        message = wire.GetLocationsMsg(colonyname=session.colony)
-        found = await session.client().ask_list(message, wire.Location)
-        session.out.show(
-            render.Listing(
+        client, message = session.client(), wire.GetLocationsMsg(colonyname=session.colony)
+
+        async def ask() -> render.Listing:
+            found = await client.ask_list(message, wire.Location)
+            return render.Listing(
                 header=("NAME", "DESCRIPTION", "LONG", "LAT"),
                 rows=[
                     (place.name, place.description, f"{place.long:.4f}", f"{place.lat:.4f}")
@@ -75,7 +76,8 @@ async def ls(*, options: Options = NONE) -> None:
                 data=spec.plain(found),
                 ids=[place.name for place in found],
             )
-        )
+
+        await session.show(ask, watch)
 
 
 @app.command

@@ -9,7 +9,7 @@ from cli import render, spec
 from cli.commands.attribute import type_name
 from cli.config import Role
 from cli.errors import UsageError
-from cli.options import NONE, Format, Options
+from cli.options import NONE, ONCE, Format, Options, Watch
 from cli.processes import COUNT, Filters, blocks, listing
 from cli.session import Session
 from cli.waiting import finish, output_text
@@ -24,33 +24,33 @@ _STATES = {state.value.lower(): number for number, state in enumerate(render.PRO
 
 
 @app.command
-async def psw(*, filters: Filters = COUNT, options: Options = NONE) -> None:
+async def psw(*, filters: Filters = COUNT, watch: Watch = ONCE, options: Options = NONE) -> None:
     """List waiting processes, the next one first."""
-    await _list(options, filters, render.State.WAITING)
+    await _list(render.State.WAITING, filters, watch, options)
 
 
 @app.command
-async def ps(*, filters: Filters = COUNT, options: Options = NONE) -> None:
+async def ps(*, filters: Filters = COUNT, watch: Watch = ONCE, options: Options = NONE) -> None:
     """List running processes."""
-    await _list(options, filters, render.State.RUNNING)
+    await _list(render.State.RUNNING, filters, watch, options)
 
 
 @app.command
-async def pss(*, filters: Filters = COUNT, options: Options = NONE) -> None:
+async def pss(*, filters: Filters = COUNT, watch: Watch = ONCE, options: Options = NONE) -> None:
     """List successful processes, the latest first."""
-    await _list(options, filters, render.State.SUCCESSFUL)
+    await _list(render.State.SUCCESSFUL, filters, watch, options)
 
 
 @app.command
-async def psf(*, filters: Filters = COUNT, options: Options = NONE) -> None:
+async def psf(*, filters: Filters = COUNT, watch: Watch = ONCE, options: Options = NONE) -> None:
     """List failed processes, the latest first."""
-    await _list(options, filters, render.State.FAILED)
+    await _list(render.State.FAILED, filters, watch, options)
 
 
 @app.command
-async def psc(*, filters: Filters = COUNT, options: Options = NONE) -> None:
+async def psc(*, filters: Filters = COUNT, watch: Watch = ONCE, options: Options = NONE) -> None:
     """List cancelled processes, the latest first."""
-    await _list(options, filters, render.State.CANCELLED)
+    await _list(render.State.CANCELLED, filters, watch, options)
 
 
 @app.command
@@ -58,16 +58,17 @@ async def ls(
     *,
     state: Annotated[str, Parameter(help=" or ".join(_STATES))] = "running",
     filters: Filters = COUNT,
+    watch: Watch = ONCE,
     options: Options = NONE,
 ) -> None:
     """List processes in a state."""
     number = _STATES.get(state.lower())
     if number is None:
         raise UsageError(f"unknown state {state!r}", hint=f"known are {', '.join(_STATES)}")
-    await _list(options, filters, render.PROCESS_STATES[number])
+    await _list(render.PROCESS_STATES[number], filters, watch, options)
 
 
-async def _list(options: Options, filters: Filters, state: render.State) -> None:
+async def _list(state: render.State, filters: Filters, watch: Watch, options: Options) -> None:
     async with Session(options) as session:
         message = filters.message(session.colony, render.PROCESS_STATES.index(state))
         client = session.client()
@@ -77,7 +78,7 @@ async def _list(options: Options, filters: Filters, state: render.State) -> None
             kept = [process for process in found if filters.keeps(process)]
             return listing(kept, state, wide=filters.wide)
 
-        await session.show(ask, every_s=filters.interval if filters.watch else None)
+        await session.show(ask, watch)
 
 
 @app.command

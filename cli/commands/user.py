@@ -7,7 +7,7 @@ from cyclopts import App, Parameter
 from api import wire
 from cli import render, spec
 from cli.config import Role
-from cli.options import NONE, Options
+from cli.options import NONE, ONCE, Options, Watch
 from cli.session import Session
 
 app = App(name="user", help="Manage users.", help_format="plaintext")
@@ -46,20 +46,22 @@ async def add(
 
 
 @app.command
-async def ls(*, options: Options = NONE) -> None:
+async def ls(*, watch: Watch = ONCE, options: Options = NONE) -> None:
     """List the users of the colony."""
     async with Session(options) as session:
-        message = wire.GetUsersMsg(colonyname=session.colony)
-        users = await session.client().ask_list(message, wire.User)
-        session.out.show(
-            render.Listing(
+        client, message = session.client(), wire.GetUsersMsg(colonyname=session.colony)
+
+        async def ask() -> render.Listing:
+            users = await client.ask_list(message, wire.User)
+            return render.Listing(
                 header=("USERNAME", "EMAIL", "PHONE"),
                 rows=[(user.name, user.email, user.phone) for user in users],
                 nothing="No users found",
                 data=spec.plain(users),
                 ids=[user.name for user in users],
             )
-        )
+
+        await session.show(ask, watch)
 
 
 @app.command

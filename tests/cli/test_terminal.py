@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from fcntl import ioctl
 from pathlib import Path
 
+import pytest
+
 from tests.cli.conftest import PROGRAM, Shell, clean_environ, free_port
 
 
@@ -136,6 +138,18 @@ def test_a_watched_list_is_shown_again_until_ctrl_c(colony: Shell) -> None:
         shown.until("appeared")
         shown.process.send_signal(signal.SIGINT)
         assert shown.process.wait(20) == 130
+
+
+@pytest.mark.parametrize(
+    "command", ["colony ls", "user ls", "location ls", "function ls", "executor ls", "cluster info"]
+)
+def test_every_list_can_be_watched(colony: Shell, command: str) -> None:
+    arguments = (*command.split(), "--watch", "--interval", "0.05")
+    with terminal(colony.environ, *arguments) as shown:
+        shown.until(r"(\x1b\[H\x1b\[2J(?s:.+)){3}")
+        shown.process.send_signal(signal.SIGINT)
+        assert shown.process.wait(20) == 130
+        assert "Traceback" not in shown.rest()
 
 
 def test_the_development_server_stops_on_ctrl_c(tmp_path: Path) -> None:

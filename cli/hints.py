@@ -1,0 +1,71 @@
+"""What to do next after a refusal, by what was asked; the server's own text says what was wrong."""
+
+from cli.config import Config, Role
+from cli.errors import RpcError
+
+_DENIED = 403
+_PAUSED = frozenset({408, 503})
+
+_ID_TAKEN = "names and ids are unique, an id is 64 hex digits: `colonies key generate` makes one"
+_NEW_ID = "the id of a new key is 64 hex digits: `colonies key generate` makes one"
+_PROCESSES = "`colonies process ls --state STATE` lists the ids of processes"
+_HELD = "`colonies process ps` lists what runs, `colonies process get -p ID` shows who holds it"
+_EXECUTORS = "`colonies executor ls --all` lists the executors"
+_FUNCTIONS = "`colonies executor get NAME` shows an executor's functions and their ids"
+_USERS = "`colonies user ls` lists the users"
+_COLONIES = "`colonies colony ls` lists the colonies"
+_LOCATIONS = "`colonies location ls` lists the locations"
+
+_BY_MESSAGE = {
+    "addattributemsg": _HELD,
+    "addcolonymsg": _ID_TAKEN,
+    "addexecutormsg": _ID_TAKEN,
+    "addfunctionmsg": _EXECUTORS,
+    "addlocationmsg": _LOCATIONS,
+    "addusermsg": _ID_TAKEN,
+    "approveexecutormsg": _EXECUTORS,
+    "assignprocessmsg": "`colonies process psw` lists what waits; --timeout SECONDS waits longer",
+    "cancelprocessmsg": _HELD,
+    "changecolonyidmsg": _NEW_ID,
+    "changeexecutoridmsg": _NEW_ID,
+    "changeserveridmsg": _NEW_ID,
+    "changeuseridmsg": _NEW_ID,
+    "closefailedmsg": _HELD,
+    "closesuccessfulmsg": _HELD,
+    "getattributemsg": "`colonies process get -p ID` lists the attributes of a process",
+    "getcolonymsg": _COLONIES,
+    "getcolonystatsmsg": _COLONIES,
+    "getexecutorbyidmsg": _EXECUTORS,
+    "getexecutormsg": _EXECUTORS,
+    "getlocationmsg": _LOCATIONS,
+    "getprocessesmsg": "--count takes at most 100",
+    "getprocessmsg": _PROCESSES,
+    "getusermsg": _USERS,
+    "rejectexecutormsg": _EXECUTORS,
+    "removecolonymsg": _COLONIES,
+    "removeexecutormsg": _EXECUTORS,
+    "removefunctionmsg": _FUNCTIONS,
+    "removelocationmsg": _LOCATIONS,
+    "removeprocessmsg": _PROCESSES,
+    "removeusermsg": _USERS,
+}
+
+
+def after(refusal: RpcError, config: Config, signed_by: Role | None) -> str:
+    """What to do about a refusal; empty when the server's text has to be enough."""
+    if refusal.status == _DENIED:
+        return _after_denial(config, signed_by)
+    if refusal.asked == "assignprocessmsg" and refusal.status in _PAUSED:
+        return "the colony gives out no work; its owner ends that: `colonies process resume`"
+    return _BY_MESSAGE.get(refusal.asked, "")
+
+
+def _after_denial(config: Config, signed_by: Role | None) -> str:
+    value = config.key(signed_by) if signed_by else None
+    if signed_by is None or value is None:
+        return ""
+    own = config.identity(signed_by).id
+    return (
+        f"signed as {signed_by.value} with id {own} ({value.source}); "
+        "`colonies doctor` checks every key"
+    )
