@@ -26,8 +26,20 @@ app = App(
 _APPROVED = 1
 _HEALTHY = 200
 _SLOW_MS = 250
+# A server takes a signed message that is at most minutes old; this leaves it some time to travel.
 _CLOCK_OFF_S = 60
+_CLOCK_INEXACT_S = 2
 _OK, _WARN, _FAIL, _SKIP = "ok", "warn", "fail", "skip"
+_DURABILITY = {
+    "always": (_OK, "what is acknowledged is on disk"),
+    "everysec": (_WARN, "up to a second of acknowledged work is lost in a crash of the store"),
+    "none": (_FAIL, "all work since the last snapshot is lost in a crash of the store"),
+}
+_MORE_DURABLE = (
+    "run the store with appendonly yes and appendfsync always, the server with "
+    "COLONIES_DURABILITY=always"
+)
+_SET_CLOCK = "set the clock of this machine (or of the server), for example with NTP"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +54,7 @@ class Finding:
 
 @app.default
 async def doctor(*, options: Options = NONE) -> int:
-    """Check the configuration, the server, the clock, the colony and every configured key.
+    """Check the server, its store and clock, the colony and every configured key.
 
     The exit code is 1 when something is wrong.
     """
@@ -96,28 +108,39 @@ async def _colony(session: Session, name: str) -> Finding:
     return Finding(name, _OK, session.colony)
 
 
+async def _durability(session: Session, name: str) -> Finding:
+    info = await _info(session)
+    if info.durability not in _DURABILITY:
+        return Finding(name, _SKIP, "the server does not say what an acknowledgement promises")
+    verdict, found = _DURABILITY[info.durability]
+    return Finding(name, verdict, found, "" if verdict == _OK else _MORE_DURABLE)
+
+
 async def _clock(session: Session, name: str) -> Finding:
-    """A signed message carries our time, and a server refuses one that is minutes off."""
-    client = session.client(None)
-    await client.ask(wire.VersionMsg(), wire.Version)
-    if not client.server_date:
-        return await _clock_by_signature(session, name)
-    off_s = abs((datetime.now(UTC) - parsedate_to_datetime(client.server_date)).total_seconds())
-    if off_s > _CLOCK_OFF_S:
-        cure = "set the clock of this machine (or of the server), for example with NTP"
-        return Finding(name, _FAIL, f"{off_s:.0f} s away from the server's", cure)
-    return Finding(name, _OK, "agrees with the server's")
-
-
-async def _clock_by_signature(session: Session, name: str) -> Finding:
-    if session.config.key(Role.MEMBER) is None:
+    """How far our clock is from the server's; half the way there and back is counted in."""
+    began = datetime.now(UTC)
+    info = await _info(session)
+    half = (datetime.now(UTC) - began) / 2
+    date = session.client(None).server_date
+    there = render.parse_moment(info.servertime) or (parsedate_to_datetime(date) if date else None)
+    if there is None:
         return Finding(name, _SKIP, "the server does not say what time it has")
-    message = wire.GetPauseStatusMsg(colonyname=session.colony)
+    off_s = (began + half - there).total_seconds()
+    side = "ahead of" if off_s > 0 else "behind"
+    found = f"{abs(off_s):.3f} s {side} the server's, give or take {half.total_seconds():.3f} s"
+    if abs(off_s) > _CLOCK_OFF_S:
+        return Finding(name, _FAIL, f"{found}: signed messages are refused", _SET_CLOCK)
+    if abs(off_s) > _CLOCK_INEXACT_S:
+        return Finding(name, _WARN, f"{found}: waiting times look wrong", _SET_CLOCK)
+    return Finding(name, _OK, found)
+
+
+async def _info(session: Session) -> wire.ServerInfo:
+    """What the server says of itself; nothing where it is too old for the question."""
     try:
-        await session.client().ask(message, wire.PauseStatus)
-    except RpcError as error:
-        return Finding(name, _SKIP, f"no answer to a signed message: {error.message}")
-    return Finding(name, _OK, "a message signed now is accepted")
+        return await session.client(None).ask(wire.GetServerInfoMsg(), wire.ServerInfo)
+    except RpcError:
+        return wire.ServerInfo()
 
 
 async def _member(session: Session, name: str) -> Finding:
@@ -203,10 +226,11 @@ def _missing(session: Session, name: str, role: Role, variable: str) -> Finding 
 _CHECKS: dict[str, Callable[[Session, str], Awaitable[Finding]]] = {
     "server": _server,
     "store": _store,
+    "durability": _durability,
+    "clock": _clock,
     "colony": _colony,
     "key": _member,
     "executor key": _executor,
     "colony owner key": _owner,
     "server owner key": _server_owner,
-    "clock": _clock,
 }

@@ -1,7 +1,16 @@
 """``colonies doctor``: what is found, and what to do about it."""
 
+import base64
+import json
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import cast
+
+import pytest
 
 from tests.cli.conftest import Ran, Shell, free_port, key
 
@@ -16,6 +25,7 @@ def test_all_is_well_on_a_development_server(shell: Shell) -> None:
     assert set(findings(ran)) == {
         "server",
         "store",
+        "durability",
         "colony",
         "key",
         "executor key",
@@ -71,3 +81,84 @@ def test_nothing_configured_is_no_traceback(tmp_path: Path) -> None:
     ran = Shell({"COLONIES_HOME": str(tmp_path)})(f"doctor --port {free_port()}")
     assert ran.code == 1
     assert "COLONIES_PRVKEY is not set" in ran.out
+
+
+@contextmanager
+def server_that_says(info: Mapping[str, object], *, date: bool = True) -> Generator[int]:
+    """The port of a server that tells this of itself and refuses everything else."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def do_POST(self) -> None:
+            asked = self.rfile.read(int(self.headers["content-length"]))
+            known = json.loads(asked)["payloadtype"] == "getserverinfomsg" and "refused" not in info
+            reply = info if known else {"status": 403, "message": "no"}
+            payload = base64.b64encode(json.dumps(reply).encode()).decode()
+            text = json.dumps({"payloadtype": "x", "payload": payload, "error": not known}).encode()
+            self.send_response(200 if known else 403)
+            self.send_header("content-length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+        def date_time_string(self, timestamp: float | None = None) -> str:
+            return super().date_time_string(timestamp) if date else ""
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("durability", "result", "cure"),
+    [
+        ("always", "ok", ""),
+        ("everysec", "warn", "appendfsync always"),
+        ("none", "fail", "COLONIES_DURABILITY=always"),
+        ("", "skip", ""),
+    ],
+)
+def test_what_an_acknowledgement_promises_is_judged(
+    shell: Shell, durability: str, result: str, cure: str
+) -> None:
+    with server_that_says({"durability": durability}) as port:
+        found = findings(shell(f"doctor --json --port {port}"))["durability"]
+    assert found["result"] == result
+    assert cure in found["cure"]
+
+
+@pytest.mark.parametrize(
+    ("ahead_s", "result", "found"),
+    [
+        (0, "ok", "the server's"),
+        (10, "warn", "behind the server's"),
+        (-10, "warn", "ahead of the server's"),
+        (600, "fail", "signed messages are refused"),
+    ],
+)
+def test_the_clock_is_compared_with_the_servers(
+    shell: Shell, ahead_s: int, result: str, found: str
+) -> None:
+    there = (datetime.now(UTC) + timedelta(seconds=ahead_s)).isoformat().replace("+00:00", "Z")
+    with server_that_says({"servertime": there}) as port:
+        clock = findings(shell(f"doctor --json --port {port}"))["clock"]
+    assert clock["result"] == result
+    assert found in clock["found"]
+    assert ("NTP" in clock["cure"]) == (result != "ok")
+
+
+@pytest.mark.parametrize(("date", "result"), [(True, "ok"), (False, "skip")])
+def test_the_clock_of_an_old_server_is_read_from_its_date(
+    shell: Shell, *, date: bool, result: str
+) -> None:
+    with server_that_says({"refused": True}, date=date) as port:
+        assert findings(shell(f"doctor --json --port {port}"))["clock"]["result"] == result
