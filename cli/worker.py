@@ -73,18 +73,20 @@ class Worker:
     def stop(self) -> None:
         """Ask for no more work and let what is running finish; told again, end it."""
         if self._stopping.is_set():
-            self._ending = True
-            for process in self._running.values():
-                _end(process)
+            self._end_all()
             return
+        if self._held:
+            self.say(f"Finishing {self._held} running; press Ctrl-C again to end it")
         self._stopping.set()
         for task in self._asking:
             task.cancel()
 
-    @property
-    def busy(self) -> int:
-        """How many processes are held: being started, run or closed."""
-        return self._held
+    def _end_all(self) -> None:
+        if self._held and not self._ending:
+            self.say(f"Ending {self._held} running", level="WARN")
+        self._ending = True
+        for process in self._running.values():
+            _end(process)
 
     async def _lane(self) -> None:
         while not self._stopping.is_set():

@@ -62,7 +62,7 @@ async def run(
         if func:
             await _register(client, session.colony, own_name, func)
         worker = Worker(client, work, session.out.say)
-        with_signals(worker, session)
+        with_signals(worker)
         session.out.say("Executor is waiting for work", ExecutorName=own_name)
         await _until_stopped(worker)
         done, failed = str(worker.done), str(worker.failed)
@@ -77,17 +77,11 @@ async def _until_stopped(worker: Worker) -> None:
         raise group.exceptions[0] from None
 
 
-def with_signals(worker: Worker, session: Session) -> None:
+def with_signals(worker: Worker) -> None:
     """Let Ctrl-C and SIGTERM stop the worker instead of the program."""
-
-    def stop() -> None:
-        worker.stop()
-        if worker.busy:
-            session.out.say(f"Finishing {worker.busy} running; press Ctrl-C again to end it")
-
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop)
+        loop.add_signal_handler(number, worker.stop)
 
 
 def _is_configured(session: Session, name: str | None, kind: str | None) -> bool:

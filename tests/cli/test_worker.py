@@ -131,6 +131,7 @@ def test_a_second_ctrl_c_gives_the_work_back(colony: Shell) -> None:
         runner.process.send_signal(signal.SIGINT)
         runner.until("Finishing 1 running")
         runner.process.send_signal(signal.SIGINT)
+        assert "Ending 1 running" in runner.until("running")
         runner.until("Process goes back to the queue")
         assert runner.process.wait(20) == 0
     assert colony.ok("process psw -o id").id == process
