@@ -22,24 +22,35 @@ def read_document(source: str) -> object:
     Raises:
         UsageError: no such file, or no JSON; with the line and a mark below the place.
     """
-    text, name = _text(source)
+    text = _text(source)
     try:
         return cast("object", json.loads(text))
     except json.JSONDecodeError as error:
         line = [*text.splitlines(), ""][error.lineno - 1]
         raise UsageError(
-            f"{name} is no JSON: {error.msg}, line {error.lineno} column {error.colno}\n"
+            f"{_called(source)} is no JSON: {error.msg}, line {error.lineno} column {error.colno}\n"
             f"  {line}\n  {' ' * (error.colno - 1)}^"
         ) from error
 
 
-def _text(source: str) -> tuple[str, str]:
-    if source.lstrip().startswith(("{", "[")):
-        return source, "the specification"
+def _called(source: str) -> str:
+    """What to call a source in a message."""
     if source == "-":
-        return sys.stdin.read(), "standard input"
+        return "standard input"
+    return "the specification" if _is_text(source) else source
+
+
+def _is_text(source: str) -> bool:
+    return source.lstrip().startswith(("{", "["))
+
+
+def _text(source: str) -> str:
+    if _is_text(source):
+        return source
+    if source == "-":
+        return sys.stdin.read()
     try:
-        return Path(source).read_text(encoding="utf-8"), source
+        return Path(source).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise UsageError(f"cannot read {source}: {reason}") from error
@@ -54,7 +65,7 @@ def function_spec(source: str, colony: str) -> wire.FunctionSpec:
     document = read_document(source)
     if isinstance(document, list):
         raise UsageError(
-            f"{source} holds a list, a function spec is an object",
+            f"{_called(source)} holds a list, a function spec is an object",
             hint="a list of function specs is a workflow: colonies workflow submit",
         )
     spec = _shaped(document, wire.FunctionSpec, source)
@@ -83,11 +94,11 @@ def executor(source: str) -> wire.Executor:
 
 def _shaped(document: object, kind: type[W], source: str) -> W:
     if not isinstance(document, dict):
-        raise UsageError(f"{source} must hold a JSON object")
+        raise UsageError(f"{_called(source)} must hold a JSON object")
     try:
         return wire.decode(json.dumps(document).encode(), kind)
     except Malformed as error:
-        raise UsageError(f"{source}: {error}") from error
+        raise UsageError(f"{_called(source)}: {error}") from error
 
 
 def split(values: Iterable[str] | None) -> list[str]:

@@ -65,7 +65,7 @@ def test_every_group_has_help(shell: Shell, group: str) -> None:
 
 def test_every_command_has_help_for_itself_and_for_each_of_its_options() -> None:
     missing: list[str] = []
-    explained = {"options", "filters", "state"}  # where they are declared
+    explained = {"options", "filters", "watch", "state"}  # where they are declared
     app = build()
     for group in GROUPS:
         for name in [name for name in app[group] if not name.startswith("-")]:
@@ -85,7 +85,8 @@ def test_every_command_has_help_for_itself_and_for_each_of_its_options() -> None
         ("--nonsense", "unknown option '--nonsense'"),
         ("process list-all", 'Unknown command "list-all"'),
         ("process psw --nonsense", "Unknown option: --nonsense"),
-        ("process psw stray", "Unused Tokens"),
+        ("process psw stray", "nothing is expected here: stray"),
+        ("process --json", "`colonies process` needs a command"),
         ("process get", "--processid"),
         ("process psw --count many", "many"),
         ("process psw -o html", "html"),
@@ -164,6 +165,16 @@ def test_keys_are_generated_offline_and_their_ids_shown(tmp_path: Path) -> None:
     assert nowhere.ok(f"key id --prvkey {found[2]}").out == f"Id={found[1]}\n"
     assert nowhere.ok("security id -o id", COLONIES_PRVKEY=found[2]).id == found[1]
     assert nowhere("key id --prvkey nonsense").code == 2
+
+
+def test_a_key_can_come_from_a_file_or_from_standard_input(tmp_path: Path) -> None:
+    shell = Shell({"COLONIES_HOME": str(tmp_path / "home")})
+    file = tmp_path / "key"
+    made = shell.ok(f"key generate --out {file} -o id").id
+    assert shell.ok(f"key id -o id --prvkey @{file}").id == made
+    assert shell.ok("key id -o id --prvkey -", stdin=file.read_text()).id == made
+    ran = shell("key id --prvkey @nowhere")
+    assert (ran.code, "cannot read the private key in nowhere" in ran.err) == (2, True)
 
 
 def test_a_key_can_go_to_a_private_file_only(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import cast
 
@@ -65,7 +66,9 @@ def test_removing_a_colony_asks_first(shell: Shell, colony: Shell) -> None:
 def test_a_colony_of_that_name_already_there_is_refused(shell: Shell) -> None:
     ran = shell(f"colony add --name dev --colonyid {key(shell)['id']}")
     assert (ran.code, ran.out) == (1, "")
-    assert ran.err == "error: A Colony with name <dev> already exists\n"
+    error, hint = ran.err.splitlines()
+    assert error == "error: A Colony with name <dev> already exists"
+    assert hint.startswith("hint: names and ids are unique")
 
 
 def test_statistics_have_the_rows_of_the_guide(colony: Shell) -> None:
@@ -89,7 +92,8 @@ def test_a_member_can_check_the_colony(colony: Shell) -> None:
     ran = stranger("colony check")
     assert ran.code == 1
     assert "not a member" in ran.err
-    assert "user or an executor: environment COLONIES_PRVKEY" in ran.err
+    assert f"signed as a user or an executor with id {stranger.ok('key id -o id').id}" in ran.err
+    assert "(environment COLONIES_PRVKEY)" in ran.err
 
 
 def test_a_colony_can_be_handed_over(colony: Shell) -> None:
@@ -192,7 +196,7 @@ def test_flags_go_before_the_spec(colony: Shell) -> None:
 
 
 def test_an_executor_needs_a_name_and_a_type(colony: Shell) -> None:
-    ran = colony(f"executor add --executorid {NOWHERE} --name n")
+    ran = colony(f"executor add --executorid {NOWHERE} --type t")
     assert ran.code == 2
     assert "needs a name and a type" in ran.err
 
@@ -411,7 +415,7 @@ def test_filters_combine(colony: Shell) -> None:
 def test_nothing_to_assign_is_a_failure(worker: Shell) -> None:
     ran = worker("process assign --timeout -1")
     assert (ran.code, ran.out) == (1, "")
-    assert ran.err == "error: No process available for assignment\n"
+    assert ran.err.startswith("error: No process available for assignment\nhint: ")
 
 
 @pytest.mark.parametrize("command", ["get", "remove", "cancel", "close", "fail"])
@@ -527,4 +531,61 @@ def test_a_wrong_server_key_is_refused_with_its_source(shell: Shell) -> None:
     ran = shell("server stats", COLONIES_SERVER_PRVKEY=key(shell)["prvkey"])
     assert ran.code == 1
     assert "Access denied, not server owner" in ran.err
-    assert "the server owner: environment COLONIES_SERVER_PRVKEY" in ran.err
+    assert "signed as the server owner" in ran.err
+    assert "(environment COLONIES_SERVER_PRVKEY)" in ran.err
+
+
+# ---------------------------------------------------------------- refusals
+
+
+@pytest.mark.parametrize(
+    ("line", "next_step"),
+    [
+        (f"process get {NOWHERE}", "colonies process ls --state"),
+        (f"process close -p {NOWHERE}", "colonies process ps"),
+        (f"process cancel {NOWHERE}", "colonies process get -p"),
+        ("process psw --count 101", "--count takes at most 100"),
+        ("executor get --name nobody", "colonies executor ls --all"),
+        ("user get --name nobody", "colonies user ls"),
+        ("user add --name eva --userid short", "colonies key generate"),
+        ("location get --name nowhere", "colonies location ls"),
+        (f"attribute get --attributeid {NOWHERE}", "colonies process get -p"),
+        ("user chid --userid short", "colonies key generate"),
+    ],
+)
+def test_a_refusal_says_what_to_do_next(colony: Shell, line: str, next_step: str) -> None:
+    ran = colony(line)
+    assert (ran.code, ran.out) == (1, "")
+    error, hint = ran.err.splitlines()
+    assert error.startswith("error: ")
+    assert hint.startswith("hint: ")
+    assert next_step in hint
+
+
+def test_a_paused_colony_says_how_to_resume_it(colony: Shell, worker: Shell) -> None:
+    colony.ok("process pause")
+    ran = worker("process assign --timeout -1")
+    assert ran.code == 1
+    assert "colonies process resume" in ran.err
+
+
+def test_a_spec_given_as_it_is_is_not_repeated_in_its_mistakes(colony: Shell) -> None:
+    for text in ('{"conditions": 5}', "[1]", '{"funcname": "f"'):
+        ran = colony("function submit --spec " + shlex.quote(text))
+        assert (ran.code, ran.out) == (2, "")
+        assert ran.err.startswith("error: the specification")
+
+
+def test_a_full_list_shows_the_functions_of_each(colony: Shell, worker: Shell) -> None:
+    other = key(colony)["id"]
+    colony.ok(f"executor add --name other --type cli --executorid {other}")
+    worker.ok("function register --name worker --func helloworld")
+    first, second = colony.ok("executor ls --full").out.split("=" * 94 + "\n")
+    blocks = {("worker" in text, "helloworld" in text) for text in (first, second)}
+    assert blocks == {(True, True), (False, False)}
+
+
+def test_the_type_of_an_executor_can_come_from_the_profile(colony: Shell) -> None:
+    made = key(colony)["id"]
+    ran = colony.ok(f"executor add --name typed --executorid {made} --json")
+    assert cast("dict[str, str]", ran.json)["executortype"] == "cli"
