@@ -27,7 +27,10 @@ _PROGRESS_BYTES = 64 * 1024
 _MOST_QUEUED_BYTES = 1024 * 1024
 _KEEPALIVE = ((socket.TCP_KEEPIDLE, 30), (socket.TCP_KEEPINTVL, 10), (socket.TCP_KEEPCNT, 3))
 _TOO_SLOW = b"the request did not arrive in time"
-_LARGE_HEAD = b"the request line and headers are larger than the limit"
+_LARGE_HEAD = b"the request line, headers or trailers are larger than the limit"
+_LARGEST_READ = 256 * 1024
+_LARGEST_FRAMING = 8
+"""Bytes a chunked body may take for each of its own: a chunk of one byte takes six."""
 _BUSY = b"the server has as many connections as it allows; try again later"
 _PLAIN = (b"content-type", b"text/plain; charset=utf-8")
 _CLOSE = (b"connection", b"close")
@@ -93,6 +96,8 @@ class BoundedProtocol(HttpToolsProtocol):
     _closing = False
     _head_bytes: int | None = None
     """Bytes received of a request whose headers are not complete, None when they are."""
+    _raw_bytes = 0
+    """Bytes received since the request began, and of what came in one read before it."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride] - as uvicorn's own
         """Start the clock, or refuse one client too many."""
@@ -108,8 +113,10 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def eof_received(self) -> None:
         """The client has closed its side: has it taken the last reply?"""
-        if self._written is not None and _has_unread(self.transport):
-            self._tell_undelivered()
+        self._look_whether_delivered()
+        for line in (*self._queue, self._answering):
+            if line is not None:
+                line.lost()
         super().eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -124,6 +131,11 @@ class BoundedProtocol(HttpToolsProtocol):
         self._queue.clear()
         super().connection_lost(exc)
 
+    def _look_whether_delivered(self) -> None:
+        """Before the connection is closed: afterwards nobody can tell."""
+        if self._written is not None and _has_unread(self.transport):
+            self._tell_undelivered()
+
     def _tell_undelivered(self) -> None:
         """The last reply did not reach the client, and no further byte came from it."""
         line, self._written = self._written, None
@@ -136,14 +148,25 @@ class BoundedProtocol(HttpToolsProtocol):
         """Parse, but do not gather headers without end."""
         self._written = None
         super().data_received(data)
-        if self._head_bytes is not None and not self.transport.is_closing():
+        self._raw_bytes += len(data)
+        if self._head_bytes is not None:
             self._head_bytes += len(data)
-            if self._head_bytes > self.limits.max_header_bytes:
-                self._give_up(431, _LARGE_HEAD)
+        if self._is_padded() and not self.transport.is_closing():
+            self._give_up(431, _LARGE_HEAD)
+
+    def _is_padded(self) -> bool:
+        """Whether headers, chunk extensions or trailers go on and on."""
+        if self._head_bytes is not None:
+            return self._head_bytes > self.limits.max_header_bytes
+        if self._line is None:
+            return False
+        framing = self._raw_bytes - _LARGEST_FRAMING * self._line.size
+        return framing > self.limits.max_header_bytes + _LARGEST_READ
 
     def on_message_begin(self) -> None:
         """A request begins to arrive; which way it takes is decided when its headers are there."""
         self._head_bytes = 0
+        self._raw_bytes = 0
         self.url = b""
         self.headers = []
         self._expect_request()
@@ -238,7 +261,9 @@ class BoundedProtocol(HttpToolsProtocol):
         endpoint = self.endpoint
         assert endpoint is not None  # noqa: S101 - a call is only taken with one
         reply = await endpoint.answer(body, line)
-        if line.gone:
+        if line.gone or self.transport.is_closing():
+            if line.undelivered is not None:
+                line.undelivered()
             return
         close = self._closing or not line.keep_alive
         self._write(reply.status, reply.body, (*reply.headers, _CLOSE) if close else reply.headers)
@@ -293,6 +318,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """Close when nothing is being answered, or else after that."""
+        self._look_whether_delivered()
         if self._answering is not None:
             self._closing = True
         else:
@@ -312,6 +338,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def close_if_overdue(self, now: float) -> None:
         """Close this connection if its client takes too long."""
         if self._due < now and not self.transport.is_closing():
+            self._look_whether_delivered()
             if self._line is not None or self._head_bytes is not None:
                 self._give_up(408, _TOO_SLOW)
             else:

@@ -37,13 +37,23 @@ class Presence:
         return stored | self._heard.get(tag, {})
 
     async def write(self) -> None:
-        """Write what was heard. When the store is away it is kept for the next time."""
-        pending, self._heard = self._heard, defaultdict(dict)
+        """Write what was heard; until that is done it can still be read here."""
         self._noted.clear()
-        for tag, heard in pending.items():
-            flat = [item for pair in heard.items() for item in pair]
+        for tag, heard in list(self._heard.items()):
+            written = dict(heard)
+            flat = [item for pair in written.items() for item in pair]
             try:
                 if await self._store.send("EXISTS", tag.key(keys.COLONY)):
                     await self._store.send("HSET", tag.key(keys.HEARD), *flat)
             except (Unavailable, Overloaded):
-                self._heard[tag] = heard | self._heard[tag]
+                return
+            self._forget(tag, written)
+
+    def _forget(self, tag: Tag, written: dict[str, int]) -> None:
+        """Forget what is written, unless it was heard again meanwhile."""
+        heard = self._heard[tag]
+        for executor_id, at_ns in written.items():
+            if heard.get(executor_id) == at_ns:
+                del heard[executor_id]
+        if not heard:
+            del self._heard[tag]

@@ -18,7 +18,7 @@ from broker.aggregates.process import State
 from broker.aggregates.server import Entry
 from broker.decision import Decision
 from broker.directory import Colony
-from broker.errors import Invalid
+from broker.errors import Invalid, Rejected
 from broker.keys import SERVER
 from broker.store import BY_SERVER
 from projections.core import listings
@@ -151,18 +151,25 @@ async def change_id(ctx: Context, call: Call, msg: wire.ChangeColonyIdMsg) -> by
             call.caller, msg.colonyname, new_id, entry.name_of_id, now_ns
         )
 
-    await ctx.write_server(call.unmarked(), read_entry, reserve)
+    reserved = await ctx.write_server(call.unmarked(), read_entry, reserve)
 
     async def read(fresh: bool) -> tuple[Colony | None, Gate]:  # noqa: FBT001
         return await ctx.gate(call, msg.colonyname, fresh=fresh)
 
-    await ctx.write(call, read, lambda rows, now: aggregate.change_owner(rows, new_id, now))
+    try:
+        await ctx.write(call, read, lambda rows, now: aggregate.change_owner(rows, new_id, now))
+    except Rejected:
+        if reserved is not None:
+            await _release(ctx, call, msg.colonyname, new_id)
+        raise
     if old_id != new_id:
-        released = server_aggregate.release_id(
-            call.caller, msg.colonyname, old_id, ctx.store.clock.now_ns()
-        )
-        await ctx.store.append(SERVER, released, call.unmarked().signed)
+        await _release(ctx, call, msg.colonyname, old_id)
     return call.payload
+
+
+async def _release(ctx: Context, call: Call, name: str, colony_id: str) -> None:
+    released = server_aggregate.release_id(call.caller, name, colony_id, ctx.store.clock.now_ns())
+    await ctx.store.append(SERVER, released, call.unmarked().signed)
 
 
 async def get_settings(
