@@ -119,7 +119,10 @@ class Rpc:
             payload=text,
             line=line,
         )
-        reply = await self._once(route, call, message)
+        if route.reads and message.nonce:
+            reply = await self._read_once(route, call, message)
+        else:
+            reply = _encoded(await route.handler(self._context, call, message))
         return _envelope(route.reply_type or name, reply)
 
     async def _unsigned_reply(self, route: Route, request: wire.Request, line: Line) -> bytes:
@@ -156,13 +159,11 @@ class Rpc:
         lifetime_ms = window_ms - age_ms + _GRACE_MS
         return Signed(caller=caller, proof=proof, nonce=message.nonce, nonce_ms=lifetime_ms)
 
-    async def _once(self, route: Route, call: Call, message: wire.Message) -> bytes:
-        """Answer; a read with a nonce is answered a second time as it was the first time.
+    async def _read_once(self, route: Route, call: Call, message: wire.Message) -> bytes:
+        """Answer a read with a nonce; a second time as the first time.
 
         Messages that write keep their nonce with the write itself, in the same atomic step.
         """
-        if not (route.reads and call.signed.nonce):
-            return _encoded(await route.handler(self._context, call, message))
         store, signed = self._context.store, call.signed
         key = SERVER.key(keys.nonce(signed.caller, signed.nonce))
         known: bytes | None = await store.send("GET", key)

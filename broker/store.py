@@ -281,7 +281,7 @@ class EventStore:
 
     async def _call(self, script: Script, names: list[str], args: list[Arg]) -> Reply:
         try:
-            return await self.send("EVALSHA", script.sha, len(names), *names, *args)
+            return await self._link.call("EVALSHA", script.sha, len(names), *names, *args)
         except ReplyError as error:
             if not str(error).startswith("NOSCRIPT"):
                 raise _refused(error) from error
