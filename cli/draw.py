@@ -24,8 +24,13 @@ class Canvas:
     colour: bool
 
 
-def table(header: Sequence[str], full: Drawn, short: Drawn, canvas: Canvas) -> str:
-    """Draw cells of text and colour; the short form where the full one does not fit."""
+def table(
+    header: Sequence[str], full: Drawn, short: Drawn, canvas: Canvas, *, whole: frozenset[int]
+) -> str:
+    """Draw cells of text and colour; the short form where the full one does not fit.
+
+    The columns in ``whole`` are not folded: what is in them is there to be copied.
+    """
     console = Console(
         file=io.StringIO(),
         width=canvas.width or _ENDLESS,
@@ -35,16 +40,16 @@ def table(header: Sequence[str], full: Drawn, short: Drawn, canvas: Canvas) -> s
         highlight=False,
         legacy_windows=False,
     )
-    chosen = _table(header, full, canvas)
+    chosen = _table(header, full, canvas, whole)
     needed = Measurement.get(console, console.options.update(max_width=_ENDLESS), chosen)
     if needed.maximum > (canvas.width or _ENDLESS):
-        chosen = _table(header, short, canvas)
+        chosen = _table(header, short, canvas, whole)
     with console.capture() as capture:
         console.print(chosen)
     return "".join(f"{line.rstrip()}\n" for line in capture.get().splitlines())
 
 
-def _table(header: Sequence[str], rows: Drawn, canvas: Canvas) -> Table:
+def _table(header: Sequence[str], rows: Drawn, canvas: Canvas, whole: frozenset[int]) -> Table:
     drawn = Table(
         box=box.ROUNDED if canvas.unicode else box.ASCII2,
         show_header=bool(header),
@@ -53,7 +58,7 @@ def _table(header: Sequence[str], rows: Drawn, canvas: Canvas) -> Table:
     )
     for number in range(len(header) or max((len(row) for row in rows), default=1)):
         title = Text(header[number], justify="center") if header else ""
-        drawn.add_column(title, overflow="fold")
+        drawn.add_column(title, overflow="fold", no_wrap=number in whole)
     for row in rows:
         drawn.add_row(*(Text(text, style=colour if canvas.colour else "") for text, colour in row))
     return drawn

@@ -9,9 +9,13 @@ from cyclopts import Group, Parameter
 
 from api import wire
 from cli import render, spec
+from cli.client import Client
+from cli.errors import UsageError
 
 _LONGEST_IN_LIST, _LONGEST = 20, 50
 _NONE = "None"
+_ATTRIBUTE_TYPES = ("In", "Out", "Err", "Env")
+_SHORTEST_ID, _ID_LENGTH, _HEX = 4, 64, frozenset("0123456789abcdef")
 
 
 @Parameter(name="*", group=Group("Filters", sort_key=50))
@@ -67,6 +71,29 @@ class Filters:
 COUNT = Filters()
 
 
+async def whole_id(client: Client, colony: str, typed: str) -> str:
+    """The id of a process that begins as typed; what is no beginning of one stays as it is.
+
+    Narrow tables shorten ids, and what they show can be used. Found are the latest processes.
+
+    Raises:
+        UsageError: several ids begin so.
+    """
+    typed = typed.removesuffix("…")  # as a table on a terminal shows it
+    if not _SHORTEST_ID <= len(typed) < _ID_LENGTH or not set(typed) <= _HEX:
+        return typed
+    found: set[str] = set()
+    for state in range(len(render.PROCESS_STATES)):
+        message = wire.GetProcessesMsg(colonyname=colony, count=COUNT.count, state=state)
+        same_state = await client.ask_list(message, wire.Process)
+        found |= {one.processid for one in same_state if one.processid.startswith(typed)}
+    if len(found) > 1:
+        raise UsageError(
+            f"{len(found)} processes have an id that begins with {typed}", hint="type more of it"
+        )
+    return found.pop() if found else typed
+
+
 def listing(
     processes: Sequence[wire.Process], state: render.State, *, wide: bool
 ) -> render.Listing:
@@ -99,7 +126,7 @@ def _row(process: wire.Process, time: str, *, wide: bool) -> render.Row:
     return [*row, process.initiatorname, function.label or ""] if wide else row
 
 
-def blocks(process: wire.Process, type_name: Callable[[int], str]) -> list[render.Block]:
+def blocks(process: wire.Process) -> list[render.Block]:
     """Everything about one process."""
     function = _function(process)
     return [
@@ -116,13 +143,18 @@ def blocks(process: wire.Process, type_name: Callable[[int], str]) -> list[rende
                     render.Id(attribute.attributeid),
                     _cut(attribute.key, 30),
                     _cut(attribute.value, 30),
-                    type_name(attribute.attributetype),
+                    attribute_type(attribute.attributetype),
                 )
                 for attribute in process.attributes
             ],
             nothing="No attributes found",
         ),
     ]
+
+
+def attribute_type(number: int) -> str:
+    """What an attribute type is called."""
+    return _ATTRIBUTE_TYPES[number] if 0 <= number < len(_ATTRIBUTE_TYPES) else str(number)
 
 
 def _process_rows(process: wire.Process) -> list[render.Row]:

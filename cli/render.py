@@ -131,7 +131,13 @@ def table(header: Sequence[str], rows: Iterable[Row], style: Style) -> str:
         full,
         short,
         draw.Canvas(width=style.width, unicode=style.unicode, colour=style.colour),
+        # Labels and values stand below each other: there an id must not widen other values.
+        whole=_id_columns(kept) if header else frozenset(),
     )
+
+
+def _id_columns(rows: Sequence[Row]) -> frozenset[int]:
+    return frozenset(n for row in rows for n, cell in enumerate(row) if isinstance(cell, Id))
 
 
 def _drawn(cell: Cell, style: Style, *, short: bool) -> tuple[str, str]:

@@ -8,11 +8,11 @@ from api import wire
 from cli import render, spec
 from cli.config import Role
 from cli.options import NONE, Options
+from cli.processes import attribute_type, whole_id
 from cli.session import Session
 
 app = App(name="attribute", help="Manage process attributes.", help_format="plaintext")
 
-TYPES = ("In", "Out", "Err", "Env")
 _OUT = 1
 
 
@@ -27,21 +27,22 @@ async def add(
     """Add an attribute to a process; signed by the executor it is assigned to.
 
     Args:
-        processid: the process.
+        processid: its id, or the beginning of it.
         key: name of the attribute.
         value: its value.
         options: global options.
     """
     async with Session(options) as session:
+        client = session.client(Role.EXECUTOR)
         attribute = wire.Attribute(
-            targetid=processid,
-            targetcolonyname=session.config.get("colony"),
+            targetid=await whole_id(client, session.colony, processid),
+            targetcolonyname=session.colony,
             attributetype=_OUT,
             key=key,
             value=value,
         )
         message = wire.AddAttributeMsg(attribute=attribute)
-        added = await session.client(Role.EXECUTOR).ask(message, wire.Attribute)
+        added = await client.ask(message, wire.Attribute)
         session.out.done(
             "Attribute added",
             ids=added.attributeid,
@@ -66,15 +67,10 @@ async def get(
         rows: list[render.Row] = [
             ("ID", render.Id(found.attributeid)),
             ("TargetID", render.Id(found.targetid)),
-            ("AttributeType", type_name(found.attributetype)),
+            ("AttributeType", attribute_type(found.attributetype)),
             ("Key", found.key),
             ("Value", found.value),
         ]
         block = render.Block(rows=rows)
         data = spec.plain(found)
         session.out.show(render.Detail(blocks=(block,), data=data, ids=(found.attributeid,)))
-
-
-def type_name(number: int) -> str:
-    """What an attribute type is called."""
-    return TYPES[number] if 0 <= number < len(TYPES) else str(number)

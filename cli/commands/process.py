@@ -6,11 +6,10 @@ from cyclopts import App, Parameter
 
 from api import wire
 from cli import render, spec
-from cli.commands.attribute import type_name
 from cli.config import Role
 from cli.errors import UsageError
 from cli.options import NONE, ONCE, Format, Options, Watch
-from cli.processes import COUNT, Filters, blocks, listing
+from cli.processes import COUNT, Filters, blocks, listing, whole_id
 from cli.session import Session
 from cli.waiting import finish, output_text
 
@@ -93,13 +92,14 @@ async def get(
     """Show a process.
 
     Args:
-        processid: the process.
+        processid: its id, or the beginning of it.
         out: print only its output.
         wait: wait until it has ended; exit code 1 when it failed.
         within: wait at most so many seconds; with --wait.
         options: global options.
     """
     async with Session(options) as session:
+        processid = await whole_id(session.client(), session.colony, processid)
         if wait:
             await finish(session, processid, out=out, within_s=within)
             return
@@ -109,7 +109,7 @@ async def get(
             return
         session.out.show(
             render.Detail(
-                blocks=blocks(process, type_name),
+                blocks=blocks(process),
                 data=spec.plain(process),
                 ids=(process.processid,),
             )
@@ -163,7 +163,7 @@ async def close(
     """Close a process as successful; signed by the executor it is assigned to.
 
     Args:
-        processid: the process.
+        processid: its id, or the beginning of it.
         out: its outputs, with commas between them; double quotes protect a comma.
         failed: close it as failed instead, with the outputs as errors.
         options: global options.
@@ -172,10 +172,12 @@ async def close(
         await fail(processid, errors=out, options=options)
         return
     async with Session(options) as session:
+        client = session.client(Role.EXECUTOR)
+        processid = await whole_id(client, session.colony, processid)
         message = wire.CloseSuccessfulMsg(
             processid=processid, output=spec.json_text(spec.split(out))
         )
-        await session.client(Role.EXECUTOR).tell(message)
+        await client.tell(message)
         session.out.done("Process closed as Successful", ids=processid, ProcessId=processid)
 
 
@@ -184,15 +186,17 @@ async def fail(processid: ProcessId, *, errors: Words = None, options: Options =
     """Close a process as failed; signed by the executor it is assigned to.
 
     Args:
-        processid: the process.
+        processid: its id, or the beginning of it.
         errors: what went wrong, with commas between them; double quotes protect a comma.
         options: global options.
     """
     async with Session(options) as session:
+        client = session.client(Role.EXECUTOR)
+        processid = await whole_id(client, session.colony, processid)
         message = wire.CloseFailedMsg(
             processid=processid, errors=spec.split(errors) or ["No errors specified"]
         )
-        await session.client(Role.EXECUTOR).tell(message)
+        await client.tell(message)
         session.out.done("Process closed as Failed", ids=processid, ProcessId=processid)
 
 
@@ -201,11 +205,13 @@ async def cancel(processid: ProcessId, *, options: Options = NONE) -> None:
     """Cancel a waiting or running process.
 
     Args:
-        processid: the process.
+        processid: its id, or the beginning of it.
         options: global options.
     """
     async with Session(options) as session:
-        await session.client().tell(wire.CancelProcessMsg(processid=processid))
+        client = session.client()
+        processid = await whole_id(client, session.colony, processid)
+        await client.tell(wire.CancelProcessMsg(processid=processid))
         session.out.done("Process cancelled", ids=processid, ProcessId=processid)
 
 
@@ -214,11 +220,13 @@ async def remove(processid: ProcessId, *, options: Options = NONE) -> None:
     """Remove a process that is not running.
 
     Args:
-        processid: the process.
+        processid: its id, or the beginning of it.
         options: global options.
     """
     async with Session(options) as session:
-        await session.client().tell(wire.RemoveProcessMsg(processid=processid))
+        client = session.client()
+        processid = await whole_id(client, session.colony, processid)
+        await client.tell(wire.RemoveProcessMsg(processid=processid))
         session.out.done("Process removed", ids=processid, ProcessId=processid)
 
 

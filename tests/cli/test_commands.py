@@ -589,3 +589,25 @@ def test_the_type_of_an_executor_can_come_from_the_profile(colony: Shell) -> Non
     made = key(colony)["id"]
     ran = colony.ok(f"executor add --name typed --executorid {made} --json")
     assert cast("dict[str, str]", ran.json)["executortype"] == "cli"
+
+
+# ---------------------------------------------------------------- short ids
+
+
+def test_the_beginning_of_an_id_is_enough(colony: Shell, worker: Shell) -> None:
+    process = submit(colony)
+    assert colony.ok(f"process get {process[:12]} -o id").id == process
+    assert colony.ok(f"process get {process[:12]}… -o id").id == process
+    assign(worker)
+    worker.ok(f"attribute add -p {process[:8]} --key k --value v")
+    worker.ok(f"process close -p {process[:8]} --out done")
+    assert colony.ok(f"process get {process[:8]} --out").out == "done\n"
+    colony.ok(f"process remove {process[:8]}")
+    assert colony.ok("process pss --json").json == []
+
+
+@pytest.mark.parametrize("beginning", ["zzzz", "abcdef012345", "F" * 12])
+def test_a_beginning_of_nothing_is_unknown(colony: Shell, beginning: str) -> None:
+    submit(colony)
+    ran = colony(f"process get {beginning}")
+    assert (ran.code, "process not found" in ran.err) == (1, True)

@@ -1,0 +1,47 @@
+"""Short ids of processes, where chance would have to make two alike."""
+
+import pytest
+
+from cli.client import Client
+from cli.errors import UsageError
+from cli.processes import whole_id
+from tests.cli.test_client import ME, QUICK, Listener, reply
+
+NEVER = "0001-01-01T00:00:00Z"
+FIRST, SECOND = "abcd" + "1" * 60, "abcd" + "2" * 60
+
+
+def listed(*ids: str) -> bytes:
+    """The reply to a question for a list of processes."""
+    times = ("submissiontime", "starttime", "endtime", "waitdeadline", "execdeadline")
+    texts = ("initiatorid", "initiatorname", "assignedexecutorid", "processgraphid")
+    fixed: dict[str, object] = {
+        **dict.fromkeys(times, NEVER),
+        **dict.fromkeys(texts, ""),
+        **dict.fromkeys(("state", "prioritytime", "retries"), 0),
+        **dict.fromkeys(("isassigned", "waitforparents"), False),
+        **{key: [] for key in ("attributes", "parents", "children", "in", "out", "errors")},
+        "spec": {},
+    }
+    return reply([{**fixed, "processid": identity} for identity in ids])
+
+
+async def test_a_beginning_that_several_ids_share_is_not_enough() -> None:
+    listener = Listener(listed(FIRST), listed(SECOND), *[listed()] * 3)
+    async with listener.listening() as address, Client(address, ME, timeouts=QUICK) as client:
+        with pytest.raises(UsageError, match="2 processes have an id that begins with abcd"):
+            await whole_id(client, "dev", "abcd")
+
+
+async def test_a_longer_beginning_tells_them_apart() -> None:
+    listener = Listener(listed(FIRST), listed(SECOND), *[listed()] * 3)
+    async with listener.listening() as address, Client(address, ME, timeouts=QUICK) as client:
+        assert await whole_id(client, "dev", "abcd2") == SECOND
+
+
+@pytest.mark.parametrize("typed", [FIRST, "abc", "none", ""])
+async def test_what_is_no_beginning_of_an_id_is_not_looked_up(typed: str) -> None:
+    listener = Listener()
+    async with listener.listening() as address, Client(address, ME, timeouts=QUICK) as client:
+        assert await whole_id(client, "dev", typed) == typed
+    assert listener.connections == 0
