@@ -1,0 +1,306 @@
+"""kill -9 of everything, one after the other: nothing acknowledged is lost, and service resumes."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from collections.abc import AsyncGenerator, Awaitable, Generator
+from dataclasses import dataclass, field
+
+import httpx
+import pytest
+
+from tests.acceptance.asking import Answer, Api, eventually
+from tests.acceptance.conftest import OWNER, settings_on
+from tests.acceptance.inspection import Ear, verified
+from tests.acceptance.processes import Server, Store, launched, started
+from tests.acceptance.tenants import Executor, Tenant, found
+
+NOTHING = (404, "No process available for assignment")
+
+
+@pytest.fixture
+def alone(store: Store) -> Generator[Server]:
+    """One process on a store of its own."""
+    with started(settings_on(store.url)) as server:
+        yield server
+
+
+@pytest.fixture
+def many(store: Store) -> Generator[Server]:
+    """A supervisor of three workers."""
+    with started(settings_on(store.url, workers=3)) as server:
+        yield server
+
+
+def running(pid: int) -> bool:
+    """Whether a process is there and not merely waiting to be buried."""
+    try:
+        with open(f"/proc/{pid}/stat") as stat:  # noqa: PTH123 - one line
+            return stat.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+async def waiting(api: Api, ear: Ear, executor: Executor, timeout_s: int) -> "asyncio.Task[Answer]":
+    """A long poll that has tried twice in vain, so that it waits."""
+    before = await ear.scripts()
+    task = asyncio.create_task(executor.assign(api, timeout_s))
+
+    async def tried() -> bool:
+        return task.done() or await ear.scripts() >= before + 2
+
+    await eventually(tried, "a waiting executor")
+    return task
+
+
+@dataclass
+class Load:
+    """Submits, assigns and closes for as long as it is told to, and remembers every yes."""
+
+    api: Api
+    tenant: Tenant
+    executor: Executor
+    submitted: list[str] = field(default_factory=list[str])
+    closed: list[str] = field(default_factory=list[str])
+    odd: list[str] = field(default_factory=list[str])
+    stop: bool = False
+
+    async def run(self) -> None:
+        """Two of each kind at once."""
+        await asyncio.gather(self._submit(), self._submit(), self._work(), self._work())
+
+    async def _submit(self) -> None:
+        while not self.stop:
+            spec = self.tenant.spec()
+            answer = await self._ask(self.api.ask(self.tenant.user, "submitfuncspecmsg", spec=spec))
+            if answer is not None:
+                self.submitted.append(answer.ok["processid"])
+
+    async def _work(self) -> None:
+        while not self.stop:
+            given = await self._ask(self.executor.assign(self.api, 1))
+            if given is None:
+                continue
+            process_id = given.payload["processid"]
+            if await self._ask(self.executor.close(self.api, process_id, process_id)) is not None:
+                self.closed.append(process_id)
+
+    async def _ask(self, asking: Awaitable[Answer]) -> Answer | None:
+        """The answer, if it was a yes. Whoever dies may break connections, nothing else."""
+        try:
+            answer = await asking
+        except httpx.TransportError:
+            return None
+        if answer.status == 200:
+            return answer
+        if answer.status == 503:
+            if not answer.headers.get("retry-after"):
+                self.odd.append(f"no retry-after: {answer}")
+        elif answer.refusal != NOTHING:
+            self.odd.append(str(answer))
+        return None
+
+    async def until(self, submits: int) -> None:
+        """Wait until so many more submits and one more close were acknowledged."""
+        goal, closes = len(self.submitted) + submits, len(self.closed)
+
+        async def reached() -> bool:
+            return len(self.submitted) >= goal and len(self.closed) > closes
+
+        await eventually(reached, "the load to go on", 30)
+
+    async def check(self, at: Api) -> None:
+        """Everything acknowledged is there."""
+        assert not self.odd, self.odd[:3]
+        assert len(set(self.submitted)) == len(self.submitted)
+        for process_id in self.closed:
+            process = await self.tenant.process(at, process_id)
+            assert (process["state"], process["out"]) == (2, [process_id])
+        for process_id in set(self.submitted) - set(self.closed):
+            assert (await self.tenant.process(at, process_id))["state"] in {0, 1, 2}
+
+
+@contextlib.asynccontextmanager
+async def loaded(api: Api) -> AsyncGenerator[Load]:
+    """A colony under load."""
+    tenant = await found(api, OWNER)
+    load = Load(api, tenant, await tenant.executor(api))
+    task = asyncio.create_task(load.run())
+    try:
+        await load.until(5)
+        yield load
+    finally:
+        load.stop = True
+        await task
+
+
+async def test_killed_worker_is_replaced_while_the_others_serve(many: Server, store: Store) -> None:
+    workers = many.workers
+    assert len(workers) == 3
+    async with Api(many.url) as api:
+        async with loaded(api) as load:
+            for victim in sorted(workers):
+                os.kill(victim, signal.SIGKILL)
+                many.log.entry("worker_died")
+                await load.until(20)
+                many.log.entry("worker_ready")
+        await load.check(api)
+    assert len(many.workers) == 3
+    assert not many.workers & workers
+    await verified(store.url, load.tenant.name)
+    assert many.stop() == 0, many.log.text
+
+
+async def test_workers_end_when_their_supervisor_is_killed(many: Server) -> None:
+    workers = many.workers
+    async with Api(many.url) as api:
+        tenant = await found(api, OWNER)
+        poll = asyncio.create_task((await tenant.executor(api)).assign(api, 20))
+        many.tell(signal.SIGKILL)
+
+        async def ended() -> bool:
+            return not any(running(pid) for pid in workers)
+
+        await eventually(ended, "the workers to end")
+        with contextlib.suppress(httpx.TransportError):
+            assert (await poll).refusal == NOTHING
+        with pytest.raises(httpx.TransportError):
+            await api.get("/health")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_stop_sends_waiting_executors_home(
+    alone: Server, store: Store, number: signal.Signals
+) -> None:
+    ear = Ear(store.url)
+    async with Api(alone.url) as api:
+        tenant = await found(api, OWNER)
+        executors = [await tenant.executor(api) for _ in range(5)]
+        polls = [await waiting(api, ear, executor, 600) for executor in executors]
+        began = time.monotonic()
+
+        alone.tell(number)
+
+        assert [(await poll).refusal for poll in polls] == [NOTHING] * 5
+        assert time.monotonic() - began < 5
+    await ear.close()
+    assert alone.ended() == 0, alone.log.text
+    assert "Traceback" not in alone.log.text, alone.log.text
+    assert "Error" not in alone.log.text, alone.log.text
+
+
+async def test_stop_of_a_supervisor_sends_waiting_executors_home(
+    many: Server, store: Store
+) -> None:
+    ear = Ear(store.url)
+    async with Api(many.url) as api:
+        tenant = await found(api, OWNER)
+        executors = [await tenant.executor(api) for _ in range(8)]
+        polls = [await waiting(api, ear, executor, 600) for executor in executors]
+
+        many.tell(signal.SIGTERM)
+
+        assert [(await poll).refusal for poll in polls] == [NOTHING] * 8
+    await ear.close()
+    assert many.ended() == 0, many.log.text
+    assert "Traceback" not in many.log.text, many.log.text
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("after_s", [0.0, 0.15, 0.5, 0.8, 1.1])
+def test_stop_during_the_start_ends_everything(valkey: str, workers: int, after_s: float) -> None:
+    with launched(settings_on(valkey, workers=workers)) as server:
+        with pytest.raises(AssertionError):
+            server.log.until(lambda _: False, after_s)
+        server.tell(signal.SIGTERM)
+
+        code = server.ended()
+
+        assert code in {0, -signal.SIGTERM}, server.log.text
+        assert "Traceback" not in server.log.text, server.log.text
+
+
+async def test_stop_while_a_worker_is_replaced_ends_everything(many: Server) -> None:
+    for victim in many.workers:
+        os.kill(victim, signal.SIGKILL)
+    for _ in range(3):
+        many.log.entry("worker_died")
+
+    many.tell(signal.SIGTERM)
+
+    assert many.ended() == 0, many.log.text
+
+
+async def test_killed_store_loses_nothing_and_service_resumes(alone: Server, store: Store) -> None:
+    with started(settings_on(store.url)) as second:
+        async with Api(alone.url) as api, Api(second.url) as other:
+            async with loaded(api) as load:
+                for _ in range(2):
+                    store.kill()
+                    refused = await _refused(api, load.tenant)
+                    assert refused.status == 503
+                    assert refused.headers["retry-after"]
+                    assert (await api.get("/health")).status_code == 503
+                    store.start()
+                    await load.until(20)
+            await load.check(api)
+            await load.check(other)
+        await verified(store.url, load.tenant.name)
+        assert second.stop() == 0, second.log.text
+    assert alone.stop() == 0, alone.log.text
+    assert "Traceback" not in alone.log.text, alone.log.text
+
+
+async def _refused(api: Api, tenant: Tenant) -> Answer:
+    """The first refusal of a submit."""
+
+    async def submit() -> Answer | None:
+        answer = await api.ask(tenant.user, "submitfuncspecmsg", spec=tenant.spec())
+        return answer if answer.status != 200 else None
+
+    return await eventually(submit, "the store to be missed")
+
+
+async def test_executors_that_waited_while_the_store_was_killed_are_woken(
+    alone: Server, store: Store
+) -> None:
+    """Two colonies, so that more than one channel has to be heard again."""
+    with started(settings_on(store.url)) as second:
+        ear = Ear(store.url)
+        async with Api(alone.url) as api, Api(second.url) as other:
+            tenants = [await found(api, OWNER) for _ in range(3)]
+            polls = [await waiting(api, ear, await t.executor(api), 30) for t in tenants]
+            store.kill()
+            alone.log.entry("store_lost")
+            store.start()
+
+            async def back() -> bool:
+                return (await other.get("/health")).status_code == 200
+
+            await eventually(back, "the service to resume")
+
+            async def heard() -> bool:
+                return all([await ear.listeners(t.name) == 1 for t in tenants])
+
+            await eventually(heard, "the server to listen again")
+            for tenant, poll in zip(tenants, polls, strict=True):
+                submitted = await tenant.submit(other)
+                assert (await poll).ok["processid"] == submitted
+        await ear.close()
+
+
+async def test_whole_server_starts_again_on_its_data(store: Store) -> None:
+    with started(settings_on(store.url)) as server:
+        async with Api(server.url) as api, loaded(api) as load:
+            server.kill()
+    store.kill()
+    store.start()
+    with started(settings_on(store.url)) as server:
+        async with Api(server.url) as api:
+            await load.check(api)
+            await verified(store.url, load.tenant.name)
+            fresh = await load.tenant.submit(api)
+            assert (await load.tenant.process(api, fresh))["state"] == 0
+        assert server.stop() == 0, server.log.text
