@@ -2,12 +2,11 @@
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 import structlog
-from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -28,8 +27,9 @@ from broker.notices import RedisNotices
 from broker.pipeline import Pipeline
 from broker.presence import Presence
 from broker.reactors.deadlines import Deadlines
+from broker.reactors.periodic import Periodic
 from broker.reactors.stale import StaleExecutors
-from broker.reactors.timer import Timer, patiently
+from broker.reactors.timer import Timer
 from broker.settings import Role, Settings
 from broker.store import EventStore
 from broker.waiting import WaitingRoom
@@ -144,14 +144,14 @@ class Server:
 
     def _schedule(self, stack: AsyncExitStack) -> None:
         context = self.context
-        scheduler = AsyncIOScheduler()
-        _every(scheduler, _CLOCK_S, context.store.look_at_clock)
-        _every(scheduler, _PRESENCE_S, context.presence.write)
+        periodic = Periodic()
+        periodic.every(_CLOCK_S, context.store.look_at_clock)
+        periodic.every(_PRESENCE_S, context.presence.write)
         if Role.TIMER in self.settings.roles:
             timer = self._timer()
-            timer.schedule(scheduler)
-        scheduler.start()
-        stack.callback(scheduler.shutdown, wait=False)
+            timer.schedule(periodic)
+        periodic.start()
+        stack.push_async_callback(periodic.stop)
 
     def _timer(self) -> Timer:
         context, settings = self.context, self.settings
@@ -186,12 +186,6 @@ class Server:
     def _missed(self) -> None:
         """The connection that hears notices came back."""
         self.context.waiting.wake_all()
-
-
-def _every(scheduler: AsyncIOScheduler, seconds: int, work: Callable[[], Awaitable[None]]) -> None:
-    scheduler.add_job(  # pyright: ignore[reportUnknownMemberType] - APScheduler 3 is untyped
-        patiently(work), "interval", seconds=seconds, coalesce=True, max_instances=1
-    )
 
 
 def _stopped_projecting(task: asyncio.Task[None]) -> None:

@@ -1,18 +1,16 @@
-"""The timer role: periodic looks at what is due. APScheduler drives, decisions decide.
+"""The timer role: periodic looks at what is due.
 
 Any number of timers may run: each step is a guarded command that takes effect once, whoever wins.
 """
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import structlog
-from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from broker.directory import Colony, Directory
-from broker.errors import Overloaded, Unavailable
 from broker.reactors.classes import retire_empty
 from broker.reactors.deadlines import Deadlines
+from broker.reactors.periodic import Periodic
 from broker.reactors.purge import purge_removed
 from broker.reactors.requeue import Requeuer
 from broker.reactors.stale import StaleExecutors
@@ -35,18 +33,13 @@ class Timer:
     stale_every_s: int
     _colonies: list[Colony] = field(default_factory=list[Colony])
 
-    def schedule(self, scheduler: AsyncIOScheduler) -> None:
-        """Put the reactors on a scheduler; a run that is late is not made up for."""
-        for work, seconds in (
-            (self.expire, DEADLINE_S),
-            (self.requeue, 1),
-            (self.purge, 5),
-            (self.retire, 30),
-            (self.unregister, self.stale_every_s),
-        ):
-            scheduler.add_job(  # pyright: ignore[reportUnknownMemberType] - APScheduler 3 is untyped
-                patiently(work), "interval", seconds=seconds, coalesce=True, max_instances=1
-            )
+    def schedule(self, periodic: Periodic) -> None:
+        """Put the reactors on their intervals."""
+        periodic.every(DEADLINE_S, self.expire)
+        periodic.every(1, self.requeue)
+        periodic.every(5, self.purge)
+        periodic.every(30, self.retire)
+        periodic.every(self.stale_every_s, self.unregister)
 
     async def expire(self) -> None:
         """Fail or retry what ran out of time, in the colonies of the last look at the directory."""
@@ -73,15 +66,3 @@ class Timer:
         """Forget requirement classes in which nothing waits."""
         for colony in await self.directory.every():
             await retire_empty(self.store, self.directory, colony)
-
-
-def patiently(work: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
-    """The same work, which leaves a store that is away for the next time."""
-
-    async def run() -> None:
-        try:
-            await work()
-        except (Unavailable, Overloaded) as error:
-            _log.warning("postponed", work=getattr(work, "__name__", ""), error=str(error))
-
-    return run
