@@ -2,16 +2,19 @@
 
 from datetime import UTC, datetime
 
+import structlog
+
 from api import wire
 from api.context import Call, Context
 from broker import access, keys
-from broker.access import ServerRow
+from broker.access import ServerRow, text_in
 from broker.aggregates import server as aggregate
 from broker.aggregates.process import State
 from broker.keys import SERVER
-from broker.store import BY_SERVER
+from broker.store import BY_SERVER, Conflict
 from projections.core import listings
 
+_log = structlog.get_logger(__name__)
 EXTENSIONS = ["nonce"]
 """What clients may use beyond the protocol; ``getserverinfomsg`` announces it."""
 
@@ -95,4 +98,8 @@ async def change_id(ctx: Context, call: Call, msg: wire.ChangeServerIdMsg) -> by
 async def ensure_founded(ctx: Context) -> None:
     """Make the configured id the owner of an empty store; a store that has an owner keeps it."""
     decision = aggregate.found(ctx.settings.server_id, ctx.store.clock.now_ns())
-    await ctx.store.append(SERVER, decision, BY_SERVER)
+    outcome = await ctx.store.append(SERVER, decision, BY_SERVER)
+    if isinstance(outcome, Conflict):
+        owner = text_in(outcome.row, b"id")
+        if owner != ctx.settings.server_id:
+            _log.warning("server_id_ignored", configured=ctx.settings.server_id, owner=owner)
