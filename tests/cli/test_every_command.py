@@ -1,0 +1,134 @@
+"""Every command against the mistakes that all have in common, and its results as JSON and YAML."""
+
+from pathlib import Path
+from typing import cast
+
+import pytest
+import yaml
+
+from cli.app import GROUPS, build
+from tests.cli.conftest import Shell, free_port, key
+
+NOWHERE = "f" * 64
+STRANGER = "a" * 64
+KEYS = f"--prvkey {STRANGER} --colonyprvkey {STRANGER} --serverprvkey {STRANGER}"
+
+# In an order in which each succeeds; {id} is a new id each time.
+ASKING = """\
+cluster info
+colony add --name zoo --colonyid {id}
+colony ls
+colony stats
+colony check
+colony remove --name zoo --yes
+user add --name eva --userid {id}
+user ls
+user get --name eva
+user remove --name eva --yes
+executor create --name made --type cli --keypath {file}
+executor add --name added --type cli --executorid {id} --approve
+executor ls
+executor ls --all
+executor ls --full
+executor get --name added
+executor reject --name added
+executor approve --name added
+executor remove --name added
+location add --name here --long 1.5 --lat 2
+location ls
+location get --name here
+location remove --name here --yes
+function exec --func f --targettype nobody
+function submit --spec '{"funcname":"f","conditions":{"executortype":"x"}}'
+function ls
+process psw
+process ps
+process pss
+process psf
+process psc
+process ls --state waiting
+process pause
+process status
+process resume
+process removeall --waiting --yes
+server stats
+""".splitlines()
+# They need an id that an earlier one made, or have no server to ask; other tests run them.
+ELSEWHERE = {
+    "attribute": {"add", "get"},
+    "colony": {"chid"},
+    "executor": {"chid", "run"},
+    "function": {"register", "remove"},
+    "process": {"get", "assign", "close", "fail", "cancel", "remove"},
+    "server": {"chid", "start", "stat", "status", "alive"},
+    "user": {"chid"},
+}
+ASKING_NOBODY = {"completion", "config", "dev", "doctor", "key", "version"}
+BY_ID = (
+    f"attribute add -p {NOWHERE} --key k --value v",
+    f"attribute get --attributeid {NOWHERE}",
+    f"colony chid --colonyid {NOWHERE}",
+    f"executor chid --executorid {NOWHERE}",
+    "function register --name worker --func f",
+    f"function remove --functionid {NOWHERE}",
+    f"process get {NOWHERE}",
+    "process assign --timeout -1",
+    f"process close {NOWHERE}",
+    f"process fail {NOWHERE}",
+    f"process cancel {NOWHERE}",
+    f"process remove {NOWHERE}",
+    f"server chid --serverid {NOWHERE}",
+    f"user chid --userid {NOWHERE}",
+)
+
+
+def filled(line: str, shell: Shell, directory: Path) -> str:
+    made = key(shell)["id"]
+    return line.replace("{id}", made).replace("{file}", str(directory / made))
+
+
+def test_no_command_is_forgotten() -> None:
+    asked = {tuple(line.split()[:2]) for line in ASKING}
+    app = build()
+    missing = [
+        f"{group} {name}"
+        for group in set(GROUPS) - ASKING_NOBODY
+        for name in app[group]
+        if not name.startswith("-")
+        if name not in ELSEWHERE.get(group, set()) and (group, name) not in asked
+    ]
+    assert missing == []
+
+
+@pytest.mark.parametrize("form", ["json", "yaml"])
+def test_every_result_can_be_parsed(colony: Shell, tmp_path: Path, form: str) -> None:
+    for line in ASKING:
+        command = filled(line, colony, tmp_path)
+        ran = colony.ok(f"{command} -o {form}")
+        parsed = ran.json if form == "json" else cast("object", yaml.safe_load(ran.out))
+        assert parsed is not None, command
+
+
+def test_a_strangers_key_is_refused_everywhere(colony: Shell, tmp_path: Path) -> None:
+    for line in (*ASKING, *BY_ID):
+        ran = colony(f"{filled(line, colony, tmp_path)} {KEYS}")
+        assert (ran.code, ran.out) == (1, ""), line
+        assert "hint: " in ran.err, line
+
+
+def test_a_missing_key_is_named_everywhere(tmp_path: Path) -> None:
+    shell = Shell({"COLONIES_HOME": str(tmp_path / "home"), "COLONIES_COLONY_NAME": "dev"})
+    for line in (*ASKING, *BY_ID):
+        ran = shell(filled(line, shell, tmp_path))
+        assert (ran.code, ran.out) == (2, ""), line
+        assert "PRVKEY is not set" in ran.err, line
+        assert "hint: export COLONIES_" in ran.err, line
+
+
+@pytest.mark.parametrize("group", sorted({line.split()[0] for line in ASKING}))
+def test_a_server_that_is_down_is_exit_code_3(colony: Shell, tmp_path: Path, group: str) -> None:
+    line = next(line for line in ASKING if line.startswith(group))
+    ran = colony(f"{filled(line, colony, tmp_path)} --json --port {free_port()}")
+    assert (ran.code, ran.out) == (3, "")
+    assert "connection refused" in ran.err
+    assert "hint: is it running?" in ran.err
