@@ -9,7 +9,7 @@ from api import wire
 from broker.identity import Identity
 from cli import render, spec
 from cli.config import Role
-from cli.errors import UsageError
+from cli.errors import RpcError, UsageError
 from cli.options import NONE, ONCE, Options, Watch
 from cli.profile import write_private
 from cli.session import Session
@@ -78,10 +78,20 @@ async def create(
         identity = Identity.generate()
         executor = _executor(session, spec_, name, type_)
         executor.executorid = identity.id
+        # Written first: a key that the server knows must not be lost.
         write_private(keypath, identity.prvkey + "\n")
+        try:
+            await _add(session, executor, approve=approve)
+        except RpcError as error:
+            if error.asked == "addexecutormsg":
+                _discard(keypath)
+            raise
         if idpath is not None:
             write_private(idpath, identity.id + "\n")
-        await _add(session, executor, approve=approve)
+
+
+def _discard(path: Path) -> None:
+    path.unlink()
 
 
 def _executor(

@@ -114,6 +114,7 @@ def test_a_strangers_key_is_refused_everywhere(colony: Shell, tmp_path: Path) ->
         ran = colony(f"{filled(line, colony, tmp_path)} {KEYS}")
         assert (ran.code, ran.out) == (1, ""), line
         assert "hint: " in ran.err, line
+    assert list(tmp_path.iterdir()) == [], "no key is left of an executor that was refused"
 
 
 def test_a_missing_key_is_named_everywhere(tmp_path: Path) -> None:
