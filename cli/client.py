@@ -116,10 +116,6 @@ class Client:
         """Send a message whose reply says nothing but that it was done."""
         await self._exchange(message)
 
-    async def ask_json(self, message: wire.Message) -> object:
-        """Send a message and return its reply as plain JSON values, unknown keys included."""
-        return msgspec.json.decode(await self._exchange(message))
-
     async def _exchange(self, message: wire.Message) -> bytes:
         """The JSON text of the reply; repeats the same bytes while that may help."""
         kind = type(message).__name__.lower()
