@@ -7,6 +7,7 @@ in the middle of one, so every process is at hand with its pid, its port and its
 import contextlib
 import os
 import queue
+import resource
 import shutil
 import signal
 import subprocess
@@ -28,6 +29,7 @@ from tests.valkey import ARGUMENTS, READY
 ROOT = Path(__file__).parents[2]
 START_S = 30.0
 STOP_S = 15.0
+MOST_BYTES = 4 * 1024**3
 _Process = subprocess.Popen[str]
 
 
@@ -107,6 +109,8 @@ class Running:
             text=True,
             errors="replace",
         )
+        # One that runs away shall fall over by itself, and not take the machine with it.
+        resource.prlimit(process.pid, resource.RLIMIT_AS, (MOST_BYTES, MOST_BYTES))
         log = Log()
         reader = threading.Thread(target=log.follow, args=(process,), daemon=True)
         reader.start()

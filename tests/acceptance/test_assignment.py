@@ -1,6 +1,7 @@
 """Assignment from two server processes at once: exactly once, in order, and nobody sleeps on."""
 
 import asyncio
+import itertools
 from collections import Counter
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -184,6 +185,26 @@ async def test_each_of_many_submits_wakes_one_executor(
     submitted = await asyncio.gather(*(tenant.submit(other) for _ in range(8)))
 
     assert sorted([(await poll).ok["processid"] for poll in polls]) == sorted(submitted)
+
+
+async def test_more_wake_ups_than_executors_cost_no_more_than_themselves(
+    tenant: Tenant, api: Api, other: Api
+) -> None:
+    """Everybody is at work on a claim already whenever the next notice arrives."""
+    executors = [await tenant.executor(api) for _ in range(50)]
+    submitted: list[str] = []
+
+    async def feed() -> None:
+        submitted.extend(await asyncio.gather(*(tenant.submit(other) for _ in range(100))))
+
+    async def work(executor: Executor) -> list[str]:
+        given = [await executor.assign(api, LONG_S) for _ in range(2)]
+        return [answer.ok["processid"] for answer in given]
+
+    async with asyncio.timeout(30):
+        done, _ = await asyncio.gather(asyncio.gather(*map(work, executors)), feed())
+
+    assert sorted(itertools.chain(*done)) == sorted(submitted)
 
 
 async def test_wake_up_of_a_removed_executor_goes_to_the_next(

@@ -17,6 +17,8 @@ from tests.acceptance.inspection import Ear, verified
 from tests.acceptance.processes import Server, Store, launched, started
 from tests.acceptance.tenants import Executor, Tenant, found
 
+# A connection that is reset while httpx still opens it is left to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 NOTHING = (404, "No process available for assignment")
 
 
@@ -208,8 +210,7 @@ async def test_stop_of_a_supervisor_sends_waiting_executors_home(
     assert "Traceback" not in many.log.text, many.log.text
 
 
-@pytest.mark.parametrize("workers", [1, 3])
-@pytest.mark.parametrize("after_s", [0.0, 0.15, 0.5, 0.8, 1.1])
+@pytest.mark.parametrize(("workers", "after_s"), [(1, 0.3), (3, 0.0), (3, 0.4), (3, 0.8), (3, 1.2)])
 def test_stop_during_the_start_ends_everything(valkey: str, workers: int, after_s: float) -> None:
     with launched(settings_on(valkey, workers=workers)) as server:
         with pytest.raises(AssertionError):
@@ -285,6 +286,7 @@ async def test_executors_that_waited_while_the_store_was_killed_are_woken(
                 return all([await ear.listeners(t.name) == 1 for t in tenants])
 
             await eventually(heard, "the server to listen again")
+            assert (await other.get("/health")).status_code == 200, second.log.text
             for tenant, poll in zip(tenants, polls, strict=True):
                 submitted = await tenant.submit(other)
                 assert (await poll).ok["processid"] == submitted
