@@ -13,7 +13,7 @@ from broker import keys
 from broker.access import EXECUTOR, ColonyRow, Gate, Hash, MemberRow
 from broker.aggregates import colony as colony_aggregate
 from broker.aggregates.colony import RESUMED, RequirementClassAdded
-from broker.aggregates.process import ProcessRow
+from broker.aggregates.process import ProcessRow, State
 from broker.decision import Decision, Event
 from broker.directory import Colony, Directory
 from broker.errors import Denied, Overloaded, Unavailable
@@ -23,6 +23,7 @@ from broker.reactors.requeue import Requeuer
 from broker.settings import Settings
 from broker.store import BY_SERVER, Done, EventStore, Signed
 from broker.waiting import WaitingRoom
+from projections.core import listings
 from projections.progress import Progress
 
 Rows = TypeVar("Rows")
@@ -134,6 +135,8 @@ class Context:
             if colony is None:
                 return None, gate
             gate = await self.directory.gate(call.caller, colony, fresh=True)
+        if not fresh and self._lacks_nonce(call, gate):
+            gate = await self.directory.gate(call.caller, colony, fresh=True)
         self._admit(call, colony, gate)
         return colony, gate
 
@@ -152,9 +155,15 @@ class Context:
     def _admit(self, call: Call, colony: Colony, gate: Gate) -> None:
         if gate.member is not None and gate.member.kind == EXECUTOR:
             self.presence.heard(colony.tag, call.caller)
+        if self._lacks_nonce(call, gate):
+            raise Denied(
+                f"Colony with name <{colony.name}> requires a nonce and issuedat in requests"
+            )
+
+    @staticmethod
+    def _lacks_nonce(call: Call, gate: Gate) -> bool:
         row: ColonyRow | None = gate.colony
-        if row is not None and row.require_nonce and not call.signed.nonce:
-            raise Denied(f"Colony with name <{row.name}> requires a nonce and issuedat in requests")
+        return row is not None and row.require_nonce and not call.signed.nonce
 
     async def rows(self, colony: Colony | None, *names: Key) -> list[Hash]:
         """Whole hashes of a colony; without a colony they are all empty."""
@@ -282,6 +291,14 @@ class Context:
             classes = None
         self.waiting.notice(channel, text, classes.by_key.get(text) if classes else None)
 
+    async def count_waiting(self, colony: Colony) -> None:
+        """See that ``colony.waiting`` is at most a second old."""
+        now_ns = self.store.clock.now_ns()
+        if now_ns - colony.counted_ns > _COUNT_EVERY_NS:
+            colony.counted_ns = now_ns
+            classes = await self.directory.classes(colony, fresh=True)
+            colony.waiting = (await listings.counts(self.store, colony.tag, classes))[State.WAITING]
+
     def check_queue(self, colony: Colony) -> None:
         """Refuse more work for a colony in which too much waits.
 
@@ -290,24 +307,11 @@ class Context:
         Raises:
             Overloaded: as many processes wait as the settings allow.
         """
-        now_ns = self.store.clock.now_ns()
-        if now_ns - colony.counted_ns > _COUNT_EVERY_NS:
-            colony.counted_ns = now_ns
-            self.spawn(self._count_waiting(colony))
         if colony.waiting >= self.settings.limits.max_waiting:
             raise Overloaded(
                 f"{colony.waiting} processes wait in colony <{colony.name}>, as many as the server"
                 " allows; try again later"
             )
-
-    async def _count_waiting(self, colony: Colony) -> None:
-        try:
-            classes = await self.directory.classes(colony, fresh=False)
-            queues = [colony.tag.key(keys.queue(name)) for name in classes.by_key]
-            sizes = await self.store.read(*(("ZCARD", queue) for queue in queues)) if queues else []
-        except (Unavailable, Overloaded):
-            return
-        colony.waiting = sum(sizes)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run something in the background; it is awaited at shutdown."""

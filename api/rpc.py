@@ -75,6 +75,10 @@ class Rpc:
             reply = await self.answer(body, line) if len(body) <= self._limit else self.too_large()
         finally:
             line.close()
+        if line.gone:
+            if line.undelivered is not None:
+                line.undelivered()
+            return
         length = (b"content-length", b"%d" % len(reply.body))
         headers = [*reply.headers, length]
         if reply.status == _TOO_LARGE:

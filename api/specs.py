@@ -8,10 +8,12 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 
 from api import wire
 from broker.aggregates.process import SubmitProcess
-from broker.errors import Malformed
+from broker.errors import Invalid, Malformed
 from broker.matching import Requirement
 from broker.resources import in_bytes, millicores, shown_mebibytes, shown_millicores
 
+MOST_ENVIRONMENT = 50_000
+"""Each is a write of the append, during which the store does nothing else."""
 _ANYBODY = ["*"]
 _REMEMBERED = 4_096
 _LONGEST_REMEMBERED = 4_096
@@ -106,8 +108,13 @@ def check_free_form(spec: SubmittedSpec) -> None:
     """Look at what the decoder left as text, and put what is missing.
 
     Raises:
+        Invalid: more environment variables than one step may write.
         Malformed: args is no list, kwargs no object, fs or conditions not what they should be.
     """
+    if len(spec.env or ()) > MOST_ENVIRONMENT:
+        raise Invalid(
+            f"Failed to submit process spec, more than {MOST_ENVIRONMENT} environment variables"
+        )
     spec.args = _typed(spec.args, b"[", Raw(b"[]"))
     spec.kwargs = _typed(spec.kwargs, b"{", Raw(b"{}"))
     _filesystem(bytes(spec.fs))

@@ -6,7 +6,7 @@ BrokerError
 │   ├── Denied           the signer is not entitled to it
 │   ├── NotFound         what was named is not there
 │   ├── Invalid          the request contradicts itself, a limit or the state of what it names
-│   └── Paused, NothingAvailable, Stale …
+│   └── Missing, Paused, NothingAvailable, Replayed, Overloaded …
 ├── Unavailable          the store cannot answer now; safe to try again
 └── Corrupt              the log or a row is not what we wrote; stop and look
 

@@ -7,7 +7,7 @@ last has gone, so that a colony whose executors never wait costs nothing to publ
 import asyncio
 from collections.abc import Callable
 
-from broker.pipeline import Connection, Pipeline, Reply, Subscription, hear_out
+from broker.pipeline import Connection, Lost, Pipeline, Reply, Subscription, hear_out
 
 _LINGER_S = 5.0
 _MOST_IN_FLIGHT = 100_000
@@ -29,7 +29,7 @@ class RedisNotices:
         self._channels: dict[str, asyncio.Future[Reply]] = {}
         self._leaving: dict[str, asyncio.TimerHandle] = {}
 
-    def _make(self, max_in_flight: int, on_lost: Callable[[], None]) -> Connection:
+    def _make(self, max_in_flight: int, on_lost: Lost) -> Connection:
         return Subscription(self._heard, max_in_flight, on_lost)
 
     def _on_connected(self) -> None:

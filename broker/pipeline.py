@@ -2,7 +2,7 @@
 
 The one place where we speak RESP ourselves, because the way to Redis is what an API worker spends
 most on: hiredis packs and parses, replies resolve futures in order, nobody waits for a turn.
-redis-py does everything else (docs/adr/0004). When the connection breaks every command in flight
+redis-py only reads addresses (docs/adr/0004). When the connection breaks every command in flight
 fails as Unavailable; whether it was applied is then unknown, and a retry is safe because of its
 expectations.
 """
@@ -30,6 +30,10 @@ _BACKOFF_S = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0)
 _CONNECT_S = 5.0
 
 
+Lost = Callable[["Connection"], None]
+"""Told which connection was lost."""
+
+
 class ReplyError(Exception):
     """Redis answered a command with an error."""
 
@@ -37,7 +41,7 @@ class ReplyError(Exception):
 class Connection(asyncio.Protocol):
     """One socket; ends when it is lost."""
 
-    def __init__(self, max_in_flight: int, on_lost: Callable[[], None]) -> None:
+    def __init__(self, max_in_flight: int, on_lost: Lost) -> None:
         self._reader = hiredis.Reader(replyError=ReplyError)
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
@@ -58,11 +62,12 @@ class Connection(asyncio.Protocol):
         """
         if len(self._waiting) >= self._max_in_flight:
             raise Overloaded("too many requests are under way, try again")
+        packed = _pack(args)  # may raise; nothing may be waited for then
         future: asyncio.Future[Reply] = self._loop.create_future()
         self._waiting.append(future)
         if not self._out:
             self._loop.call_soon(self._flush)
-        self._out.append(_pack(args))
+        self._out.append(packed)
         return future
 
     def _flush(self) -> None:
@@ -96,7 +101,7 @@ class Connection(asyncio.Protocol):
                 lost.__cause__ = exc
                 future.set_exception(lost)
                 hear_out(future)
-        self._on_lost()
+        self._on_lost(self)
 
     def close(self) -> None:
         """End the connection."""
@@ -111,7 +116,7 @@ class Subscription(Connection):
         self,
         on_message: Callable[[str, str], None],
         max_in_flight: int,
-        on_lost: Callable[[], None],
+        on_lost: Lost,
     ) -> None:
         super().__init__(max_in_flight, on_lost)
         self._on_message = on_message
@@ -157,11 +162,15 @@ class Address:
         else:
             context = ssl.create_default_context() if self.tls else None
             _, connection = await loop.create_connection(make, self.host, self.port, ssl=context)
-        if self.password:
-            auth = (self.username, self.password) if self.username else (self.password,)
-            await connection.call("AUTH", *auth)
-        if self.db:
-            await connection.call("SELECT", self.db)
+        try:
+            if self.password:
+                auth = (self.username, self.password) if self.username else (self.password,)
+                await connection.call("AUTH", *auth)
+            if self.db:
+                await connection.call("SELECT", self.db)
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
 
@@ -173,7 +182,7 @@ class Pipeline:
         url: str,
         max_in_flight: int,
         *,
-        make: Callable[[int, Callable[[], None]], Connection] = Connection,
+        make: Callable[[int, Lost], Connection] = Connection,
         on_connected: Callable[[], None] | None = None,
     ) -> None:
         self._address = Address.of(url)
@@ -218,7 +227,10 @@ class Pipeline:
         if self._on_connected:
             self._on_connected()
 
-    def _lost(self) -> None:
+    def _lost(self, connection: Connection) -> None:
+        """A connection ended; one that was given up while it was introduced does not matter."""
+        if connection is not self._connection:
+            return
         self._connection = None
         if not self._closed and self._reconnecting is None:
             self._reconnecting = asyncio.get_running_loop().create_task(self._reconnect())

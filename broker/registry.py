@@ -55,16 +55,19 @@ _last_packed: tuple[Event, bytes] | None = None
 def unpack(  # noqa: PLR0917 - the order of the stream entry
     name: str, version: int, subject: str, actor: str, at_ns: int, cause: str, body: bytes
 ) -> Event:
-    """Read an event back.
+    """Read an event back; a fold that keeps its body keeps it as it was stored.
 
     Raises:
         Corrupt: a type or version nobody knows, or a body that does not fit it.
     """
+    global _last_packed  # noqa: PLW0603 - a cache of one, replaced whole
     kind = _BY_NAME.get((name, version))
     if kind is None:
         raise Corrupt(f"unknown event type {name!r} version {version}")
     try:
         given: dict[str, Any] = unpacked(body)
-        return kind(subject=subject, actor=actor, at_ns=at_ns, cause=cause, **given)
+        event = kind(subject=subject, actor=actor, at_ns=at_ns, cause=cause, **given)
     except TypeError as error:
         raise Corrupt(f"unreadable body of {name} version {version}: {error}") from error
+    _last_packed = (event, body)
+    return event

@@ -111,6 +111,8 @@ class Settings:
             build_time=environ.get("BUILD_TIME", ""),
             verbose=read.flag("COLONIES_VERBOSE"),
         )
+        if settings.workers > 1 and Role.API not in settings.roles:
+            read.problems.append("COLONIES_WORKERS answer requests; without the role api it is 1")
         if read.problems:
             raise Malformed("settings: " + "; ".join(read.problems))
         return settings

@@ -1,4 +1,4 @@
-"""The event store: append, claim, read. The only module that says anything to Redis.
+"""The event store: append, claim, read. The only module that reads or writes Redis.
 
 Everything is said through a Link, one method wide, so the same scripts run on the pipeline in
 production and on fakeredis in unit tests.
@@ -26,6 +26,7 @@ from broker.script import APPEND, PROJECT, Script
 MOST_TRIES = 8
 _PAGE = 500
 _DIGEST_BYTES = 32
+_AT_ONCE = 256
 _NOT_NOW = {
     "BUSY",
     "CLUSTERDOWN",
@@ -112,7 +113,7 @@ class Claim(Struct, frozen=True, kw_only=True):
     member_guard: int
     epoch: str
     classes: tuple[str, ...]
-    queues: tuple[str, ...] = ()
+    queues: tuple[str, ...]
     now_ns: int
 
 
@@ -184,7 +185,9 @@ class EventStore:
         raise Unavailable("others changed the same rows every time, try again")
 
     async def repeated(self, tag: Tag, signed: Signed) -> Repeat | None:
-        """Whether this very request took effect before: then it would be refused now, or not.
+        """The first effect of this very request, None when it had none.
+
+        Asked before a refusal counts: what was allowed once may be refused when it is repeated.
 
         Raises:
             Replayed: another request used its nonce.
@@ -299,14 +302,17 @@ class EventStore:
         try:
             return await self._link.call(*args)
         except ReplyError as error:
-            if str(error).startswith("NOSCRIPT"):
-                raise
             raise _refused(error) from error
 
     async def read(self, *commands: tuple[Any, ...]) -> list[Reply]:
-        """Several commands in one go, answered in order."""
-        calls = [self.send(*command) for command in commands]
-        return list(await asyncio.gather(*calls)) if len(calls) > 1 else [await calls[0]]
+        """Several commands, answered in order; they leave a bounded number at a time."""
+        if len(commands) == 1:
+            return [await self.send(*commands[0])]
+        found: list[Reply] = []
+        for first in range(0, len(commands), _AT_ONCE):
+            calls = (self.send(*command) for command in commands[first : first + _AT_ONCE])
+            found += await asyncio.gather(*calls)
+        return found
 
     async def hashes(self, tag: Tag, *names: Key) -> list[Hash]:
         """Whole hashes; one that does not exist is empty."""

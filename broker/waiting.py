@@ -1,9 +1,9 @@
 """Executors that wait for work: a future each, no connection, no poll.
 
-A notice says which requirement class of which colony got work. It wakes the first waiter, in order
-of arrival, that can take such work, and nobody else. A waiter that is woken tries to claim; while
-it tries it is busy, and a notice that finds only busy waiters is remembered by them, so that an
-empty-handed try is repeated. Registration comes before the first try, so nothing falls between.
+A notice says which requirement class of which colony got work. It goes to exactly one waiter: the
+first, in order of arrival, that can take such work and is idle, or else one that is just trying to
+claim, which then owes another try. What a waiter owes when it leaves goes to others, so a notice is
+never lost and never multiplied. Registration comes before the first try, so nothing falls between.
 """
 
 import asyncio
@@ -14,21 +14,30 @@ from dataclasses import dataclass, field
 from broker.aggregates.colony import RESUMED
 from broker.matching import Offer, Requirement, satisfies
 
-Owed = tuple[str, Requirement | None]
-"""The text of a notice, and the requirement it names if it is known."""
+
+@dataclass(slots=True)
+class Debt:
+    """So many processes of one class were announced and not dealt with yet.
+
+    ``asked`` is None when the class is not known here: then everybody was told.
+    """
+
+    asked: Requirement | None
+    count: int
 
 
 @dataclass(slots=True, eq=False)
 class Waiter:
     """One executor waiting. It is busy, trying to claim, while it has no future to be woken by.
 
-    ``owed`` is what it was woken for and has not dealt with yet: requirement classes, None for
-    "whatever there is". What is left when it leaves is passed on to others.
+    ``owed`` is what was announced to it since its last try began, ``tried`` what was before and is
+    not settled yet; both by class.
     """
 
     offer: Offer
     woken: asyncio.Future[None] | None = None
-    owed: list[Owed] = field(default_factory=list[Owed])
+    owed: dict[str, Debt] = field(default_factory=dict[str, Debt])
+    tried: dict[str, Debt] = field(default_factory=dict[str, Debt])
     gone: bool = False
 
     @property
@@ -36,24 +45,41 @@ class Waiter:
         """Whether it can be woken now."""
         return self.woken is not None and not self.woken.done()
 
-    def wake(self, owed: Owed) -> None:
+    @property
+    def debts(self) -> int:
+        """How much it has been told of and not dealt with."""
+        return sum(debt.count for debt in (*self.owed.values(), *self.tried.values()))
+
+    def wake(self, text: str, asked: Requirement | None, count: int = 1) -> None:
         """Let it try, now or once more after the try that is under way."""
-        self.owed.append(owed)
+        _add(self.owed, text, asked, count)
         self._resume()
 
-    def tried(self, owed: int, claimed: str | None) -> None:
-        """A claim has answered, sent when the first ``owed`` were: a class, or None in vain.
+    def begin_try(self) -> None:
+        """A claim is about to be sent: what was announced so far will be settled by its answer."""
+        for text, debt in self.owed.items():
+            _add(self.tried, text, debt.asked, debt.count)
+        self.owed.clear()
 
-        In vain means that nothing waits in any class the waiter can take, so nothing is owed for
-        what was announced before. A claim takes one process of one class.
+    def end_try(self, claimed: str | None) -> None:
+        """The claim has answered: with one process of a class, or (None) in vain.
+
+        In vain means that nothing waited in any class the waiter can take, so nothing is owed for
+        what was announced before.
         """
-        if claimed is None:
-            del self.owed[:owed]
-            return
-        for index, (text, _) in enumerate(self.owed):
-            if text == claimed:
-                del self.owed[index]
-                return
+        if claimed is not None:
+            for debts in (self.tried, self.owed):
+                if claimed in debts:
+                    debts[claimed].count -= 1
+                    break
+            for text, debt in self.tried.items():
+                if debt.count:
+                    _add(self.owed, text, debt.asked, debt.count)
+        self.tried.clear()
+
+    def unsettled(self) -> list[tuple[str, Debt]]:
+        """All that it owes."""
+        return [(t, d) for t, d in (*self.owed.items(), *self.tried.items()) if d.count]
 
     def abandon(self) -> None:
         """The client has gone; stop waiting."""
@@ -63,6 +89,14 @@ class Waiter:
     def _resume(self) -> None:
         if self.woken is not None and not self.woken.done():
             self.woken.set_result(None)
+
+
+def _add(debts: dict[str, Debt], text: str, asked: Requirement | None, count: int) -> None:
+    known = debts.get(text)
+    if known is None:
+        debts[text] = Debt(asked, count)
+    else:
+        known.count += count
 
 
 @dataclass(slots=True)
@@ -119,9 +153,9 @@ class WaitingRoom:
         self._count -= 1
         if not waiters:
             del room.by_type[waiter.offer.executor_type]
-        for text, asked in waiter.owed:
-            if asked is not None:
-                self.notice(channel, text, asked)
+        for text, debt in waiter.unsettled():
+            if debt.asked is not None:
+                self.notice(channel, text, debt.asked, debt.count)
         if not room.by_type:
             del self._rooms[channel]
             self._on_last(channel)
@@ -145,8 +179,8 @@ class WaitingRoom:
             waiter.woken = None
         return True
 
-    def notice(self, channel: str, text: str, asked: Requirement | None) -> None:
-        """There is work of a class for the first who can take it.
+    def notice(self, channel: str, text: str, asked: Requirement | None, count: int = 1) -> None:
+        """So many processes of a class wait: tell as many who can take them.
 
         When the colony resumes, or the class is not known here (yet), everybody tries.
         """
@@ -155,11 +189,20 @@ class WaitingRoom:
             return
         if text == RESUMED or asked is None:
             for waiter in list(room.all()):
-                waiter.wake((text, asked))
+                waiter.wake(text, None)
             return
-        waiters = room.by_type.get(asked.executor_type, {})
-        for waiter in _first_idle(waiters, asked):
-            waiter.wake((text, asked))
+        busy: list[Waiter] = []
+        for waiter in room.by_type.get(asked.executor_type, ()):
+            if satisfies(waiter.offer, asked):
+                if not waiter.idle:
+                    busy.append(waiter)
+                    continue
+                waiter.wake(text, asked)
+                count -= 1
+                if not count:
+                    return
+        if busy:
+            min(busy, key=lambda waiter: waiter.debts).wake(text, asked, count)
 
     def wake_all(self) -> None:
         """Let everybody try once more: notices may have been missed."""
@@ -172,17 +215,6 @@ class WaitingRoom:
         for room in self._rooms.values():
             for waiter in list(room.all()):
                 waiter.abandon()
-
-
-def _first_idle(waiters: dict[Waiter, None], asked: Requirement) -> list[Waiter]:
-    """The first idle waiter able to take such work; if all are trying, all of them (once more)."""
-    busy: list[Waiter] = []
-    for waiter in waiters:
-        if satisfies(waiter.offer, asked):
-            if waiter.idle:
-                return [waiter]
-            busy.append(waiter)
-    return busy
 
 
 def _expire(woken: asyncio.Future[None]) -> None:

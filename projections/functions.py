@@ -17,6 +17,8 @@ from projections.projection import Projection
 NAME = "functions"
 VERSION = 1
 _SECOND_NS = 1_000_000_000
+_SECOND_US = 1_000_000
+_US_NS = 1_000
 _MS_NS = 1_000_000
 _SUCCESS = int(State.SUCCESS)
 
@@ -49,10 +51,10 @@ def _fold(event: Event) -> Iterator[Write]:
     sums, bounds = _keys(event.executor_name, event.function)
     yield hincrby(sums, "count")
     for what, took_ns in (("waited", event.waited_ns), ("ran", event.ran_ns)):
-        yield hincrby(sums, f"{what}_ns", took_ns)
+        yield hincrby(sums, f"{what}_us", max(took_ns, 0) // _US_NS)
         yield hincrby(sums, f"{what}_ms<{_bucket(took_ns)}")
-        yield zlower(bounds, took_ns, f"{what}_least")
-        yield zraise(bounds, took_ns, f"{what}_most")
+        yield zlower(bounds, max(took_ns, 0), f"{what}_least")
+        yield zraise(bounds, max(took_ns, 0), f"{what}_most")
 
 
 def _bucket(took_ns: int) -> int:
@@ -104,7 +106,7 @@ def _statistics(sums: Mapping[bytes, bytes], bounds: Mapping[bytes, bytes]) -> F
         return Timing(
             least=float(bounds[f"{what}_least".encode()]) / _SECOND_NS,
             most=float(bounds[f"{what}_most".encode()]) / _SECOND_NS,
-            mean=int(sums[f"{what}_ns".encode()]) / count / _SECOND_NS,
+            mean=int(sums[f"{what}_us".encode()]) / count / _SECOND_US,
         )
 
     return FunctionStatistics(count=count, waited=timing("waited"), ran=timing("ran"))

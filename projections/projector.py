@@ -13,7 +13,7 @@ import structlog
 from broker import keys
 from broker.directory import Colony, Directory
 from broker.envelope import RawEntry, position_of, read_entry, type_of
-from broker.errors import Unavailable
+from broker.errors import Overloaded, Unavailable
 from broker.keys import SERVER
 from broker.position import START, Position
 from broker.store import Batch, EventStore
@@ -58,7 +58,7 @@ class Projector:
                 for colony in colonies:
                     seen[colony.tag.text] = await self.catch_up(colony)
                 await self._wait(colonies, seen)
-            except Unavailable as error:
+            except (Unavailable, Overloaded) as error:
                 if not self._stopping:
                     _log.warning("projector_postponed", error=str(error))
                     await asyncio.sleep(_AWAY_S)

@@ -1,6 +1,7 @@
 """Assignment: claim the first process an executor can take, or wait until there is one."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from api import wire
@@ -32,6 +33,8 @@ from projections.core import listings
 
 _MOST_WAIT_S = 7 * 24 * 3600
 _PATIENCE_S = (0.05, 0.2, 1.0, 5.0, 15.0, 30.0, 60.0)
+_NOTED_S = 60.0
+"""A waiting executor is noted as present, and tries again, this often."""
 _UNDELIVERED = "the reply could not be delivered"
 
 
@@ -41,9 +44,9 @@ async def assign(ctx: Context, call: Call, msg: wire.AssignProcessMsg) -> wire.P
     call.watch()
     row = await _claimed(ctx, attempt, msg.timeout)
     if call.is_gone():
-        ctx.spawn(_give_back_surely(ctx, attempt, row))
+        ctx.spawn(_surely(lambda: _give_back(ctx, attempt, row)))
         raise NothingAvailable("the client has gone; the process is queued again")
-    call.on_undelivered(lambda: ctx.spawn(_give_back_surely(ctx, attempt, row)))
+    call.on_undelivered(lambda: ctx.spawn(_surely(lambda: _give_back(ctx, attempt, row))))
     return shown_process(row, attempt.colony.name)
 
 
@@ -112,13 +115,15 @@ async def _wait(ctx: Context, attempt: _Attempt, timeout_s: int) -> ProcessRow:
     try:
         await ctx.listen(channel)
         while not waiter.gone:
-            owed = len(waiter.owed)
+            waiter.begin_try()
             outcome = await _claim(ctx, attempt)
             if isinstance(outcome, ProcessRow):
-                waiter.tried(owed, outcome.class_key)
+                waiter.end_try(outcome.class_key)
                 return outcome
-            waiter.tried(owed, None)
-            if not await ctx.waiting.wait(waiter, until):
+            waiter.end_try(None)
+            ctx.presence.heard(attempt.colony.tag, attempt.call.caller)
+            now = asyncio.get_running_loop().time()
+            if not await ctx.waiting.wait(waiter, min(until, now + _NOTED_S)) and now >= until:
                 break
     finally:
         ctx.waiting.leave(channel, waiter)
@@ -158,7 +163,12 @@ async def _claim_once(ctx: Context, attempt: _Attempt) -> Claimed | NotClaimed |
         queues=matching.queues,
         now_ns=ctx.store.clock.now_ns(),
     )
-    return await ctx.store.claim(colony.tag, claim, attempt.call.signed)
+    try:
+        return await ctx.store.claim(colony.tag, claim, attempt.call.signed)
+    except (Unavailable, asyncio.CancelledError):
+        if not attempt.call.signed.nonce:
+            ctx.spawn(_surely(lambda: _give_back_if_claimed(ctx, attempt, claim.now_ns)))
+        raise
 
 
 async def _recheck(ctx: Context, attempt: _Attempt) -> None:
@@ -207,17 +217,27 @@ async def _as_first_time(ctx: Context, attempt: _Attempt, repeat: Repeat) -> Pro
     return ProcessRow(id=row.id, row=now | then)
 
 
-async def _give_back_surely(ctx: Context, attempt: _Attempt, given: ProcessRow) -> None:
+async def _surely(give_back: Callable[[], Awaitable[None]]) -> None:
     """Give back as soon as the store lets us: nobody else knows that nobody runs it."""
     for pause_s in (*_PATIENCE_S, None):
         try:
-            await _give_back(ctx, attempt, given)
+            await give_back()
         except (Unavailable, Overloaded):
             if pause_s is None:
                 raise
             await asyncio.sleep(pause_s)
         else:
             return
+
+
+async def _give_back_if_claimed(ctx: Context, attempt: _Attempt, claimed_ns: int) -> None:
+    """Give back what a claim took of which no answer came; its moment names the hold."""
+    tag, caller = attempt.colony.tag, attempt.call.caller
+    held = await ctx.store.send("SMEMBERS", tag.key(keys.held(caller)))
+    rows = await listings.processes(ctx.store, tag, (member.decode() for member in held))
+    for row in rows:
+        if row.started_ns == claimed_ns:
+            await _give_back(ctx, attempt, row)
 
 
 async def _give_back(ctx: Context, attempt: _Attempt, given: ProcessRow) -> None:

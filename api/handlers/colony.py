@@ -168,6 +168,10 @@ async def change_id(ctx: Context, call: Call, msg: wire.ChangeColonyIdMsg) -> by
 
 
 async def _release(ctx: Context, call: Call, name: str, colony_id: str) -> None:
+    """Free an identity, unless it owns the colony now: another change may have been faster."""
+    _, gate = await ctx.gate(call, name)
+    if gate.colony is not None and gate.colony.owner == colony_id:
+        return
     released = server_aggregate.release_id(call.caller, name, colony_id, ctx.store.clock.now_ns())
     await ctx.store.append(SERVER, released, call.unmarked().signed)
 

@@ -101,7 +101,7 @@ async def remove(ctx: Context, call: Call, msg: wire.RemoveFunctionMsg) -> wire.
     """Forget a function."""
     if not msg.functionid:
         raise Invalid("Failed to remove function, msg.FunctionID is empty")
-    colony = await _colony_of(ctx, msg.functionid)
+    colony = await ctx.directory.of_id(msg.functionid) or await _colony_of(ctx, msg.functionid)
     if colony is None:
         raise NotFound("Failed to remove function, function does not exist")
 

@@ -17,7 +17,7 @@ from broker.aggregates.process import (
     SubmitProcess,
 )
 from broker.decision import Decision
-from broker.directory import Classes, Colony
+from broker.directory import Colony
 from broker.errors import Corrupt, Invalid, NotFound
 from broker.matching import class_of
 from projections.core import listings
@@ -38,19 +38,22 @@ async def submit(ctx: Context, call: Call, msg: SubmitMsg) -> wire.Process:
     name = colony_of(spec)
     command: SubmitProcess | None = None
 
-    async def read(fresh: bool) -> tuple[Colony | None, tuple[Gate, Classes | None]]:  # noqa: FBT001
+    async def read(fresh: bool) -> tuple[Colony | None, tuple[Gate, Colony | None]]:  # noqa: FBT001
         colony, gate = await ctx.gate(call, name, fresh=fresh)
-        if colony is None:
-            return None, (gate, None)
-        ctx.check_queue(colony)
-        return colony, (gate, await ctx.directory.classes(colony, fresh=fresh))
+        if colony is not None:
+            await ctx.count_waiting(colony)
+            await ctx.directory.classes(colony, fresh=fresh)
+        return colony, (gate, colony)
 
-    def decide(rows: tuple[Gate, Classes | None], now_ns: int) -> Decision:
+    def decide(rows: tuple[Gate, Colony | None], now_ns: int) -> Decision:
         nonlocal command
-        gate, classes = rows
+        gate, colony = rows
         access.member(gate)
+        if colony is not None:
+            ctx.check_queue(colony)
         if command is None:
             command = command_of(spec, keys.new_id(gate.colony.suffix if gate.colony else ""))
+        classes = colony.classes if colony else None
         known = classes is not None and class_of(command.requires) in classes.by_key
         return aggregate.submit(gate, command, now_ns, class_known=known)
 

@@ -6,8 +6,8 @@ from msgspec import Struct
 
 from broker import keys
 from broker.access import Gate, member
-from broker.aggregates.process import ProcessRow, State
-from broker.decision import Decision, Event, equals
+from broker.aggregates.process import ProcessRow, State, held_as_read
+from broker.decision import Decision, Event
 from broker.errors import Denied, NotFound
 
 
@@ -66,8 +66,4 @@ def put(gate: Gate, command: SetAttribute, row: ProcessRow | None, now_ns: int) 
         key=command.key,
         value=command.value,
     )
-    held = (
-        equals(keys.process(row.id), "state", int(State.RUNNING)),
-        equals(keys.process(row.id), "holder", row.holder),
-    )
-    return Decision(expects=(*expects, *held), events=(event,))
+    return Decision(expects=(*expects, *held_as_read(row)), events=(event,))

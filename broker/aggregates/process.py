@@ -366,7 +366,7 @@ def set_output(gate: Gate, row: ProcessRow | None, out: bytes | None, now_ns: in
     if out is None:
         return Decision(expects=expects)
     event = OutputSet(subject=row.id, actor=gate.caller, at_ns=now_ns, out=out)
-    return Decision(expects=(*expects, *_held_as_read(row)), events=(event,))
+    return Decision(expects=(*expects, *held_as_read(row)), events=(event,))
 
 
 def close(gate: Gate, command: CloseProcess, row: ProcessRow | None, now_ns: int) -> Decision:
@@ -399,7 +399,7 @@ def close(gate: Gate, command: CloseProcess, row: ProcessRow | None, now_ns: int
         waited_ns=row.started_ns - row.submitted_ns,
         ran_ns=now_ns - row.started_ns,
     )
-    return Decision(expects=(*expects, *_held_as_read(row)), events=(closed,))
+    return Decision(expects=(*expects, *held_as_read(row)), events=(closed,))
 
 
 def _cannot_close(state: State, outcome: str) -> str:
@@ -488,7 +488,7 @@ def requeue(
     )
     return Decision(
         expects=(
-            *(e for row in running for e in _held_as_read(row)),
+            *(e for row in running for e in held_as_read(row)),
             *expected,
         ),
         events=(*added, *requeued),
@@ -513,6 +513,7 @@ def expire(row: ProcessRow | None, known: Container[str], now_ns: int) -> Decisi
         subject=row.id,
         actor="",
         at_ns=now_ns,
+        cause="deadline",
         holder=row.holder,
         class_key=row.class_key,
         queued_as=row.queued_as,
@@ -532,6 +533,7 @@ def _expired(row: ProcessRow, error: str, now_ns: int) -> ProcessExpired:
         subject=row.id,
         actor="",
         at_ns=now_ns,
+        cause="deadline",
         was=int(row.state),
         holder=row.holder,
         class_key=row.class_key,
@@ -574,11 +576,18 @@ def env_attributes(process_id: str, env: Mapping[str, str]) -> list[str]:
 def _as_read(row: ProcessRow) -> tuple[Expect, ...]:
     """The process is still where it was read."""
     if row.state is State.RUNNING:
-        return _held_as_read(row)
-    return (equals(keys.process(row.id), "state", int(row.state)),)
+        return held_as_read(row)
+    key = keys.process(row.id)
+    if row.state is not State.WAITING:
+        return (equals(key, "state", int(row.state)),)
+    return (
+        equals(key, "state", int(State.WAITING)),
+        equals(key, "wait", row.wait_deadline_ns) if row.wait_deadline_ns else lacks(key, "wait"),
+        equals(key, "started", row.started_ns) if row.started_ns else lacks(key, "started"),
+    )
 
 
-def _held_as_read(row: ProcessRow) -> tuple[Expect, ...]:
+def held_as_read(row: ProcessRow) -> tuple[Expect, ...]:
     """The same hold: running, by the same executor, since the same nanosecond."""
     key = keys.process(row.id)
     return (

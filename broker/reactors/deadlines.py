@@ -9,13 +9,17 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import structlog
+
 from broker import keys
 from broker.aggregates.process import ProcessRow, expire
 from broker.decision import Decision
 from broker.directory import Classes, Colony, Directory
+from broker.errors import Corrupt
 from broker.keys import Tag
 from broker.store import BY_SERVER, Done, EventStore
 
+_log = structlog.get_logger(__name__)
 _STEP = 100
 _MS_NS = 1_000_000
 
@@ -44,14 +48,21 @@ class Deadlines:
         """Page by page, as long as there is progress."""
         while members:
             ids = {keys.due_process(member.decode()) for member in members}
-            await asyncio.gather(*(self._expire(colony, process_id) for process_id in sorted(ids)))
+            await asyncio.gather(*(self._expire_one(colony, i) for i in sorted(ids)))
             left = await self.store.send(*_look(colony, latest_ms))
             members = [] if left == members else left
 
+    async def _expire_one(self, colony: Colony, process_id: str) -> None:
+        """One that cannot be read does not keep the others waiting."""
+        try:
+            await self._expire(colony, process_id)
+        except Corrupt as error:
+            _log.error("unreadable", colony=colony.name, process=process_id, error=str(error))
+
     async def _expire(self, colony: Colony, process_id: str) -> None:
-        async def read(_fresh: bool) -> tuple[Tag, tuple[ProcessRow | None, Classes]]:  # noqa: FBT001
+        async def read(fresh: bool) -> tuple[Tag, tuple[ProcessRow | None, Classes]]:  # noqa: FBT001
             row = (await self.store.hashes(colony.tag, keys.process(process_id)))[0]
-            classes = await self.directory.classes(colony, fresh=_fresh)
+            classes = await self.directory.classes(colony, fresh=fresh)
             return colony.tag, (ProcessRow.read(process_id, row), classes)
 
         def decide(rows: tuple[ProcessRow | None, Classes], now_ns: int) -> Decision:

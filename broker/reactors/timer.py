@@ -63,6 +63,6 @@ class Timer:
             _log.info("purged", keys=deleted)
 
     async def retire(self) -> None:
-        """Forget requirement classes in which nothing waits."""
+        """Forget requirement classes in which nothing waits, beyond those that are kept."""
         for colony in await self.directory.every():
             await retire_empty(self.store, self.directory, colony)

@@ -1,7 +1,7 @@
 """The inline projection: the rows that decisions and immediate reads need.
 
 One fold a noun; together they are the only place where an event becomes a row. They are applied
-with the append, and replayed from the log by verify, rebuild and restore.
+with the append, and replayed from the log by verify.
 """
 
 from collections.abc import Iterable

@@ -161,3 +161,21 @@ async def test_connection_cut_in_the_middle_leaves_all_of_a_command_or_nothing(
     assert {i for i, there in zip(ids, rows, strict=True) if there} == set(events)
     assert kept <= set(events)
     assert {type(o) for o in outcomes} <= {Done, Unavailable}
+
+
+async def test_command_that_cannot_be_packed_takes_nobody_elses_reply(pipeline: Pipeline) -> None:
+    with pytest.raises(UnicodeEncodeError):
+        pipeline.call("ECHO", "\ud800")
+
+    assert await pipeline.call("ECHO", "mine") == b"mine"
+
+
+async def test_more_rows_than_may_be_under_way_are_read_all_the_same(redis_url: str) -> None:
+    pipeline = Pipeline(redis_url, 300)
+    await pipeline.start()
+    store = EventStore(pipeline, fold, StoreClock())
+
+    found = await store.read(*(("ECHO", n) for n in range(1_000)))
+
+    assert found == [b"%d" % n for n in range(1_000)]
+    await pipeline.close()

@@ -28,13 +28,20 @@ settings = st.builds(
     limits=st.builds(Limits, **dict.fromkeys(Limits.__dataclass_fields__, counts)),
     build_version=st.text(alphabet="v.0123456789", max_size=8),
     build_time=st.text(alphabet="0123456789:-TZ", max_size=20),
+    stale_executor_s=counts,
+    cleanup_interval_s=counts,
     verbose=st.booleans(),
-)
+).filter(lambda chosen: chosen.workers == 1 or Role.API in chosen.roles)
 
 
 @given(settings)
 def test_settings_survive_the_way_to_a_worker_process(chosen: Settings) -> None:
     assert Settings.from_env(chosen.to_env()) == chosen
+
+
+def test_several_workers_need_something_to_answer() -> None:
+    with pytest.raises(Malformed, match="COLONIES_WORKERS"):
+        Settings.from_env(LEAST | {"COLONIES_ROLES": "timer", "COLONIES_WORKERS": "2"})
 
 
 def test_server_id_is_all_that_has_to_be_given() -> None:

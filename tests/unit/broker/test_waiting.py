@@ -112,7 +112,8 @@ async def test_notice_before_a_try_in_vain_is_done_with(room: WaitingRoom) -> No
     guest = Guest(room)
     room.notice(HERE, CLI.class_key, CLI)
 
-    guest.waiter.tried(len(guest.waiter.owed), None)
+    guest.waiter.begin_try()
+    guest.waiter.end_try(None)
     await guest.sit()
 
     assert not await guest.awake()
@@ -121,10 +122,10 @@ async def test_notice_before_a_try_in_vain_is_done_with(room: WaitingRoom) -> No
 
 async def test_notice_during_a_try_in_vain_makes_it_try_again(room: WaitingRoom) -> None:
     guest = Guest(room)
-    owed = len(guest.waiter.owed)
+    guest.waiter.begin_try()
     room.notice(HERE, CLI.class_key, CLI)
 
-    guest.waiter.tried(owed, None)
+    guest.waiter.end_try(None)
     await guest.sit()
 
     assert await guest.awake()
@@ -153,7 +154,8 @@ async def test_wake_up_spent_on_other_work_goes_to_the_next(room: WaitingRoom) -
     first, second = await Guest(room).sit(), await Guest(room, SMALL).sit()
     room.notice(HERE, CLI.class_key, CLI)
 
-    first.waiter.tried(len(first.waiter.owed), LARGE.class_key)
+    first.waiter.begin_try()
+    first.waiter.end_try(LARGE.class_key)
     first.leave()
 
     assert await second.awake()
@@ -163,21 +165,25 @@ async def test_wake_up_that_was_used_goes_to_nobody(room: WaitingRoom) -> None:
     first, second = await Guest(room).sit(), await Guest(room).sit()
     room.notice(HERE, CLI.class_key, CLI)
 
-    first.waiter.tried(len(first.waiter.owed), CLI.class_key)
+    first.waiter.begin_try()
+    first.waiter.end_try(CLI.class_key)
     first.leave()
 
     assert not await second.awake()
     second.leave()
 
 
-async def test_busy_waiters_are_all_told_when_nobody_is_idle(room: WaitingRoom) -> None:
-    guests = [Guest(room), Guest(room)]
-
-    room.notice(HERE, CLI.class_key, CLI)
+async def test_busy_waiter_that_owes_least_is_told_when_nobody_is_idle(
+    room: WaitingRoom,
+) -> None:
+    guests = [Guest(room) for _ in range(2)]
     for guest in guests:
-        await guest.sit()
+        guest.waiter.begin_try()
 
-    assert await woken(*guests) == [True, True]
+    for _ in guests:
+        room.notice(HERE, CLI.class_key, CLI)
+
+    assert [guest.waiter.debts for guest in guests] == [1, 1]
 
 
 async def test_time_runs_out(room: WaitingRoom) -> None:
@@ -237,3 +243,24 @@ async def test_notice_where_nobody_waits_is_nothing(room: WaitingRoom) -> None:
     room.notice(HERE, CLI.class_key, CLI)
 
     assert not await (await Guest(room).sit()).awake()
+
+
+async def test_notices_are_never_multiplied_by_those_who_pass_them_on(room: WaitingRoom) -> None:
+    guests = [Guest(room) for _ in range(40)]
+    for guest in guests:
+        guest.waiter.begin_try()
+    for _ in guests:
+        room.notice(HERE, CLI.class_key, CLI)
+
+    for left, guest in enumerate(reversed(guests)):
+        assert sum(g.waiter.debts for g in guests[: len(guests) - left]) == len(guests) - left
+        guest.waiter.end_try(CLI.class_key)
+        guest.leave()
+
+
+async def test_many_notices_at_once_wake_as_many_as_they_announce(room: WaitingRoom) -> None:
+    guests = [await Guest(room).sit() for _ in range(5)]
+
+    room.notice(HERE, CLI.class_key, CLI, 3)
+
+    assert await woken(*guests) == [True, True, True, False, False]
