@@ -35,6 +35,7 @@ OnReady = Callable[[], None]
 def run(settings: Settings, *, on_ready: OnReady | None = None) -> int:
     """Run a complete server in the foreground until it is told to stop; the exit code.
 
+    A caller that is told when the server is ready speaks for it: then the log does not.
     ``on_ready`` is called once requests are answered, on the thread that called ``run``.
     """
     configure_logging(verbose=settings.verbose)
@@ -127,7 +128,8 @@ async def _serve(settings: Settings, listening: socket.socket, on_ready: OnReady
         stack.callback(_sweep(protocol, settings.limits))
         _settle_memory()
         await server.serve(sockets=[listening])
-    _log.info("stopped", pid=os.getpid())
+    say = _log.info if on_ready is _no_news else _log.debug
+    say("stopped", pid=os.getpid())
     return 0
 
 
@@ -196,7 +198,8 @@ class _Uvicorn(uvicorn.Server):
         await super().startup(sockets)
         if self.started and sockets:
             port = sockets[0].getsockname()[1]
-            _log.info(tell_parent_ready(), port=port, pid=os.getpid())
+            say = _log.info if self._on_ready is _no_news else _log.debug
+            say(tell_parent_ready(), port=port, pid=os.getpid())
             self._on_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
