@@ -32,7 +32,7 @@ async def supervise(
     parent = _Parent(settings=settings, sockets=sockets)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, parent.stop)
+        loop.add_signal_handler(number, parent.told_to_stop)
     return await parent.run(on_ready)
 
 
@@ -44,6 +44,13 @@ class _Parent:
     workers: dict[int, asyncio.subprocess.Process] = field(
         default_factory=dict[int, asyncio.subprocess.Process]
     )
+
+    was_told: bool = False
+
+    def told_to_stop(self) -> None:
+        """Somebody wants the server to end; that it had not begun then is no failure."""
+        self.was_told = True
+        self.stop()
 
     def stop(self) -> None:
         """End every worker."""
@@ -67,7 +74,7 @@ class _Parent:
                     on_ready()
             await asyncio.gather(*(self._keep(i, lifeline) for i in range(count)))
             _log.info("stopped", pid=os.getpid())
-            return 0 if all(started) else 1
+            return 0 if all(started) or self.was_told else 1
         finally:
             os.close(lifeline)
             os.close(kept)
