@@ -7,10 +7,12 @@ never against processes.
 
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 
 from broker.packing import packed, unpacked
 
 _CLASS_DIGITS = 16
+_SHORT = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +48,15 @@ class Requirement:
 
 
 def class_of(requires: bytes) -> str:
-    """The class of a packed requirement."""
+    """The class of a packed requirement; that of a short one is remembered."""
+    return _remembered(requires) if len(requires) <= _SHORT else _hashed(requires)
+
+
+def _hashed(requires: bytes) -> str:
     return hashlib.sha256(requires).hexdigest()[:_CLASS_DIGITS]
+
+
+_remembered = lru_cache(maxsize=4_096)(_hashed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
