@@ -38,21 +38,10 @@ async def test_all_workers_serve_and_end() -> None:
             os.kill(pid, 0)
 
 
-async def test_connections_are_spread_evenly_over_workers() -> None:
-    async with servers.floor(2) as target:
-        workers = list(usage.family(target.pid or 0))[1:]
-        async with servers.even_connections(target, 8) as opened:
-            taken = {pid: usage.sockets(pid) for pid in workers}
-            replies = [await one.request(target.endpoint.get("/health")) for one in opened]
-        assert [reply.status for reply in replies] == [200] * 8
-        async with asyncio.timeout(10):
-            for pid in workers:
-                await _until_closed(pid, taken[pid] - 4)
-
-
-async def _until_closed(pid: int, sockets: int) -> None:
-    while usage.sockets(pid) > sockets:  # noqa: ASYNC110 - of another process
-        await asyncio.sleep(0.02)
+async def test_as_many_connections_as_asked_for_are_open_and_answered() -> None:
+    async with servers.floor(2) as target, servers.even_connections(target, 8) as opened:
+        replies = [await one.request(target.endpoint.get("/health")) for one in opened]
+    assert [reply.status for reply in replies] == [200] * 8
 
 
 def test_a_process_counts_with_its_children() -> None:
