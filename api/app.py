@@ -26,7 +26,6 @@ from broker.errors import Unavailable
 from broker.notices import RedisNotices
 from broker.pipeline import Pipeline
 from broker.presence import Presence
-from broker.reactors.deadlines import Deadlines
 from broker.reactors.periodic import Periodic
 from broker.reactors.stale import StaleExecutors
 from broker.reactors.timer import Timer
@@ -159,9 +158,7 @@ class Server:
             store=context.store,
             directory=context.directory,
             requeuer=context.requeuer,
-            deadlines=Deadlines(
-                store=context.store, directory=context.directory, happened=context.happened
-            ),
+            due=context.due(),
             stale=StaleExecutors(
                 store=context.store,
                 presence=context.presence,

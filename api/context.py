@@ -19,7 +19,10 @@ from broker.directory import Colony, Directory
 from broker.errors import Denied, Overloaded, Unavailable
 from broker.keys import SERVER, Key, Tag
 from broker.presence import Presence
+from broker.reactors.deadlines import Deadlines
+from broker.reactors.due import Due
 from broker.reactors.requeue import Requeuer
+from broker.reactors.sweep import Sweeper
 from broker.settings import Settings
 from broker.store import BY_SERVER, Done, EventStore, Signed
 from broker.waiting import WaitingRoom
@@ -95,6 +98,7 @@ class Context:
     waiting: WaitingRoom
     presence: Presence
     requeuer: Requeuer = field(init=False)
+    sweeper: Sweeper = field(init=False)
     progress: Progress
     listen: Callable[[str], Awaitable[None]]
     """Hear notices of a channel; returns when nothing can be missed any more."""
@@ -107,6 +111,13 @@ class Context:
 
     def __post_init__(self) -> None:
         self.requeuer = Requeuer(store=self.store, directory=self.directory, happened=self.happened)
+        self.sweeper = Sweeper(store=self.store, happened=self.happened)
+
+    def due(self) -> Due:
+        """Who does what when it is due; the kinds are those of ``keys.due_…``."""
+        deadlines = Deadlines(store=self.store, directory=self.directory, happened=self.happened)
+        meets = {"wait": deadlines.expire, "exec": deadlines.expire, "sweep": self.sweeper.sweep}
+        return Due(store=self.store, meets=meets)
 
     # ------------------------------------------------------------ rows
 
@@ -256,6 +267,13 @@ class Context:
     async def took_effect(self, call: Call, tag: Tag) -> bool:
         """Whether this very request was completed before; for commands of several steps."""
         return await self.store.repeated(tag, call.signed) is not None
+
+    async def sweep(self, colony: Colony, workflow_id: str) -> None:
+        """End or remove the processes of a workflow now, as far as the store allows."""
+        try:
+            await self.sweeper.sweep(colony, workflow_id)
+        except (Unavailable, Overloaded) as error:
+            _log.info("sweep_postponed", workflow=workflow_id, error=str(error))
 
     def happened(self, colony: Colony | None, done: Done) -> None:
         """Tell observers, and wake local waiters; other processes hear it from the store."""

@@ -8,7 +8,7 @@ from broker import keys
 from broker.access import MemberRow, text_in
 from broker.aggregates.executor import ExecutorAdded
 from broker.aggregates.function import FunctionRow
-from broker.aggregates.process import ProcessRow, ProcessSubmitted, State
+from broker.aggregates.process import NodeSubmitted, ProcessRow, ProcessSubmitted, State
 from broker.packing import unpacked
 from projections.functions import FunctionStatistics
 
@@ -19,7 +19,9 @@ _spec_of = msgspec.json.Decoder(wire.FunctionSpec).decode
 def process_of_event(event: ProcessSubmitted, colony_name: str) -> wire.Process:
     """A process as it was when it was submitted."""
     env = ((keys.ENV, name, value) for name, value in event.env.items())
-    attributes = [_attribute(event.subject, colony_name, State.WAITING, triple) for triple in env]
+    node = event if isinstance(event, NodeSubmitted) else None
+    graph = node.graph if node else ""
+    attributes = [_attribute(event.subject, colony_name, State.WAITING, graph, t) for t in env]
     return wire.Process(
         processid=event.subject,
         initiatorid=event.actor,
@@ -36,10 +38,10 @@ def process_of_event(event: ProcessSubmitted, colony_name: str) -> wire.Process:
         retries=0,
         attributes=attributes,
         spec=Raw(event.spec),
-        waitforparents=False,
-        parents=[],
-        children=[],
-        processgraphid="",
+        waitforparents=bool(node and node.parents),
+        parents=node.parents if node else [],
+        children=node.children if node else [],
+        processgraphid=graph,
         input=_NOTHING,
         output=_NOTHING,
         errors=[],
@@ -66,11 +68,11 @@ def shown_process(row: ProcessRow, colony_name: str) -> wire.Process:
         retries=row.retries,
         attributes=attributes_of(row, colony_name),
         spec=_spec(row),
-        waitforparents=False,
-        parents=[],
-        children=[],
-        processgraphid="",
-        input=_NOTHING,
+        waitforparents=row.pending > 0,
+        parents=row.parents,
+        children=row.children,
+        processgraphid=row.graph,
+        input=Raw(stored.get(b"in", _NOTHING)),
         output=Raw(out) if out else _NOTHING,
         errors=unpacked(errors) if errors else [],
     )
@@ -83,20 +85,20 @@ def attributes_of(row: ProcessRow, colony_name: str) -> list[wire.Attribute]:
         return []
     triples = {keys.attribute_id(row.id, k, keys.ENV): (keys.ENV, k, v) for k, v in env.items()}
     return [
-        _attribute(row.id, colony_name, row.state, triple)
+        _attribute(row.id, colony_name, row.state, row.graph, triple)
         for triple in (triples | row.added_attributes).values()
     ]
 
 
 def _attribute(
-    process_id: str, colony_name: str, state: State, triple: tuple[int, str, str]
+    process_id: str, colony_name: str, state: State, graph: str, triple: tuple[int, str, str]
 ) -> wire.Attribute:
     kind, key, value = triple
     return wire.Attribute(
         attributeid=keys.attribute_id(process_id, key, kind),
         targetid=process_id,
         targetcolonyname=colony_name,
-        targetprocessgraphid="",
+        targetprocessgraphid=graph,
         state=int(state),
         attributetype=kind,
         key=key,

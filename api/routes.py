@@ -5,7 +5,7 @@ for an inner type that differs from the outer (core.md, section 2.1, with its sl
 without an ``unreadable`` text is answered whatever its payload says.
 """
 
-from api import wire
+from api import wire, wire_workflow
 from api.handlers import (
     assign,
     attribute,
@@ -16,6 +16,7 @@ from api.handlers import (
     process,
     server,
     user,
+    workflow,
 )
 from api.rpc import Handler, M, Route
 from api.specs import SubmitMsg
@@ -175,6 +176,33 @@ ROUTES = {
         process.close_failed,
         "Failed to close failed",
         "Failed to close process as failed",
+    ),
+    # workflow
+    "submitworkflowspecmsg": _route(
+        wire_workflow.SubmitWorkflowSpecMsg,
+        workflow.submit,
+        "Failed to submit workkflow",
+        "Failed to submit workflow",
+    ),
+    "addchildmsg": _route(
+        wire_workflow.AddChildMsg, workflow.add_child, "Failed to add child to processgraph"
+    ),
+    "getprocessgraphmsg": _reads(
+        wire_workflow.GetProcessGraphMsg, workflow.get, "Failed to get processgraph"
+    ),
+    "getprocessgraphsmsg": _reads(
+        wire_workflow.GetProcessGraphsMsg, workflow.get_many, "Failed to get processgraphs"
+    ),
+    "removeprocessgraphmsg": _route(
+        wire_workflow.RemoveProcessGraphMsg, workflow.remove, "Failed to remove processgraph"
+    ),
+    "removeallprocessgraphsmsg": _route(
+        wire_workflow.RemoveAllProcessGraphsMsg,
+        workflow.remove_all,
+        "Failed to remove all processgraphs",
+    ),
+    "cancelprocessgraphmsg": _route(
+        wire_workflow.CancelProcessGraphMsg, workflow.cancel, "Failed to cancel processgraph"
     ),
     # attribute
     "addattributemsg": _route(wire.AddAttributeMsg, attribute.add, "Failed to add attribute"),

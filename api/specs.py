@@ -1,13 +1,16 @@
 """Function specs: from what clients send to what is stored, matched and shown."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import TypeVar
 
 from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec.structs import replace
 
 from api import wire
+from broker import keys
 from broker.aggregates.process import SubmitProcess
+from broker.aggregates.workflow import Node
 from broker.errors import Invalid, Malformed
 from broker.matching import Requirement
 from broker.resources import in_bytes, millicores, shown_mebibytes, shown_millicores
@@ -101,6 +104,33 @@ def command_of(spec: SubmittedSpec, process_id: str) -> SubmitProcess:
         max_exec_s=spec.maxexectime,
         max_retries=spec.maxretries,
         env=spec.env,
+    )
+
+
+def nodes_of(specs: Sequence[SubmittedSpec], colony_name: str, suffix: str) -> list[Node]:
+    """The nodes of a workflow, with new ids, in a colony whatever they say themselves.
+
+    Raises:
+        Malformed, Invalid: as for a single function spec.
+    """
+    for at, spec in enumerate(specs):
+        try:
+            check_free_form(spec)
+        except Malformed as error:
+            raise Malformed(
+                f"Failed to submit workkflow, invalid JSON (functionspecs[{at}])"
+            ) from error
+    return [node_of(spec, colony_name, suffix) for spec in specs]
+
+
+def node_of(spec: SubmittedSpec, colony_name: str, suffix: str) -> Node:
+    """One node of a workflow: a spec that was checked, in a colony whatever it says itself."""
+    conditions = replace(_decoded_conditions(bytes(spec.conditions)), colonyname=colony_name)
+    spec.conditions = Raw(wire.encode(conditions))
+    spec.maxexectime = spec.maxexectime or -1
+    command = command_of(spec, keys.new_id(suffix))
+    return Node(
+        name=spec.nodename or "", depends=list(conditions.dependencies or ()), process=command
     )
 
 

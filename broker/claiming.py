@@ -13,7 +13,8 @@ from collections.abc import Iterable
 from msgspec.structs import replace
 
 from broker.aggregates.process import UNLIMITED_EXEC, ProcessAssigned
-from broker.decision import Arg, Fold, Write
+from broker.aggregates.workflow import WorkflowStarted
+from broker.decision import Arg, Event, Fold, Write
 from broker.registry import pack
 from broker.script import CLAIM, Script, of_text
 
@@ -27,7 +28,10 @@ _SAMPLE = ProcessAssigned(
     max_exec_s="x" * 10,
 )
 _ONE_SECOND = "0000000001"
+_STARTED = WorkflowStarted(subject="g" * 64, actor=_SAMPLE.actor, at_ns=_AT, submitted_us="2" * 16)
 _VARIABLES = {
+    _STARTED.subject: "graph",
+    _STARTED.submitted_us: "since",
     _SAMPLE.subject: "id",
     _SAMPLE.actor: "actor",
     _SAMPLE.queued_as: "member",
@@ -46,21 +50,29 @@ def claim_script(fold: Fold) -> Script:
     always = list(fold(replace(_SAMPLE, max_exec_s=UNLIMITED_EXEC)))
     bounded = list(fold(replace(_SAMPLE, max_exec_s=_ONE_SECOND)))
     deadline = [write for write in bounded if write not in always]
-    text = CLAIM.text.replace("--[[event]]", _event())
-    text = text.replace("--[[writes]]", _calls(always))
-    return of_text("claim", text.replace("--[[deadline]]", _calls(deadline)))
+    marks = {
+        "--[[event]]": _event(_SAMPLE),
+        "--[[writes]]": _calls(always),
+        "--[[deadline]]": _calls(deadline),
+        "--[[event: started]]": _event(_STARTED),
+        "--[[writes: started]]": _calls(fold(_STARTED)),
+    }
+    text = CLAIM.text
+    for mark, source in marks.items():
+        text = text.replace(mark, source)
+    return of_text("claim", text)
 
 
-def _event() -> str:
+def _event(event: Event) -> str:
     """All fields of the stream entry but the proof, in the order of envelope.FIELDS."""
     fields: tuple[tuple[str, Arg], ...] = (
-        ("type", _SAMPLE.TYPE),
-        ("v", _SAMPLE.VERSION),
-        ("subject", _SAMPLE.subject),
-        ("actor", _SAMPLE.actor),
-        ("at", _SAMPLE.at_ns),
-        ("cause", _SAMPLE.cause),
-        ("body", pack(_SAMPLE)),
+        ("type", event.TYPE),
+        ("v", event.VERSION),
+        ("subject", event.subject),
+        ("actor", event.actor),
+        ("at", event.at_ns),
+        ("cause", event.cause),
+        ("body", pack(event)),
     )
     return "".join(f"'{name}', {_expression(value)}, " for name, value in fields)
 

@@ -24,6 +24,11 @@ def equals(key: Key, field: str, value: Arg) -> Expect:
     return ("equals", key, field, value)
 
 
+def above(key: Key, field: str, value: int) -> Expect:
+    """A counter in a hash is there and greater than this."""
+    return ("above", key, field, value)
+
+
 def lacks(key: Key, field: str) -> Expect:
     """A hash has no such field, or does not exist."""
     return ("lacks", key, field, "")

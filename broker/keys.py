@@ -147,6 +147,21 @@ def process(process_id: str) -> Key:
     return Key(f"p:{process_id}")
 
 
+def workflow(workflow_id: str) -> Key:
+    """Hash: one workflow."""
+    return Key(f"w:{workflow_id}")
+
+
+def nodes(workflow_id: str) -> Key:
+    """Sorted set: the processes of a workflow; score their order, member process id."""
+    return Key(f"n:{workflow_id}")
+
+
+def workflows(state: int) -> Key:
+    """Sorted set: workflows in one state; score Unix μs of their submission, member id."""
+    return Key(f"w{state}")
+
+
 def queue(requirement_class: str) -> Key:
     """Sorted set: waiting processes of one requirement class, score 0, member ``queue_member``."""
     return Key(f"q:{requirement_class}")
@@ -177,9 +192,15 @@ def due_wait(process_id: str) -> str:
     return f"wait/{process_id}"
 
 
-def due_process(member: str) -> str:
-    """The process id in a member of DUE."""
-    return member.partition("/")[2]
+def due_parts(member: str) -> tuple[str, str]:
+    """What a member of DUE is about, and the id."""
+    kind, _, identifier = member.partition("/")
+    return kind, identifier
+
+
+def due_sweep(workflow_id: str) -> str:
+    """Member of DUE: processes of a workflow are to be ended or removed."""
+    return f"sweep/{workflow_id}"
 
 
 def due_exec(process_id: str) -> str:

@@ -5,7 +5,17 @@ from typing import Any
 
 from msgspec.structs import fields
 
-from broker.aggregates import attribute, colony, executor, function, location, process, server, user
+from broker.aggregates import (
+    attribute,
+    colony,
+    executor,
+    function,
+    location,
+    process,
+    server,
+    user,
+    workflow,
+)
 from broker.decision import Event
 from broker.errors import Corrupt
 from broker.packing import packed, unpacked
@@ -19,6 +29,7 @@ _CLASSES: tuple[type[Event], ...] = (
     *location.EVENTS,
     *process.EVENTS,
     *attribute.EVENTS,
+    *workflow.EVENTS,
 )
 _BY_NAME = {(c.TYPE, c.VERSION): c for c in _CLASSES}
 _ENVELOPE = {f.name for f in fields(Event)}

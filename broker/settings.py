@@ -37,8 +37,9 @@ class Limits:
     """What clients may cost us before they are refused.
 
     ``max_in_flight`` commands are under way to the store from one process, ``max_waiting``
-    processes wait in one colony. A client has ``header_timeout_ms`` for a request's headers, and
-    again for each further 64 KiB of its body.
+    processes wait in one colony, ``max_workflow_nodes`` belong to one
+    workflow. A client has ``header_timeout_ms`` for a request's headers, and again for each
+    further 64 KiB of its body.
     """
 
     max_header_bytes: int = 64 * 1024
@@ -46,6 +47,7 @@ class Limits:
     max_connections: int = 16_384
     max_in_flight: int = 4_096
     max_waiting: int = 1_000_000
+    max_workflow_nodes: int = 10_000
     header_timeout_ms: int = 10_000
     idle_timeout_ms: int = 120_000
 

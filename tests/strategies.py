@@ -9,6 +9,7 @@ from broker import keys
 from broker.access import MemberState
 from broker.aggregates.executor import ExecutorIdChanged
 from broker.aggregates.process import ProcessAssigned, State
+from broker.aggregates.workflow import WorkflowStarted
 from broker.decision import Event
 from broker.matching import Requirement
 
@@ -38,6 +39,7 @@ _BY_TYPE: dict[Any, SearchStrategy[Any]] = {
     float: st.floats(allow_nan=False),
     bytes | None: st.none() | st.binary(max_size=20),
     list[str]: st.lists(TEXTS, max_size=3),
+    dict[str, list[str]]: st.dictionaries(TEXTS, st.lists(TEXTS, max_size=3), max_size=3),
     dict[str, str]: st.dictionaries(TEXTS, TEXTS, max_size=3),
     dict[str, bytes]: st.dictionaries(TEXTS, st.binary(max_size=20), max_size=3),
 }
@@ -56,6 +58,7 @@ def _member_row(state: MemberState, name: str) -> dict[str, bytes]:
 _MEMBER_ROW = st.builds(_member_row, st.sampled_from(MemberState), NAMES)
 _BY_KIND: dict[type[Event], dict[str, SearchStrategy[Any]]] = {
     ExecutorIdChanged: {"row": _MEMBER_ROW},
+    WorkflowStarted: {"submitted_us": st.integers(10**15, 10**16 - 1).map(str)},
     ProcessAssigned: {"max_exec_s": st.integers(0, 9_999_999_999).map(lambda n: f"{n:010d}")},
 }
 

@@ -121,6 +121,7 @@ async def statistics(ctx: Context, call: Call, msg: wire.GetColonyStatsMsg) -> w
     states = await member_states(ctx, colony.tag)
     classes = await ctx.directory.classes(colony, fresh=True)
     count = await listings.counts(ctx.store, colony.tag, classes)
+    workflows = await listings.workflow_counts(ctx.store, colony.tag)
     return wire.Statistics(
         colonies=1,
         executors=len(states),
@@ -131,6 +132,11 @@ async def statistics(ctx: Context, call: Call, msg: wire.GetColonyStatsMsg) -> w
         successfulprocesses=count[State.SUCCESS],
         failedprocesses=count[State.FAILED],
         cancelledprocesses=count[State.CANCELLED],
+        waitingworkflows=workflows[State.WAITING],
+        runningworkflows=workflows[State.RUNNING],
+        successfulworkflows=workflows[State.SUCCESS],
+        failedworkflows=workflows[State.FAILED],
+        cancelledworkflows=workflows[State.CANCELLED],
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from api import wire
 from api.context import Call, Context
+from api.handlers.workflow import sweep_after
 from api.present import process_of_event, shown_process
 from api.specs import SubmitMsg, check_free_form, colony_of, command_of, json_list
 from broker import access, keys
@@ -16,9 +17,11 @@ from broker.aggregates.process import (
     State,
     SubmitProcess,
 )
+from broker.aggregates.workflow import Kin, follow
 from broker.decision import Decision
 from broker.directory import Colony
 from broker.errors import Corrupt, Invalid, NotFound
+from broker.kinship import kin_of
 from broker.matching import class_of
 from projections.core import listings
 
@@ -116,19 +119,36 @@ async def close_failed(ctx: Context, call: Call, msg: wire.CloseFailedMsg) -> wi
 
 async def _close(ctx: Context, call: Call, command: CloseProcess) -> wire.Empty:
     """Decide on the row as it was assigned here, if it was: that saves reading it again."""
+    where: Colony | None = None
 
-    async def read(fresh: bool) -> tuple[Colony | None, Rows]:  # noqa: FBT001
+    async def read(fresh: bool) -> tuple[Colony | None, tuple[Rows, Kin]]:  # noqa: FBT001
+        nonlocal where
         row = None if fresh else ctx.assigned.pop(command.process_id, None)
         if row is None:
-            return await _located(ctx, call, command.process_id, fresh=fresh)
-        colony, gate = await ctx.gate_of(call, command.process_id, fresh=False)
-        return colony, (gate, row if colony else None)
+            where, rows = await _located(ctx, call, command.process_id, fresh=fresh)
+        else:
+            where, gate = await ctx.gate_of(call, command.process_id, fresh=False)
+            rows = gate, row if where else None
+        return where, (rows, await _kin(ctx, where, rows[1], fresh=fresh))
 
-    def decide(rows: Rows, now_ns: int) -> Decision:
-        return aggregate.close(rows[0], command, rows[1], now_ns)
+    def decide(rows: tuple[Rows, Kin], now_ns: int) -> Decision:
+        (gate, row), kin = rows
+        closed = aggregate.close(gate, command, row, now_ns)
+        if row is None or where is None or where.classes is None:
+            return closed
+        return follow(closed, row, kin, where.classes.by_key)
 
-    await ctx.write(call, read, decide)
+    event = await ctx.write(call, read, decide)
+    await sweep_after(ctx, where, event)
     return wire.Empty()
+
+
+async def _kin(ctx: Context, colony: Colony | None, row: ProcessRow | None, *, fresh: bool) -> Kin:
+    """What the end of a process is judged by, if it is part of a workflow."""
+    if colony is None or row is None or not row.graph:
+        return Kin(workflow=None)
+    await ctx.directory.classes(colony, fresh=fresh)
+    return await kin_of(ctx.store, colony.tag, row)
 
 
 async def cancel(ctx: Context, call: Call, msg: wire.CancelProcessMsg) -> wire.Empty:
@@ -216,25 +236,37 @@ async def remove_all(ctx: Context, call: Call, msg: wire.RemoveAllProcessesMsg) 
 async def _remove_state(ctx: Context, call: Call, colony: Colony, state: State) -> None:
     """As many as were in the state when asked; what arrives meanwhile may stay."""
     classes = await ctx.directory.classes(colony, fresh=True)
+    if state is State.WAITING:
+        async for page in listings.ids(ctx.store, colony.tag, classes, state):
+            await _remove_page(ctx, call, colony, state, page)
+        return
     left = (await listings.counts(ctx.store, colony.tag, classes))[state]
+    kept = 0
     while left > 0:
-        page = await anext(listings.ids(ctx.store, colony.tag, classes, state), list[str]())
+        pages = listings.ids(ctx.store, colony.tag, classes, state, skip=kept)
+        page = await anext(pages, list[str]())
         if not page:
             return
         left -= len(page)
-        await _remove_page(ctx, call, colony, state, page)
+        kept += await _remove_page(ctx, call, colony, state, page)
 
 
 async def _remove_page(
     ctx: Context, call: Call, colony: Colony, state: State, page: list[str]
-) -> None:
+) -> int:
+    """How many of the page stay: processes of workflows go with their workflow."""
+    stay = 0
+
     async def read(fresh: bool) -> tuple[Colony, tuple[Gate, list[ProcessRow]]]:  # noqa: FBT001
         _, gate = await ctx.gate(call, colony.name, fresh=fresh)
         return colony, (gate, await listings.processes(ctx.store, colony.tag, page))
 
     def decide(rows: tuple[Gate, list[ProcessRow]], now_ns: int) -> Decision:
+        nonlocal stay
         allowed = access.colony_owner(rows[0])
         inside = [row for row in rows[1] if row.state is state]
+        stay = sum(bool(row.graph) for row in inside)
         return aggregate.remove_many(allowed, inside, call.caller, now_ns)
 
     await ctx.write(call.unmarked(), read, decide)
+    return stay

@@ -60,6 +60,12 @@ async def statistics(ctx: Context, call: Call, msg: wire.GetStatisticsMsg) -> wi
         total.successfulprocesses += count[State.SUCCESS]
         total.failedprocesses += count[State.FAILED]
         total.cancelledprocesses += count[State.CANCELLED]
+        workflows = await listings.workflow_counts(ctx.store, colony.tag)
+        total.waitingworkflows += workflows[State.WAITING]
+        total.runningworkflows += workflows[State.RUNNING]
+        total.successfulworkflows += workflows[State.SUCCESS]
+        total.failedworkflows += workflows[State.FAILED]
+        total.cancelledworkflows += workflows[State.CANCELLED]
     return total
 
 

@@ -11,11 +11,12 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from broker import keys
 from broker.access import Gate, Hash, member
 from broker.aggregates.colony import RequirementClassAdded
-from broker.decision import Decision, Event, Expect, equals, has, lacks
+from broker.decision import Decision, Event, Expect, above, equals, has, lacks
 from broker.errors import Denied, Invalid, Missing
 from broker.matching import Requirement, class_of
 from broker.packing import unpacked
@@ -25,10 +26,13 @@ SECOND_NS = 1_000_000_000
 LAST_NS = 2**63 - 1
 MOST_PRIORITY = 50_000
 MOST_EXEC_S = 9_999_999_999
+WORKFLOW_FAILED = "another process of the workflow failed"
 WAITED_TOO_LONG = "Maximum waiting time limit exceeded"
 RAN_TOO_LONG = "Maximum execution time limit exceeded"
 UNLIMITED_EXEC = "0" * 10
 """``max_exec_s`` of a ProcessAssigned without execution deadline."""
+HELD = "held"
+"""In place of a requirement class: the queue of processes that wait for their parents."""
 
 
 class State(IntEnum):
@@ -61,6 +65,35 @@ class ProcessSubmitted(Event, frozen=True, kw_only=True):
     max_retries: int
     requires: bytes
     env: dict[str, str]
+
+
+class NodeSubmitted(ProcessSubmitted, frozen=True, kw_only=True):
+    """A process of a workflow waits: for its parents, or to be assigned if it has none.
+
+    ``graph`` is the id of the workflow, ``node`` its name in it, ``order`` its place among the
+    processes of the workflow. ``parents`` are in the order of its dependencies. ``input`` is a JSON
+    list, or empty.
+    """
+
+    TYPE: ClassVar[str] = "NodeSubmitted"
+    graph: str
+    node: str
+    order: int
+    parents: list[str]
+    children: list[str]
+    input: bytes
+
+
+class ProcessReleased(Event, frozen=True, kw_only=True):
+    """All parents of a process succeeded, it waits to be assigned; ``subject`` is its id.
+
+    ``input`` is their outputs, concatenated in the order of its parents (a JSON list).
+    """
+
+    TYPE: ClassVar[str] = "ProcessReleased"
+    class_key: str
+    queued_as: str
+    input: bytes
 
 
 class ProcessAssigned(Event, frozen=True, kw_only=True):
@@ -127,13 +160,14 @@ class ProcessRequeued(Event, frozen=True, kw_only=True):
     wait_deadline_ns: int
 
 
-class ProcessExpired(Event, frozen=True, kw_only=True):
-    """A process failed because its time ran out; ``subject`` is its id, ``error`` says which time.
+class ProcessFailed(Event, frozen=True, kw_only=True):
+    """A process failed though nobody closed it; ``subject`` is its id, ``error`` says why.
 
-    ``was`` is the state it had; then ``queued_as`` and ``class_key``, or ``holder``, apply.
+    ``cause`` is "deadline", or "workflow" when another process of it failed. ``was`` is the state
+    it had; then ``queued_as`` and ``class_key``, or ``holder``, apply.
     """
 
-    TYPE: ClassVar[str] = "ProcessExpired"
+    TYPE: ClassVar[str] = "ProcessFailed"
     was: int
     holder: str
     class_key: str
@@ -175,13 +209,15 @@ class ProcessRemoved(Event, frozen=True, kw_only=True):
 
 EVENTS = (
     ProcessSubmitted,
+    NodeSubmitted,
+    ProcessReleased,
     ProcessAssigned,
     OutputSet,
     ProcessClosed,
     ProcessCancelled,
     ProcessRequeued,
     ProcessHandedOver,
-    ProcessExpired,
+    ProcessFailed,
     ProcessRetried,
     ProcessRemoved,
 )
@@ -201,7 +237,7 @@ class ProcessRow:
 
     @cached_property
     def given(self) -> Mapping[str, Any]:
-        """The body of its ProcessSubmitted event."""
+        """The body of its ProcessSubmitted or NodeSubmitted event."""
         return unpacked(self.row[b"given"])
 
     @property
@@ -250,9 +286,40 @@ class ProcessRow:
         return int(self.row.get(b"retries", b"0"))
 
     @property
+    def graph(self) -> str:
+        """The id of the workflow it is part of, "" for none."""
+        return self.row.get(b"graph", b"").decode()
+
+    @property
+    def pending(self) -> int:
+        """How many of its parents have not succeeded yet."""
+        return int(self.row.get(b"pending", b"0"))
+
+    @property
+    def parents(self) -> list[str]:
+        """The processes whose outputs it gets, in the order of its dependencies."""
+        return self._relatives(b"parents")
+
+    @property
+    def children(self) -> list[str]:
+        """The processes that wait for it."""
+        return self._relatives(b"children")
+
+    def _relatives(self, which: bytes) -> list[str]:
+        if not self.graph:
+            return []
+        changed = self.row.get(which)
+        return unpacked(changed) if changed else self.given[which.decode()]
+
+    @property
+    def links(self) -> int:
+        """How often children were added to it."""
+        return int(self.row.get(b"links", b"0"))
+
+    @property
     def class_key(self) -> str:
-        """The requirement class it waits in."""
-        return class_of(self.given["requires"])
+        """The requirement class it waits in, HELD while it waits for its parents."""
+        return HELD if self.pending else class_of(self.given["requires"])
 
     @property
     def queued_as(self) -> str:
@@ -311,18 +378,40 @@ def submit(gate: Gate, command: SubmitProcess, now_ns: int, *, class_known: bool
         Denied, Invalid: not an approved member; priority out of range.
     """
     expects = member(gate)
-    if abs(command.priority) > MOST_PRIORITY:
+    check_priority(command.priority)
+    class_key = class_of(command.requires)
+    event = submitted(command, gate.caller, gate.member.name if gate.member else "", now_ns)
+    if class_known:
+        expected, events = has(keys.CLASSES, class_key), (event,)
+    else:
+        added = RequirementClassAdded(
+            subject=class_key, actor=gate.caller, at_ns=now_ns, requires=command.requires
+        )
+        expected, events = lacks(keys.CLASSES, class_key), (added, event)
+    return Decision(expects=(*expects, expected), events=events, wakes=(class_key,))
+
+
+def check_priority(priority: int) -> None:
+    """A priority in days.
+
+    Raises:
+        Invalid: out of range.
+    """
+    if abs(priority) > MOST_PRIORITY:
         raise Invalid(
             "Failed to submit function spec, priority outside range"
             f" [-{MOST_PRIORITY}, {MOST_PRIORITY}]"
         )
-    class_key = class_of(command.requires)
-    submitted = ProcessSubmitted(
+
+
+def submitted(command: SubmitProcess, by: str, by_name: str, now_ns: int) -> ProcessSubmitted:
+    """The event of a function spec that is queued for somebody."""
+    return ProcessSubmitted(
         subject=command.process_id,
-        actor=gate.caller,
+        actor=by,
         at_ns=now_ns,
         spec=command.spec,
-        initiator_name=gate.member.name if gate.member else "",
+        initiator_name=by_name,
         function=command.function,
         label=command.label,
         priority_time=now_ns - command.priority * DAY_NS,
@@ -333,14 +422,6 @@ def submit(gate: Gate, command: SubmitProcess, now_ns: int, *, class_known: bool
         requires=command.requires,
         env=command.env,
     )
-    if class_known:
-        expected, events = has(keys.CLASSES, class_key), (submitted,)
-    else:
-        added = RequirementClassAdded(
-            subject=class_key, actor=gate.caller, at_ns=now_ns, requires=command.requires
-        )
-        expected, events = lacks(keys.CLASSES, class_key), (added, submitted)
-    return Decision(expects=(*expects, expected), events=events, wakes=(class_key,))
 
 
 def deadline(from_ns: int, seconds: int) -> int:
@@ -423,18 +504,49 @@ def cancel(gate: Gate, row: ProcessRow | None, now_ns: int) -> Decision:
         State.FAILED: "Tried to cancel failed process",
         State.CANCELLED: "Tried to cancel already cancelled process",
     }
+    if row.graph:
+        raise Invalid(
+            "Failed to cancel, cannot cancel a process part of a workflow, cancel the entire"
+            " workflow instead"
+        )
     if row.state in refusals:
         raise Invalid(refusals[row.state])
-    cancelled = ProcessCancelled(
+    return Decision(
+        expects=(*expects, *as_read(row)), events=(_cancelled(row, gate.caller, now_ns),)
+    )
+
+
+def _cancelled(row: ProcessRow, actor: str, now_ns: int) -> ProcessCancelled:
+    return ProcessCancelled(
         subject=row.id,
-        actor=gate.caller,
+        actor=actor,
         at_ns=now_ns,
         was=int(row.state),
         class_key=row.class_key,
         queued_as=row.queued_as,
         holder=row.holder,
     )
-    return Decision(expects=(*expects, *_as_read(row)), events=(cancelled,))
+
+
+def cancelled_with_workflow(row: ProcessRow, now_ns: int) -> tuple[Event, ...]:
+    """The workflow was cancelled: so is what is not finished."""
+    open_still = row.state in {State.WAITING, State.RUNNING}
+    return (_cancelled(row, "", now_ns),) if open_still else ()
+
+
+def failed_with_workflow(row: ProcessRow, now_ns: int) -> tuple[Event, ...]:
+    """Another process of the workflow failed: so does what is not finished."""
+    if row.state not in {State.WAITING, State.RUNNING}:
+        return ()
+    return (_failed(row, WORKFLOW_FAILED, "workflow", now_ns),)
+
+
+def removed_with_workflow(row: ProcessRow, now_ns: int) -> tuple[Event, ...]:
+    """The workflow was removed: so is each process, whatever its state."""
+    if row.state is not State.RUNNING:
+        return (_removed(row, "", now_ns),)
+    removed = replace(_removed(row, "", now_ns), was=int(State.CANCELLED))
+    return (_cancelled(row, "", now_ns), removed)
 
 
 def remove(gate: Gate, row: ProcessRow | None, now_ns: int) -> Decision:
@@ -446,20 +558,23 @@ def remove(gate: Gate, row: ProcessRow | None, now_ns: int) -> Decision:
     if row is None:
         raise Missing("Failed to remove process, process is nil")
     expects = member(gate)
+    if row.graph:
+        raise Invalid(
+            "Failed to remove, cannot remove a process part of a workflow, delete the entire"
+            " workflow instead"
+        )
     if row.state is State.RUNNING:
         raise Invalid("Failed to remove process, cannot remove a running process")
-    return Decision(
-        expects=(*expects, *_as_read(row)), events=(_removed(row, gate.caller, now_ns),)
-    )
+    return Decision(expects=(*expects, *as_read(row)), events=(_removed(row, gate.caller, now_ns),))
 
 
 def remove_many(
     allowed: tuple[Expect, ...], rows: list[ProcessRow], actor: str, now_ns: int
 ) -> Decision:
-    """Remove some processes at once; ``allowed`` is why the actor may."""
-    removable = [row for row in rows if row.state is not State.RUNNING]
+    """Remove some processes at once, but none of a workflow; ``allowed`` is why the actor may."""
+    removable = [row for row in rows if row.state is not State.RUNNING and not row.graph]
     return Decision(
-        expects=(*allowed, *(e for row in removable for e in _as_read(row))),
+        expects=(*allowed, *(e for row in removable for e in as_read(row))),
         events=tuple(_removed(row, actor, now_ns) for row in removable),
     )
 
@@ -472,7 +587,7 @@ def requeue(
     ``known`` is the requirement classes there are; one that was retired meanwhile comes back.
     """
     running = [row for row in rows if row.state is State.RUNNING and row.holder == holder]
-    expected, added = _class_again(running, known, now_ns)
+    expected, added = classes_again(_requires(running), known, now_ns)
     requeued = tuple(
         ProcessRequeued(
             subject=row.id,
@@ -504,11 +619,15 @@ def expire(row: ProcessRow | None, known: Container[str], now_ns: int) -> Decisi
     if row is None:
         return Decision()
     if row.state is State.WAITING and 0 < row.wait_deadline_ns <= now_ns:
-        return Decision(expects=_as_read(row), events=(_expired(row, WAITED_TOO_LONG, now_ns),))
+        return Decision(
+            expects=as_read(row), events=(_failed(row, WAITED_TOO_LONG, "deadline", now_ns),)
+        )
     if row.state is not State.RUNNING or not 0 < row.exec_deadline_ns <= now_ns:
         return Decision()
     if 0 <= row.given["max_retries"] <= row.retries:
-        return Decision(expects=_as_read(row), events=(_expired(row, RAN_TOO_LONG, now_ns),))
+        return Decision(
+            expects=as_read(row), events=(_failed(row, RAN_TOO_LONG, "deadline", now_ns),)
+        )
     retried = ProcessRetried(
         subject=row.id,
         actor="",
@@ -520,20 +639,20 @@ def expire(row: ProcessRow | None, known: Container[str], now_ns: int) -> Decisi
         retries=row.retries + 1,
         wait_deadline_ns=deadline(now_ns, row.given["max_wait_s"]),
     )
-    expected, added = _class_again([row], known, now_ns)
+    expected, added = classes_again(_requires([row]), known, now_ns)
     return Decision(
-        expects=(*_as_read(row), *expected),
+        expects=(*as_read(row), *expected),
         events=(*added, retried),
         wakes=(row.class_key,),
     )
 
 
-def _expired(row: ProcessRow, error: str, now_ns: int) -> ProcessExpired:
-    return ProcessExpired(
+def _failed(row: ProcessRow, error: str, cause: str, now_ns: int) -> ProcessFailed:
+    return ProcessFailed(
         subject=row.id,
         actor="",
         at_ns=now_ns,
-        cause="deadline",
+        cause=cause,
         was=int(row.state),
         holder=row.holder,
         class_key=row.class_key,
@@ -542,11 +661,14 @@ def _expired(row: ProcessRow, error: str, now_ns: int) -> ProcessExpired:
     )
 
 
-def _class_again(
-    rows: list[ProcessRow], known: Container[str], now_ns: int
+def _requires(rows: list[ProcessRow]) -> dict[str, bytes]:
+    return {row.class_key: row.given["requires"] for row in rows}
+
+
+def classes_again(
+    classes: Mapping[str, bytes], known: Container[str], now_ns: int
 ) -> tuple[tuple[Expect, ...], tuple[RequirementClassAdded, ...]]:
-    """The classes these processes will wait in: they are there, or come back."""
-    classes = {row.class_key: row.given["requires"] for row in rows}
+    """Requirement classes (packed Requirement) about to get work: they are there, or come back."""
     expected = tuple((has if name in known else lacks)(keys.CLASSES, name) for name in classes)
     added = tuple(
         RequirementClassAdded(subject=name, actor="", at_ns=now_ns, requires=requires)
@@ -573,7 +695,7 @@ def env_attributes(process_id: str, env: Mapping[str, str]) -> list[str]:
     return [keys.attribute_id(process_id, name, keys.ENV) for name in env]
 
 
-def _as_read(row: ProcessRow) -> tuple[Expect, ...]:
+def as_read(row: ProcessRow) -> tuple[Expect, ...]:
     """The process is still where it was read."""
     if row.state is State.RUNNING:
         return held_as_read(row)
@@ -584,7 +706,14 @@ def _as_read(row: ProcessRow) -> tuple[Expect, ...]:
         equals(key, "state", int(State.WAITING)),
         equals(key, "wait", row.wait_deadline_ns) if row.wait_deadline_ns else lacks(key, "wait"),
         equals(key, "started", row.started_ns) if row.started_ns else lacks(key, "started"),
+        *((above(key, "pending", 0),) if row.pending else ()),
     )
+
+
+def links_as_read(row: ProcessRow) -> Expect:
+    """It has the same parents and children."""
+    key = keys.process(row.id)
+    return equals(key, "links", row.links) if row.links else lacks(key, "links")
 
 
 def held_as_read(row: ProcessRow) -> tuple[Expect, ...]:

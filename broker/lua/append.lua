@@ -30,6 +30,9 @@ for index = 0, tonumber(argv[3]) - 1 do
     holds = call('HEXISTS', name, argv[at + 1]) == 1
   elseif kind == 'lacks' then
     holds = call('HEXISTS', name, argv[at + 1]) == 0
+  elseif kind == 'above' then
+    local counted = call('HGET', name, argv[at + 1])
+    holds = counted ~= false and tonumber(counted) > tonumber(argv[at + 2])
   elseif kind == 'absent' then
     holds = call('EXISTS', name) == 0
   elseif kind == 'listed' then

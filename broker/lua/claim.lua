@@ -1,7 +1,7 @@
 -- claim.lua: give the first waiting process of the given classes to an executor.
 --
 -- The only decision made in Lua, because a thousand executors want the same head. What it writes
--- is not its own: broker/claiming.py puts the fold's event and writes where the three marks stand,
+-- is not its own: broker/claiming.py puts the fold's events and writes where the marks stand,
 -- with the variables below in the places of what is known only here.
 --
 -- KEYS  events, nonce (events again when there is none), colony row, member row, classes,
@@ -41,7 +41,8 @@ if not member then return {'empty'} end
 local actor, at, us, ms, signed = argv[7], argv[8], argv[9], argv[10], argv[11]
 local id = string.sub(member, 21)
 local row = prefix .. 'p:' .. id
-local seconds = tonumber(call('HGET', row, 'max_exec') or '0')
+local found = call('HMGET', row, 'max_exec', 'graph')
+local seconds, graph = tonumber(found[1] or '0'), found[2]
 local exec = string.format('%010.0f', seconds)
 
 local position = call('XADD', KEYS[1], '*', --[[event]] 'signed', signed)
@@ -49,6 +50,15 @@ local position = call('XADD', KEYS[1], '*', --[[event]] 'signed', signed)
 if seconds > 0 then
   local due = string.format('%.0f', tonumber(ms) + seconds * 1000)
   --[[deadline]]
+end
+
+if graph then
+  local begun = call('HMGET', prefix .. 'w:' .. graph, 'state', 'at')
+  if begun[1] == '0' then
+    local since = string.sub(begun[2], 1, 16)
+    call('XADD', KEYS[1], '*', --[[event: started]] 'signed', signed)
+    --[[writes: started]]
+  end
 end
 
 if lifetime > 0 then call('SET', KEYS[2], argv[2] .. position, 'PX', lifetime) end

@@ -9,15 +9,15 @@ import structlog
 
 from broker.directory import Colony, Directory
 from broker.reactors.classes import retire_empty
-from broker.reactors.deadlines import Deadlines
+from broker.reactors.due import Due
 from broker.reactors.periodic import Periodic
 from broker.reactors.purge import purge_removed
 from broker.reactors.requeue import Requeuer
 from broker.reactors.stale import StaleExecutors
 from broker.store import EventStore
 
-DEADLINE_S = 0.05
-"""How often deadlines are looked at; a bound on how late they are met on a server at rest."""
+DUE_S = 0.05
+"""How often one looks at what is due; a bound on how late it is done on a server at rest."""
 _log = structlog.get_logger(__name__)
 
 
@@ -28,22 +28,22 @@ class Timer:
     store: EventStore
     directory: Directory
     requeuer: Requeuer
-    deadlines: Deadlines
+    due: Due
     stale: StaleExecutors
     stale_every_s: int
     _colonies: list[Colony] = field(default_factory=list[Colony])
 
     def schedule(self, periodic: Periodic) -> None:
         """Put the reactors on their intervals."""
-        periodic.every(DEADLINE_S, self.expire)
+        periodic.every(DUE_S, self.meet_due)
         periodic.every(1, self.requeue)
         periodic.every(5, self.purge)
         periodic.every(30, self.retire)
         periodic.every(self.stale_every_s, self.unregister)
 
-    async def expire(self) -> None:
-        """Fail or retry what ran out of time, in the colonies of the last look at the directory."""
-        await self.deadlines.all_due(self._colonies)
+    async def meet_due(self) -> None:
+        """Do whatever is due, in the colonies of the last look at the directory."""
+        await self.due.all_due(self._colonies)
 
     async def unregister(self) -> None:
         """Unregister executors that have been silent for too long."""

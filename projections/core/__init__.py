@@ -7,7 +7,17 @@ with the append, and replayed from the log by verify.
 from collections.abc import Iterable
 
 from broker.decision import Event, Write
-from projections.core import attribute, colony, executor, function, location, process, server, user
+from projections.core import (
+    attribute,
+    colony,
+    executor,
+    function,
+    location,
+    process,
+    server,
+    user,
+    workflow,
+)
 from projections.projection import Folds
 
 _FOLDS: Folds = {
@@ -19,6 +29,7 @@ _FOLDS: Folds = {
     **location.FOLDS,
     **process.FOLDS,
     **attribute.FOLDS,
+    **workflow.FOLDS,
 }
 
 

@@ -8,7 +8,7 @@ from heapq import merge
 from itertools import islice
 
 from broker import keys
-from broker.aggregates.process import ProcessRow, State
+from broker.aggregates.process import HELD, ProcessRow, State
 from broker.directory import Classes
 from broker.keys import Tag
 from broker.store import EventStore
@@ -35,9 +35,26 @@ async def processes(store: EventStore, tag: Tag, ids: Iterable[str]) -> list[Pro
     return [row for row in rows if row is not None]
 
 
+async def nodes(store: EventStore, tag: Tag, workflow_id: str) -> list[str]:
+    """The processes of a workflow, in its order."""
+    return [i.decode() for i in await store.send("ZRANGE", tag.key(keys.nodes(workflow_id)), 0, -1)]
+
+
+async def workflows(store: EventStore, tag: Tag, state: State, *, count: int) -> list[str]:
+    """The newest workflows in one state."""
+    listing = tag.key(keys.workflows(int(state)))
+    return [i.decode() for i in await store.send("ZREVRANGE", listing, 0, count - 1)]
+
+
+async def workflow_counts(store: EventStore, tag: Tag) -> dict[State, int]:
+    """How many workflows are in each state."""
+    sizes = await store.read(*(("ZCARD", tag.key(keys.workflows(int(s)))) for s in State))
+    return {state: int(size) for state, size in zip(State, sizes, strict=True)}
+
+
 async def counts(store: EventStore, tag: Tag, classes: Classes) -> dict[State, int]:
     """How many processes are in each state."""
-    queues = [("ZCARD", tag.key(keys.queue(name))) for name in classes.by_key]
+    queues = [("ZCARD", queue) for queue in _queues(tag, classes)]
     ended = [("ZCARD", tag.key(keys.listing(state))) for state in State if state]
     sizes = await store.read(*ended, *queues)
     found = {state: int(size) for state, size in zip(list(State)[1:], sizes, strict=False)}
@@ -45,12 +62,18 @@ async def counts(store: EventStore, tag: Tag, classes: Classes) -> dict[State, i
 
 
 async def ids(
-    store: EventStore, tag: Tag, classes: Classes, state: State, *, since_ns: int = 0
+    store: EventStore,
+    tag: Tag,
+    classes: Classes,
+    state: State,
+    *,
+    since_ns: int = 0,
+    skip: int = 0,
 ) -> AsyncIterator[list[str]]:
     """Process ids in one state, a page at a time, in the protocol's order (core.md, 8.5).
 
-    Waiting: priority time ascending. Running: start ascending. Ended: end descending, and nothing
-    that ended before ``since_ns``.
+    Waiting: priority time ascending, also while they are removed. Running: start ascending. Ended:
+    end descending, without the first to ``skip``, and nothing that ended before ``since_ns``.
     """
     if state is State.WAITING:
         async for page in _waiting(store, tag, classes):
@@ -58,7 +81,7 @@ async def ids(
         return
     command = "ZRANGE" if state is State.RUNNING else "ZREVRANGE"
     listing, low = tag.key(keys.listing(int(state))), since_ns // _US_NS
-    first, done = 0, False
+    first, done = skip, False
     while not done:
         flat = await store.send(command, listing, first, first + PAGE - 1, "WITHSCORES")
         pairs = _pairs(flat)
@@ -73,16 +96,20 @@ async def _waiting(store: EventStore, tag: Tag, classes: Classes) -> AsyncIterat
     after = ""
     while True:
         low = f"({after}" if after else "-"
-        queues = [tag.key(keys.queue(name)) for name in classes.by_key]
-        if not queues:
-            return
-        ranges = (("ZRANGEBYLEX", queue, low, "+", "LIMIT", 0, PAGE) for queue in queues)
+        ranges = (
+            ("ZRANGEBYLEX", queue, low, "+", "LIMIT", 0, PAGE) for queue in _queues(tag, classes)
+        )
         heads = await store.read(*ranges)
         page = [member.decode() for member in islice(merge(*heads), PAGE)]
         yield [keys.queued_process(member) for member in page]
         if len(page) < PAGE:
             return
         after = page[-1]
+
+
+def _queues(tag: Tag, classes: Classes) -> list[str]:
+    """Where processes wait: in the queue of a class, or for their parents."""
+    return [tag.key(keys.queue(name)) for name in (*classes.by_key, HELD)]
 
 
 async def listed(

@@ -7,13 +7,16 @@ from collections.abc import Iterator
 
 from broker import keys
 from broker.aggregates.process import (
+    HELD,
     UNLIMITED_EXEC,
+    NodeSubmitted,
     OutputSet,
     ProcessAssigned,
     ProcessCancelled,
     ProcessClosed,
-    ProcessExpired,
+    ProcessFailed,
     ProcessHandedOver,
+    ProcessReleased,
     ProcessRemoved,
     ProcessRequeued,
     ProcessRetried,
@@ -34,7 +37,21 @@ _RUNNING = int(State.RUNNING)
 
 
 def _submitted(event: ProcessSubmitted) -> Iterator[Write]:
-    process_id = event.subject
+    yield from _waits(event, _row(event), class_of(event.requires))
+
+
+def _node_submitted(event: NodeSubmitted) -> Iterator[Write]:
+    row = _row(event)
+    row["graph"] = event.graph
+    if event.parents:
+        row["pending"] = len(set(event.parents))
+    if event.input:
+        row["in"] = event.input
+    yield from _waits(event, row, HELD if event.parents else class_of(event.requires))
+    yield zadd(keys.nodes(event.graph), event.order, event.subject)
+
+
+def _row(event: ProcessSubmitted) -> dict[str, Arg]:
     row: dict[str, Arg] = {
         "given": pack(event),
         "by": event.actor,
@@ -43,12 +60,25 @@ def _submitted(event: ProcessSubmitted) -> Iterator[Write]:
     }
     if event.max_exec_s > 0:
         row["max_exec"] = event.max_exec_s
+    return row
+
+
+def _waits(event: ProcessSubmitted, row: dict[str, Arg], class_key: str) -> Iterator[Write]:
+    process_id = event.subject
     yield hset(keys.process(process_id), **row)
     queued_as = keys.queue_member(event.priority_time, process_id)
-    yield zadd(keys.queue(class_of(event.requires)), 0, queued_as)
+    yield zadd(keys.queue(class_key), 0, queued_as)
     for attribute_id in env_attributes(process_id, event.env):
         yield hput(keys.ATTRIBUTES, attribute_id, process_id)
     yield from _wait_until(process_id, event.wait_deadline_ns)
+
+
+def _released(event: ProcessReleased) -> Iterator[Write]:
+    row = keys.process(event.subject)
+    yield hset(row, **{"in": event.input})
+    yield hdel(row, "pending")
+    yield zrem(keys.queue(HELD), event.queued_as)
+    yield zadd(keys.queue(event.class_key), 0, event.queued_as)
 
 
 def _wait_until(process_id: str, deadline_ns: int) -> Iterator[Write]:
@@ -115,7 +145,7 @@ def _requeued(event: ProcessRequeued) -> Iterator[Write]:
     yield from _wait_until(process_id, event.wait_deadline_ns)
 
 
-def _expired(event: ProcessExpired) -> Iterator[Write]:
+def _failed(event: ProcessFailed) -> Iterator[Write]:
     process_id, failed = event.subject, int(State.FAILED)
     errors = packed([event.error])
     yield hset(keys.process(process_id), state=failed, ended=event.at_ns, errors=errors)
@@ -157,13 +187,15 @@ def _removed(event: ProcessRemoved) -> Iterator[Write]:
 FOLDS: Folds = dict(
     (
         folding(ProcessSubmitted, _submitted),
+        folding(NodeSubmitted, _node_submitted),
+        folding(ProcessReleased, _released),
         folding(ProcessAssigned, _assigned),
         folding(OutputSet, _output_set),
         folding(ProcessClosed, _closed),
         folding(ProcessCancelled, _cancelled),
         folding(ProcessRequeued, _requeued),
         folding(ProcessHandedOver, _handed_over),
-        folding(ProcessExpired, _expired),
+        folding(ProcessFailed, _failed),
         folding(ProcessRetried, _retried),
         folding(ProcessRemoved, _removed),
     )

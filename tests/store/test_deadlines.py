@@ -11,7 +11,6 @@ from api.specs import SubmitMsg
 from broker.access import MemberState
 from broker.aggregates.process import RAN_TOO_LONG, WAITED_TOO_LONG, State
 from broker.errors import Denied
-from broker.reactors.deadlines import Deadlines
 from broker.reactors.stale import StaleExecutors
 from broker.store import EventStore
 from projections.core import fold
@@ -28,9 +27,7 @@ class Timed(Stage):
 
     def __init__(self, store: EventStore) -> None:
         super().__init__(store)
-        self.deadlines = Deadlines(
-            store=store, directory=self.context.directory, happened=self.context.happened
-        )
+        self.due = self.context.due()
 
     def pass_time(self, seconds: float) -> None:
         """Move the store's time on."""
@@ -40,7 +37,7 @@ class Timed(Stage):
 
     async def look_at_deadlines(self) -> None:
         """What the timer does every now and then."""
-        await self.deadlines.all_due(await self.context.directory.every())
+        await self.due.all_due(await self.context.directory.every())
 
     async def submit_timed(self, *, wait: int = -1, run: int = -1, retries: int = 0) -> str:
         """A process with limits in seconds."""

@@ -1,0 +1,270 @@
+"""Workflows: submit, let grow, look, cancel, remove."""
+
+from collections.abc import Callable
+
+from api import wire_workflow as wire
+from api.context import Call, Context
+from api.drawing import drawn
+from api.present import process_of_event
+from api.specs import check_free_form, colony_of, node_of, nodes_of
+from api.wire import NO_TIME, Empty, Process, rfc3339
+from broker import access, keys
+from broker.access import Gate
+from broker.aggregates import workflow as aggregate
+from broker.aggregates.process import NodeSubmitted, State
+from broker.aggregates.workflow import (
+    AddChild,
+    Node,
+    Surroundings,
+    WorkflowEnded,
+    WorkflowRow,
+    WorkflowSubmitted,
+)
+from broker.decision import Decision
+from broker.directory import Colony
+from broker.errors import Corrupt, Invalid, Missing
+from projections.core import listings
+
+_MOST_LISTED = 100
+_ALL = -1
+
+
+async def submit(ctx: Context, call: Call, msg: wire.SubmitWorkflowSpecMsg) -> wire.ProcessGraph:
+    """Queue the processes of a workflow."""
+    if msg.spec is None:
+        raise Invalid("Failed to submit workflow, msg.WorkflowSpec is nil")
+    specs, name = msg.spec.functionspecs or [], msg.spec.colonyname
+    prepared: tuple[str, list[Node]] | None = None
+
+    async def read(fresh: bool) -> tuple[Colony | None, tuple[Gate, Colony | None]]:  # noqa: FBT001
+        colony, gate = await ctx.gate(call, name, fresh=fresh)
+        if colony is not None:
+            await ctx.count_waiting(colony)
+            await ctx.directory.classes(colony, fresh=fresh)
+        return colony, (gate, colony)
+
+    def decide(rows: tuple[Gate, Colony | None], now_ns: int) -> Decision:
+        nonlocal prepared
+        gate, colony = rows
+        access.member(gate)
+        if colony is None or colony.classes is None:
+            raise Invalid("unreachable: a member of no colony")
+        ctx.check_queue(colony)
+        if prepared is None:
+            nodes = nodes_of(specs, name, colony.suffix)
+            aggregate.check(nodes, ctx.settings.limits.max_workflow_nodes)
+            prepared = keys.new_id(colony.suffix), nodes
+        return aggregate.submit(gate, *prepared, colony.classes.by_key, now_ns)
+
+    event = await ctx.write(call, read, decide)
+    if not isinstance(event, WorkflowSubmitted):
+        raise Corrupt("a workflow that is not in the log")
+    return _of_event(event, name)
+
+
+def _of_event(event: WorkflowSubmitted, colony_name: str) -> wire.ProcessGraph:
+    """A workflow as it was when it was submitted; the protocol shows no times then."""
+    return wire.ProcessGraph(
+        processgraphid=event.subject,
+        initiatorid=event.actor,
+        initiatorname=event.initiator_name,
+        colonyname=colony_name,
+        rootprocessids=event.roots,
+        state=int(State.WAITING),
+        submissiontime=NO_TIME,
+        starttime=NO_TIME,
+        endtime=NO_TIME,
+        processids=event.processes,
+        nodes=[],
+        edges=[],
+    )
+
+
+def _shown(row: WorkflowRow, colony_name: str, processes: list[str]) -> wire.ProcessGraph:
+    """A workflow as it is stored, not drawn."""
+    return wire.ProcessGraph(
+        processgraphid=row.id,
+        initiatorid=row.initiator.id,
+        initiatorname=row.initiator.name,
+        colonyname=colony_name,
+        rootprocessids=row.roots,
+        state=int(row.state),
+        submissiontime=rfc3339(row.submitted_ns),
+        starttime=rfc3339(row.started_ns),
+        endtime=rfc3339(row.ended_ns),
+        processids=processes,
+        nodes=[],
+        edges=[],
+    )
+
+
+async def get(ctx: Context, call: Call, msg: wire.GetProcessGraphMsg) -> wire.ProcessGraph:
+    """Read a workflow, with how it is drawn."""
+    colony, (gate, row) = await _located(ctx, call, msg.processgraphid, fresh=True)
+    if row is None or colony is None:
+        raise Missing("Failed to get processgraph, graph is nil")
+    access.member(gate)
+    ids = await listings.nodes(ctx.store, colony.tag, row.id)
+    rows = await listings.processes(ctx.store, colony.tag, ids)
+    shown = _shown(row, colony.name, ids)
+    shown.nodes, shown.edges = drawn(row.roots, rows)
+    shown.processids = [node.id for node in shown.nodes]
+    return shown
+
+
+async def _located(
+    ctx: Context, call: Call, workflow_id: str, *, fresh: bool
+) -> tuple[Colony | None, tuple[Gate, WorkflowRow | None]]:
+    colony, gate = await ctx.gate_of(call, workflow_id, fresh=fresh)
+    found = (await ctx.rows(colony, keys.workflow(workflow_id)))[0]
+    return colony, (gate, WorkflowRow.read(workflow_id, found))
+
+
+async def get_many(
+    ctx: Context, call: Call, msg: wire.GetProcessGraphsMsg
+) -> list[wire.ProcessGraph]:
+    """List workflows in one state, newest first."""
+    colony, gate = await ctx.gate(call, msg.colonyname)
+    access.member(gate)
+    if msg.count > _MOST_LISTED:
+        raise Invalid(f"Count is larger than MaxCount limit <{_MOST_LISTED}>")
+    if msg.count < 0:
+        raise Invalid("Failed to get processgraphs, count must not be negative")
+    if msg.state not in set(State):
+        raise Invalid("invalid msg.State")
+    if msg.count == 0 or colony is None:
+        return []
+    state = State(msg.state)
+    ids = await listings.workflows(ctx.store, colony.tag, state, count=msg.count)
+    rows = await ctx.rows(colony, *(keys.workflow(i) for i in ids)) if ids else []
+    found = (WorkflowRow.read(i, row) for i, row in zip(ids, rows, strict=True))
+    return [
+        _shown(row, colony.name, await listings.nodes(ctx.store, colony.tag, row.id))
+        for row in found
+        if row is not None and row.state is state
+    ]
+
+
+async def add_child(ctx: Context, call: Call, msg: wire.AddChildMsg) -> Process:
+    """Put a process behind a running one of the caller."""
+    if msg.spec is None:
+        raise Invalid("Failed to add child to processgraph, msg.FunctionSpec is nil")
+    spec = msg.spec
+    check_free_form(spec)
+    name = colony_of(spec)
+    node: Node | None = None
+
+    async def read(fresh: bool) -> tuple[Colony | None, tuple[Gate, Surroundings]]:  # noqa: FBT001
+        nonlocal node
+        colony, gate = await ctx.gate(call, name, fresh=fresh)
+        access.member(gate)
+        if colony is None:
+            raise Invalid("unreachable: a member of no colony")
+        if node is None:
+            node = node_of(spec, name, colony.suffix)
+        return colony, (gate, await _surroundings(ctx, colony, msg))
+
+    def decide(rows: tuple[Gate, Surroundings], now_ns: int) -> Decision:
+        if node is None:
+            raise Corrupt("decided before it was read")
+        command = AddChild(
+            workflow_id=msg.processgraphid,
+            parent_id=msg.parentprocessid,
+            before_id=msg.childprocessid,
+            insert=msg.insert,
+            node=node,
+            most_nodes=ctx.settings.limits.max_workflow_nodes,
+        )
+        return aggregate.add_child(rows[0], command, rows[1], now_ns)
+
+    event = await ctx.write(call, read, decide)
+    if not isinstance(event, NodeSubmitted):
+        raise Corrupt("a child that is not in the log")
+    return process_of_event(event, name)
+
+
+async def _surroundings(ctx: Context, colony: Colony, msg: wire.AddChildMsg) -> Surroundings:
+    parent = await listings.process(ctx.store, colony.tag, msg.parentprocessid)
+    if parent is None:
+        return Surroundings(parent=None, workflow=None, followers=())
+    row = (await ctx.rows(colony, keys.workflow(parent.graph)))[0]
+    beside = [msg.childprocessid] if msg.childprocessid else []
+    ids = parent.children if msg.insert else beside
+    found = {p.id: p for p in await listings.processes(ctx.store, colony.tag, ids)}
+    return Surroundings(
+        parent=parent,
+        workflow=WorkflowRow.read(parent.graph, row),
+        followers=[found.get(i) for i in ids],
+    )
+
+
+async def cancel(ctx: Context, call: Call, msg: wire.CancelProcessGraphMsg) -> Empty:
+    """Cancel whatever of a workflow is not finished."""
+    return await _end(ctx, call, msg.processgraphid, aggregate.cancel)
+
+
+async def remove(ctx: Context, call: Call, msg: wire.RemoveProcessGraphMsg) -> Empty:
+    """Remove a workflow that is not running, with its processes."""
+    return await _end(ctx, call, msg.processgraphid, aggregate.remove)
+
+
+async def _end(
+    ctx: Context,
+    call: Call,
+    workflow_id: str,
+    decide: Callable[[Gate, WorkflowRow | None, int], Decision],
+) -> Empty:
+    """Begin it, and see to every process before the reply."""
+    where: Colony | None = None
+
+    async def read(fresh: bool) -> tuple[Colony | None, tuple[Gate, WorkflowRow | None]]:  # noqa: FBT001
+        nonlocal where
+        where, rows = await _located(ctx, call, workflow_id, fresh=fresh)
+        return where, rows
+
+    await ctx.write(call, read, lambda rows, now_ns: decide(*rows, now_ns))
+    if where is not None:
+        await ctx.sweep(where, workflow_id)
+    return Empty()
+
+
+async def sweep_after(ctx: Context, colony: Colony | None, event: object) -> None:
+    """See to the other processes of a workflow when what happened to one has ended it."""
+    if isinstance(event, WorkflowEnded) and event.sweeps >= 0 and colony is not None:
+        await ctx.sweep(colony, event.subject)
+
+
+async def remove_all(ctx: Context, call: Call, msg: wire.RemoveAllProcessGraphsMsg) -> Empty:
+    """Remove all workflows in one state, or in every state, one after the other."""
+    colony, gate = await ctx.gate(call, msg.colonyname)
+    access.colony_owner(gate)
+    if msg.state == State.RUNNING:
+        raise Invalid("not possible to remove running processgraphs")
+    if msg.state != _ALL and msg.state not in set(State):
+        raise Invalid("invalid state when deleting all processgraphs")
+    if colony is None or await ctx.took_effect(call, colony.tag):
+        return Empty()
+    states = list(State) if msg.state == _ALL else [State(msg.state)]
+    for state in states:
+        while ids := await listings.workflows(ctx.store, colony.tag, state, count=_MOST_LISTED):
+            for workflow_id in ids:
+                await _leave(ctx, call, colony, workflow_id, states)
+    await ctx.store.append(colony.tag, Decision(), call.signed)
+    return Empty()
+
+
+async def _leave(
+    ctx: Context, call: Call, colony: Colony, workflow_id: str, states: list[State]
+) -> None:
+    async def read(fresh: bool) -> tuple[Colony, tuple[Gate, WorkflowRow | None]]:  # noqa: FBT001
+        _, gate = await ctx.gate(call, colony.name, fresh=fresh)
+        found = (await ctx.rows(colony, keys.workflow(workflow_id)))[0]
+        return colony, (gate, WorkflowRow.read(workflow_id, found))
+
+    def decide(rows: tuple[Gate, WorkflowRow | None], now_ns: int) -> Decision:
+        allowed, row = access.colony_owner(rows[0]), rows[1]
+        wanted = row if row is not None and row.state in states else None
+        return aggregate.leave(allowed, wanted, call.caller, now_ns)
+
+    await ctx.write(call.unmarked(), read, decide)
+    await ctx.sweep(colony, workflow_id)

@@ -1,0 +1,58 @@
+"""End or remove the processes of a workflow that has failed, was cancelled or is being removed.
+
+The event that begins it also puts it into keys.DUE. Whoever is first does the work, in bounded
+steps, each an ordinary guarded command; when all processes have been seen to, the entry is taken
+off. A server that dies half-way leaves the entry for the next, which begins anew and finds nothing
+to do where it has been.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from broker import keys
+from broker.access import Hash
+from broker.aggregates import workflow
+from broker.aggregates.process import ProcessRow
+from broker.decision import Decision
+from broker.directory import Colony
+from broker.keys import Tag
+from broker.store import BY_SERVER, Done, EventStore
+
+_STEP = 100
+
+Happened = Callable[[Colony | None, Done], None]
+_Rows = tuple[Hash, list[ProcessRow]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sweeper:
+    """Does it, and tells what happened."""
+
+    store: EventStore
+    happened: Happened
+
+    async def sweep(self, colony: Colony, workflow_id: str) -> None:
+        """See to every process of a workflow."""
+        nodes, first = colony.tag.key(keys.nodes(workflow_id)), 0
+        while page := await self.store.send("ZRANGE", nodes, first, first + _STEP - 1):
+            await self._step(colony, workflow_id, [i.decode() for i in page])
+            first += _STEP
+        row = (await self.store.hashes(colony.tag, keys.workflow(workflow_id)))[0]
+        finished = workflow.swept(workflow_id, row, self.store.clock.now_ns())
+        self._tell(colony, await self.store.append(colony.tag, finished, BY_SERVER))
+
+    async def _step(self, colony: Colony, workflow_id: str, ids: list[str]) -> None:
+        async def read(_fresh: bool) -> tuple[Tag, _Rows]:  # noqa: FBT001 - run's own shape
+            names = (keys.workflow(workflow_id), *(keys.process(i) for i in ids))
+            row, *hashes = await self.store.hashes(colony.tag, *names)
+            found = (ProcessRow.read(i, h) for i, h in zip(ids, hashes, strict=True))
+            return colony.tag, (row, [process for process in found if process is not None])
+
+        def decide(rows: _Rows, now_ns: int) -> Decision:
+            return workflow.sweep(workflow_id, rows[0], rows[1], now_ns)
+
+        self._tell(colony, await self.store.run(read, decide, BY_SERVER))
+
+    def _tell(self, colony: Colony, outcome: object) -> None:
+        if isinstance(outcome, Done):
+            self.happened(colony, outcome)
