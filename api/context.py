@@ -116,7 +116,12 @@ class Context:
     def due(self) -> Due:
         """Who does what when it is due; the kinds are those of ``keys.due_…``."""
         deadlines = Deadlines(store=self.store, directory=self.directory, happened=self.happened)
-        meets = {"wait": deadlines.expire, "exec": deadlines.expire, "sweep": self.sweeper.sweep}
+        meets = {
+            "wait": deadlines.expire,
+            "exec": deadlines.expire,
+            "ready": deadlines.offer,
+            "sweep": self.sweeper.sweep,
+        }
         return Due(store=self.store, meets=meets)
 
     # ------------------------------------------------------------ rows

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from api import wire
 from broker import keys
+from broker.aggregates.backoff import Backoff
 from broker.aggregates.process import SubmitProcess
 from broker.aggregates.workflow import Node
 from broker.errors import Invalid, Malformed
@@ -50,6 +51,7 @@ class SubmittedSpec(wire.Wire):
     fs: Raw = Raw(b"{}")
     env: dict[str, str] | None = None
     channels: list[str] | UnsetType | None = UNSET
+    retrybackoff: Backoff | UnsetType | None = UNSET
 
 
 class SubmitMsg(wire.Message):
@@ -91,6 +93,7 @@ def command_of(spec: SubmittedSpec, process_id: str) -> SubmitProcess:
     spec.maxretries = spec.maxretries or 0
     spec.env = spec.env or {}
     spec.channels = spec.channels or UNSET
+    spec.retrybackoff = spec.retrybackoff or UNSET
     spec.fs = _filesystem(bytes(spec.fs))
     spec.conditions = asked.shown
     return SubmitProcess(
@@ -145,6 +148,8 @@ def check_free_form(spec: SubmittedSpec) -> None:
         raise Invalid(
             f"Failed to submit process spec, more than {MOST_ENVIRONMENT} environment variables"
         )
+    if isinstance(spec.retrybackoff, Backoff):
+        spec.retrybackoff.check()
     spec.args = _typed(spec.args, b"[", Raw(b"[]"))
     spec.kwargs = _typed(spec.kwargs, b"{", Raw(b"{}"))
     _filesystem(bytes(spec.fs))

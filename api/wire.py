@@ -19,6 +19,7 @@ from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
 
+from broker.aggregates.backoff import Backoff
 from broker.errors import Malformed
 
 Int = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
@@ -236,6 +237,7 @@ class FunctionSpec(Wire):
     fs: Filesystem | None = None
     env: dict[str, str] | None = None
     channels: list[str] | UnsetType | None = UNSET
+    retrybackoff: Backoff | UnsetType | None = UNSET
 
 
 class Attribute(Wire):

@@ -203,6 +203,11 @@ def due_sweep(workflow_id: str) -> str:
     return f"sweep/{workflow_id}"
 
 
+def due_ready(process_id: str) -> str:
+    """Member of DUE: a process is to be offered again."""
+    return f"ready/{process_id}"
+
+
 def due_exec(process_id: str) -> str:
     """Member of DUE: the execution deadline of a process."""
     return f"exec/{process_id}"

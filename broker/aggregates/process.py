@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from broker import keys
 from broker.access import Gate, Hash, member
+from broker.aggregates.backoff import backoff_in
 from broker.aggregates.colony import RequirementClassAdded
 from broker.decision import Decision, Event, Expect, above, equals, has, lacks
 from broker.errors import Denied, Invalid, Missing
@@ -33,6 +34,8 @@ UNLIMITED_EXEC = "0" * 10
 """``max_exec_s`` of a ProcessAssigned without execution deadline."""
 HELD = "held"
 """In place of a requirement class: the queue of processes that wait for their parents."""
+DELAYED = "delayed"
+"""In place of a requirement class: the queue of processes that are not offered again yet."""
 
 
 class State(IntEnum):
@@ -179,6 +182,7 @@ class ProcessRetried(Event, frozen=True, kw_only=True):
     """A process ran out of execution time and waits once more; ``subject`` is its id.
 
     ``retries`` counts this one, ``wait_deadline_ns`` is its new wait deadline, Unix ns, 0 for none.
+    It is not offered before ``ready_ns`` (Unix ns), 0 for at once.
     """
 
     TYPE: ClassVar[str] = "ProcessRetried"
@@ -187,6 +191,15 @@ class ProcessRetried(Event, frozen=True, kw_only=True):
     queued_as: str
     retries: int
     wait_deadline_ns: int
+    ready_ns: int
+
+
+class ProcessReady(Event, frozen=True, kw_only=True):
+    """The delay of a retried process is over, it is offered; ``subject`` is its id."""
+
+    TYPE: ClassVar[str] = "ProcessReady"
+    class_key: str
+    queued_as: str
 
 
 class ProcessHandedOver(Event, frozen=True, kw_only=True):
@@ -219,6 +232,7 @@ EVENTS = (
     ProcessHandedOver,
     ProcessFailed,
     ProcessRetried,
+    ProcessReady,
     ProcessRemoved,
 )
 
@@ -281,6 +295,11 @@ class ProcessRow:
         return deadline(self.started_ns, self.given["max_exec_s"]) if self.started_ns else 0
 
     @property
+    def ready_ns(self) -> int:
+        """When it will be offered again, 0 if it is or does not wait."""
+        return int(self.row.get(b"ready", b"0"))
+
+    @property
     def retries(self) -> int:
         """How often it was queued again because its time ran out."""
         return int(self.row.get(b"retries", b"0"))
@@ -318,8 +337,10 @@ class ProcessRow:
 
     @property
     def class_key(self) -> str:
-        """The requirement class it waits in, HELD while it waits for its parents."""
-        return HELD if self.pending else class_of(self.given["requires"])
+        """The requirement class it waits in; or HELD or DELAYED, where nobody takes it."""
+        if self.pending:
+            return HELD
+        return DELAYED if self.ready_ns else class_of(self.given["requires"])
 
     @property
     def queued_as(self) -> str:
@@ -628,23 +649,44 @@ def expire(row: ProcessRow | None, known: Container[str], now_ns: int) -> Decisi
         return Decision(
             expects=as_read(row), events=(_failed(row, RAN_TOO_LONG, "deadline", now_ns),)
         )
+    backoff, retry = backoff_in(row.given["spec"]), row.retries + 1
     retried = ProcessRetried(
         subject=row.id,
         actor="",
         at_ns=now_ns,
         cause="deadline",
         holder=row.holder,
-        class_key=row.class_key,
+        class_key=DELAYED if backoff else row.class_key,
         queued_as=row.queued_as,
-        retries=row.retries + 1,
+        retries=retry,
         wait_deadline_ns=deadline(now_ns, row.given["max_wait_s"]),
+        ready_ns=now_ns + backoff.delay_ns(row.id, retry) if backoff else 0,
     )
+    if backoff:
+        return Decision(expects=as_read(row), events=(retried,))
     expected, added = classes_again(_requires([row]), known, now_ns)
     return Decision(
         expects=(*as_read(row), *expected),
         events=(*added, retried),
         wakes=(row.class_key,),
     )
+
+
+def offer(row: ProcessRow | None, known: Container[str], now_ns: int) -> Decision:
+    """Offer a process again whose delay is over."""
+    if row is None or row.state is not State.WAITING or not 0 < row.ready_ns <= now_ns:
+        return Decision()
+    requires: bytes = row.given["requires"]
+    class_key = class_of(requires)
+    ready = ProcessReady(
+        subject=row.id,
+        actor="",
+        at_ns=now_ns,
+        class_key=class_key,
+        queued_as=row.queued_as,
+    )
+    expected, added = classes_again({class_key: requires}, known, now_ns)
+    return Decision(expects=(*as_read(row), *expected), events=(*added, ready), wakes=(class_key,))
 
 
 def _failed(row: ProcessRow, error: str, cause: str, now_ns: int) -> ProcessFailed:
@@ -707,6 +749,7 @@ def as_read(row: ProcessRow) -> tuple[Expect, ...]:
         equals(key, "wait", row.wait_deadline_ns) if row.wait_deadline_ns else lacks(key, "wait"),
         equals(key, "started", row.started_ns) if row.started_ns else lacks(key, "started"),
         *((above(key, "pending", 0),) if row.pending else ()),
+        *((equals(key, "ready", row.ready_ns),) if row.ready_ns else ()),
     )
 
 

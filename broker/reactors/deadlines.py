@@ -1,10 +1,10 @@
-"""Wait and execution deadlines: fail, or queue once more, what ran out of time."""
+"""Deadlines: fail, or queue once more, what ran out of time; offer again what was delayed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from broker import keys
-from broker.aggregates.process import ProcessRow, expire
+from broker.aggregates.process import ProcessRow, expire, offer
 from broker.aggregates.workflow import Kin, follow
 from broker.decision import Decision
 from broker.directory import Classes, Colony, Directory
@@ -26,7 +26,15 @@ class Deadlines:
 
     async def expire(self, colony: Colony, process_id: str) -> None:
         """See what the passing of time means for one process."""
+        await self._decided(colony, process_id, _decide_to_expire)
 
+    async def offer(self, colony: Colony, process_id: str) -> None:
+        """Offer one process again that was delayed."""
+        await self._decided(colony, process_id, _decide_to_offer)
+
+    async def _decided(
+        self, colony: Colony, process_id: str, decide: Callable[[_Rows, int], Decision]
+    ) -> None:
         async def read(fresh: bool) -> tuple[Tag, _Rows]:  # noqa: FBT001 - run's own shape
             stored = (await self.store.hashes(colony.tag, keys.process(process_id)))[0]
             row = ProcessRow.read(process_id, stored)
@@ -34,12 +42,16 @@ class Deadlines:
             classes = await self.directory.classes(colony, fresh=fresh)
             return colony.tag, (row, kin, classes)
 
-        outcome = await self.store.run(read, _decide, BY_SERVER)
+        outcome = await self.store.run(read, decide, BY_SERVER)
         if isinstance(outcome, Done):
             self.happened(colony, outcome)
 
 
-def _decide(rows: _Rows, now_ns: int) -> Decision:
+def _decide_to_offer(rows: _Rows, now_ns: int) -> Decision:
+    return offer(rows[0], rows[2].by_key, now_ns)
+
+
+def _decide_to_expire(rows: _Rows, now_ns: int) -> Decision:
     row, kin, classes = rows
     decided = expire(row, classes.by_key, now_ns)
     return follow(decided, row, kin, classes.by_key) if row is not None else decided

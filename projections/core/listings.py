@@ -8,7 +8,7 @@ from heapq import merge
 from itertools import islice
 
 from broker import keys
-from broker.aggregates.process import HELD, ProcessRow, State
+from broker.aggregates.process import DELAYED, HELD, ProcessRow, State
 from broker.directory import Classes
 from broker.keys import Tag
 from broker.store import EventStore
@@ -108,8 +108,8 @@ async def _waiting(store: EventStore, tag: Tag, classes: Classes) -> AsyncIterat
 
 
 def _queues(tag: Tag, classes: Classes) -> list[str]:
-    """Where processes wait: in the queue of a class, or for their parents."""
-    return [tag.key(keys.queue(name)) for name in (*classes.by_key, HELD)]
+    """Where processes wait: in the queue of a class, for their parents, or out of turn."""
+    return [tag.key(keys.queue(name)) for name in (*classes.by_key, HELD, DELAYED)]
 
 
 async def listed(

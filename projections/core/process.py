@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from broker import keys
 from broker.aggregates.process import (
+    DELAYED,
     HELD,
     UNLIMITED_EXEC,
     NodeSubmitted,
@@ -16,6 +17,7 @@ from broker.aggregates.process import (
     ProcessClosed,
     ProcessFailed,
     ProcessHandedOver,
+    ProcessReady,
     ProcessReleased,
     ProcessRemoved,
     ProcessRequeued,
@@ -134,6 +136,8 @@ def _cancelled(event: ProcessCancelled) -> Iterator[Write]:
 def _leave_queue(process_id: str, class_key: str, queued_as: str) -> Iterator[Write]:
     yield zrem(keys.queue(class_key), queued_as)
     yield zrem(keys.DUE, keys.due_wait(process_id))
+    if class_key == DELAYED:
+        yield zrem(keys.DUE, keys.due_ready(process_id))
 
 
 def _requeued(event: ProcessRequeued) -> Iterator[Write]:
@@ -165,6 +169,16 @@ def _retried(event: ProcessRetried) -> Iterator[Write]:
     yield from _leave_running(process_id, event.holder)
     yield zadd(keys.queue(event.class_key), 0, event.queued_as)
     yield from _wait_until(process_id, event.wait_deadline_ns)
+    if event.ready_ns:
+        yield hset(row, ready=event.ready_ns)
+        yield zadd(keys.DUE, event.ready_ns // _MS_NS, keys.due_ready(process_id))
+
+
+def _ready(event: ProcessReady) -> Iterator[Write]:
+    yield hdel(keys.process(event.subject), "ready")
+    yield zrem(keys.queue(DELAYED), event.queued_as)
+    yield zadd(keys.queue(event.class_key), 0, event.queued_as)
+    yield zrem(keys.DUE, keys.due_ready(event.subject))
 
 
 def _handed_over(event: ProcessHandedOver) -> Iterator[Write]:
@@ -197,6 +211,7 @@ FOLDS: Folds = dict(
         folding(ProcessHandedOver, _handed_over),
         folding(ProcessFailed, _failed),
         folding(ProcessRetried, _retried),
+        folding(ProcessReady, _ready),
         folding(ProcessRemoved, _removed),
     )
 )

@@ -3,14 +3,16 @@
 import asyncio
 import time
 
+import msgspec
 import pytest
 
 from api import wire
-from api.handlers import executor, process
+from api.handlers import colony, executor, process
 from api.specs import SubmitMsg
 from broker.access import MemberState
+from broker.aggregates.backoff import Backoff
 from broker.aggregates.process import RAN_TOO_LONG, WAITED_TOO_LONG, State
-from broker.errors import Denied
+from broker.errors import Denied, Invalid, NothingAvailable
 from broker.reactors.stale import StaleExecutors
 from broker.store import EventStore
 from projections.core import fold
@@ -39,18 +41,27 @@ class Timed(Stage):
         """What the timer does every now and then."""
         await self.due.all_due(await self.context.directory.every())
 
-    async def submit_timed(self, *, wait: int = -1, run: int = -1, retries: int = 0) -> str:
+    async def submit_timed(
+        self, *, wait: int = -1, run: int = -1, retries: int = 0, backoff: Backoff | None = None
+    ) -> str:
         """A process with limits in seconds."""
         spec = wire.FunctionSpec(
             funcname="echo",
             maxwaittime=wait,
             maxexectime=run,
             maxretries=retries,
+            retrybackoff=backoff or msgspec.UNSET,
             conditions=wire.Conditions(colonyname=COLONY, executortype="cli"),
         )
         message = wire.decode(wire.encode(wire.SubmitFuncSpecMsg(spec=spec)), SubmitMsg)
         submitted: wire.Process = await self.say(process.submit, USER, message)
         return submitted.processid
+
+    async def waiting_processes(self) -> int:
+        """How many processes wait, as counted."""
+        message = wire.GetColonyStatsMsg(colonyname=COLONY)
+        counted: wire.Statistics = await self.say(colony.statistics, USER, message)
+        return counted.waitingprocesses
 
     async def is_sound(self) -> None:
         """The live rows are what the log folds into."""
@@ -136,6 +147,78 @@ async def test_process_without_retries_left_fails_and_says_why(stage: Timed) -> 
     await stage.is_sound()
 
 
+async def test_retry_with_backoff_is_offered_when_its_delay_is_over(stage: Timed) -> None:
+    backoff = Backoff(initial=10, factor=3, maximum=20)
+    process_id = await stage.submit_timed(run=5, retries=-1, backoff=backoff)
+    for delay in (10, 20, 20):
+        await stage.assign()
+        stage.pass_time(6)
+        await stage.look_at_deadlines()
+        shown = await stage.look(process_id)
+        assert (shown.state, shown.isassigned) == (State.WAITING, False)
+        assert await stage.waiting_processes() == 1
+
+        stage.pass_time(delay - 1)
+        await stage.look_at_deadlines()
+        with pytest.raises(NothingAvailable):
+            await stage.assign()
+
+        stage.pass_time(1.1)
+        await stage.look_at_deadlines()
+        await stage.is_sound()
+
+    assert (await stage.assign()).processid == process_id
+
+
+async def test_delayed_process_can_be_cancelled_and_stays_cancelled(stage: Timed) -> None:
+    process_id = await stage.submit_timed(run=5, retries=1, backoff=Backoff())
+    await stage.assign()
+    stage.pass_time(6)
+    await stage.look_at_deadlines()
+
+    await stage.say(process.cancel, USER, wire.CancelProcessMsg(processid=process_id))
+    stage.pass_time(60)
+    await stage.look_at_deadlines()
+
+    assert (await stage.look(process_id)).state == State.CANCELLED
+    with pytest.raises(NothingAvailable):
+        await stage.assign()
+    await stage.is_sound()
+
+
+async def test_delayed_process_wakes_an_executor_that_waits(stage: Timed) -> None:
+    process_id = await stage.submit_timed(run=5, retries=1, backoff=Backoff())
+    await stage.assign()
+    stage.pass_time(6)
+    await stage.look_at_deadlines()
+    waiting = asyncio.create_task(stage.assign(timeout_s=30))
+    await stage.waiting(1)
+
+    stage.pass_time(2)
+    await stage.look_at_deadlines()
+
+    assert (await waiting).processid == process_id
+
+
+@pytest.mark.parametrize(
+    ("backoff", "text"),
+    [
+        (Backoff(initial=0), "0 < initial"),
+        (Backoff(initial=5, maximum=4), "initial <= maximum"),
+        (Backoff(maximum=1e10), "maximum <= 1000000000"),
+        (Backoff(factor=0.5), "factor is 0.5"),
+        (Backoff(jitter=1.5), "jitter is 1.5"),
+    ],
+)
+async def test_backoff_that_makes_no_sense_is_refused(
+    stage: Timed, backoff: Backoff, text: str
+) -> None:
+    with pytest.raises(Invalid, match=text):
+        await stage.submit_timed(backoff=backoff)
+
+    assert await stage.waiting_processes() == 0
+
+
 async def test_negative_number_of_retries_is_without_end(stage: Timed) -> None:
     process_id = await stage.submit_timed(run=1, retries=-1)
     for _ in range(5):
@@ -207,8 +290,8 @@ def _stale(stage: Timed) -> StaleExecutors:
 
 
 async def _look_for_silence(stage: Timed, stale: StaleExecutors) -> None:
-    for colony in await stage.context.directory.every():
-        await stale.unregister(colony)
+    for each in await stage.context.directory.every():
+        await stale.unregister(each)
 
 
 async def test_executor_that_is_silent_for_too_long_is_unregistered(stage: Timed) -> None:
