@@ -19,7 +19,7 @@ from bench.connection import Endpoint
 from bench.errors import BenchError
 from bench.plan import Plan, Stage
 from bench.report import Measurement
-from bench.scenarios import depth, fleet, lifecycle
+from bench.scenarios import depth, fleet, lifecycle, workflow
 from bench.servers import Target
 from bench.wire import Member
 from broker.identity import Identity
@@ -29,6 +29,7 @@ from cli import embedded
 _SCENARIOS: dict[str, Callable[[Stage], Awaitable[list[Measurement]]]] = {
     "lifecycle": lifecycle.measure,
     "depth": depth.measure,
+    "workflow": workflow.measure,
     "fleet": fleet.measure,
 }
 _DEFAULT_PORT = 50080
@@ -86,7 +87,11 @@ def _plan(given: argparse.Namespace) -> Plan:
     plan = replace(plan, connections=given.connections)
     if given.rounds:
         plan = replace(
-            plan, rounds=given.rounds, depth_rounds=given.rounds, fleet_rounds=given.rounds
+            plan,
+            rounds=given.rounds,
+            depth_rounds=given.rounds,
+            workflow_rounds=given.rounds,
+            fleet_rounds=given.rounds,
         )
     if given.processes:
         plan = replace(plan, processes=given.processes)

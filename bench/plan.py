@@ -19,6 +19,9 @@ class Plan:
     depth_rounds: int = 3
     depth_samples: int = 200
     depth_interval_s: float = 0.01
+    sizes: tuple[int, ...] = (10, 100, 1_000)
+    workflow_rounds: int = 3
+    workflow_processes: int = 2_000
     fleet: int = 2_000
     fleet_rounds: int = 3
     fleet_samples: int = 100
@@ -32,6 +35,8 @@ class Plan:
             processes=2_000,
             depths=(100, 10_000),
             depth_rounds=1,
+            workflow_rounds=1,
+            workflow_processes=500,
             fleet=500,
             fleet_rounds=1,
             fleet_samples=50,

@@ -57,6 +57,17 @@ class Target:
         """What Redis says it uses; None where there is no Redis to ask."""
         return None if self.redis_url is None else await _info(self.redis_url, "used_memory")
 
+    async def conflicts(self) -> int | None:
+        """How often an append was refused because a row had changed, so far.
+
+        append.lua asks for the type of a key then, and nothing else does.
+        """
+        if self.redis_url is None:
+            return None
+        async with Redis.from_url(self.redis_url) as redis:  # pyright: ignore[reportUnknownMemberType] - as in _info
+            used = await redis.info("commandstats")  # pyright: ignore[reportUnknownMemberType] - likewise
+        return int(used.get("cmdstat_type", {}).get("calls", 0))
+
     def resident_bytes(self) -> int | None:
         """Resident memory of the server's processes together; None for a server elsewhere."""
         return None if self.pid is None else usage.resident_bytes(self.pid)

@@ -134,7 +134,10 @@ class Fold(Protocol):
 
 
 class Decision(Struct, frozen=True, kw_only=True):
-    """What a command leads to. ``wakes`` names the requirement classes that got work."""
+    """What a command leads to.
+
+    ``wakes`` names the requirement classes that got work, each once for every process it got.
+    """
 
     expects: tuple[Expect, ...] = ()
     events: tuple[Event, ...] = ()

@@ -298,9 +298,14 @@ def spawn(
         roots=roots,
         processes=list(parents),
     )
-    ready = {class_of(e.requires): e.requires for e in submitted if not e.parents}
-    expected, added = process.classes_again(ready, known, now_ns)
-    return Decision(expects=expected, events=(*added, *submitted, begun), wakes=tuple(ready))
+    ready = [event for event in submitted if not event.parents]
+    classes = {class_of(event.requires): event.requires for event in ready}
+    expected, added = process.classes_again(classes, known, now_ns)
+    return Decision(
+        expects=expected,
+        events=(*added, *submitted, begun),
+        wakes=tuple(class_of(event.requires) for event in ready),
+    )
 
 
 # -------------------------------------------------------------------- running
@@ -362,7 +367,11 @@ def _succeeded(
     else:
         expects += (equals(workflow.key, "left", 1), _in_state(workflow))
         events.append(_ended(workflow, State.SUCCESS, closed.actor, closed.at_ns))
-    return Decision(expects=(*expects, *expected), events=tuple(events), wakes=tuple(classes))
+    return Decision(
+        expects=(*expects, *expected),
+        events=tuple(events),
+        wakes=tuple(event.class_key for event in released),
+    )
 
 
 def _still_waits(child: Child) -> Expect:

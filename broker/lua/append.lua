@@ -43,6 +43,7 @@ for index = 0, tonumber(argv[3]) - 1 do
   if holds == nil then return redis.error_reply('ERR append.lua knows no expectation ' .. kind) end
   if not holds then
     local row = {}
+    -- only here: the bench counts conflicts by this command
     if call('TYPE', name).ok == 'hash' then row = call('HGETALL', name) end
     return {'conflict', index, row}
   end
