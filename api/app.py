@@ -23,9 +23,11 @@ from broker.clock import StoreClock
 from broker.directory import Directory
 from broker.durability import check_durability
 from broker.errors import Unavailable
+from broker.logs import Retention
 from broker.notices import RedisNotices
 from broker.pipeline import Pipeline
 from broker.presence import Presence
+from broker.reactors.log_retention import LogRetention
 from broker.reactors.periodic import Periodic
 from broker.reactors.stale import StaleExecutors
 from broker.reactors.timer import Timer
@@ -167,6 +169,12 @@ class Server:
                 listening_since_ns=context.store.clock.now_ns(),
             ),
             stale_every_s=settings.cleanup_interval_s,
+            log_retention=LogRetention(
+                store=context.store,
+                default=Retention(
+                    age_s=settings.log_retention_s, size=settings.log_retention_bytes
+                ),
+            ),
         )
 
     def _heard(self, channel: str, message: str) -> None:

@@ -5,7 +5,7 @@ for an inner type that differs from the outer (core.md, section 2.1, with its sl
 without an ``unreadable`` text is answered whatever its payload says.
 """
 
-from api import wire, wire_workflow
+from api import wire, wire_log, wire_workflow
 from api.handlers import (
     assign,
     attribute,
@@ -13,6 +13,7 @@ from api.handlers import (
     executor,
     function,
     location,
+    log,
     process,
     server,
     user,
@@ -203,6 +204,16 @@ ROUTES = {
     ),
     "cancelprocessgraphmsg": _route(
         wire_workflow.CancelProcessGraphMsg, workflow.cancel, "Failed to cancel processgraph"
+    ),
+    # log
+    "addlogmsg": _route(wire_log.AddLogMsg, log.add, "Failed to add log"),
+    "addlogsmsg": _route(wire_log.AddLogsMsg, log.add_many, "Failed to add logs"),
+    "addexecutorlogmsg": _route(
+        wire_log.AddExecutorLogMsg, log.add_of_executor, "Failed to add executor log"
+    ),
+    "getlogsmsg": _reads(wire_log.GetLogsMsg, log.get, "Failed to get logs"),
+    "searchlogsmsg": _reads(
+        wire_log.SearchLogsMsg, log.search, "Failed to search logs", "Failed to get logs"
     ),
     # attribute
     "addattributemsg": _route(wire.AddAttributeMsg, attribute.add, "Failed to add attribute"),

@@ -469,6 +469,8 @@ class ColonySettings(Wire):
     """Settings of a colony; None leaves one as it is. Ours, not the reference's."""
 
     requirenonce: bool | None = None
+    logretentionseconds: Int | None = None
+    logretentionbytes: Int | None = None
 
 
 class SetColonySettingsMsg(OfColony):

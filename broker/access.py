@@ -52,7 +52,11 @@ class ServerRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColonyRow:
-    """A colony. ``guard`` grows with every change of the row."""
+    """A colony. ``guard`` grows with every change of the row.
+
+    Its log keeps lines for ``log_retention_s`` seconds and up to ``log_retention_bytes``; 0 is
+    without limit, -1 what the server's settings say.
+    """
 
     name: str
     suffix: str
@@ -60,6 +64,8 @@ class ColonyRow:
     guard: int
     paused: bool
     require_nonce: bool
+    log_retention_s: int
+    log_retention_bytes: int
 
     @classmethod
     def read(cls, row: Hash) -> "ColonyRow | None":
@@ -73,6 +79,8 @@ class ColonyRow:
             guard=int(row[b"guard"]),
             paused=row.get(b"paused") == b"1",
             require_nonce=row.get(b"require_nonce") == b"1",
+            log_retention_s=int(row.get(b"log_retention_s", b"-1")),
+            log_retention_bytes=int(row.get(b"log_retention_bytes", b"-1")),
         )
 
 

@@ -132,6 +132,24 @@ HEARD = Key("heard")
 """Hash: executor id -> Unix ns it was last heard from. Presence, not history: no event, no fold."""
 
 
+LOGS = Key("logs")
+"""Stream: log lines, see broker/logs.py."""
+LOG_STATE = Key("logstate")
+"""Hash: time of the last log line (``ms``, ``ns`` beyond), how many ``lines`` and ``bytes``."""
+PROCESS_LOGS, EXECUTOR_LOGS = "lp:", "le:"
+"""What keys of lists of the times of log lines begin with."""
+
+
+def process_log(process_id: str) -> Key:
+    """List: times (Unix ns) of the log lines of one process, ascending."""
+    return Key(f"{PROCESS_LOGS}{process_id}")
+
+
+def executor_log(executor_name: str) -> Key:
+    """List: times (Unix ns) of the log lines of one executor, ascending."""
+    return Key(f"{EXECUTOR_LOGS}{executor_name}")
+
+
 def member(member_id: str) -> Key:
     """Hash: one executor or user."""
     return Key(f"m:{member_id}")

@@ -27,5 +27,7 @@ def _load(name: str) -> Script:
 
 APPEND = _load("append")
 PROJECT = _load("project")
+LOG = _load("log")
+TRIM_LOGS = _load("trim_logs")
 CLAIM = _load("claim")
 """Not complete: ``broker/claiming.py`` fills in what the fold writes."""

@@ -32,6 +32,9 @@ class Role(StrEnum):
     PROJECTOR = "projector"
 
 
+_LOG_RETENTION_S = 30 * 24 * 3600
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """What clients may cost us before they are refused.
@@ -48,6 +51,7 @@ class Limits:
     max_in_flight: int = 4_096
     max_waiting: int = 1_000_000
     max_workflow_nodes: int = 10_000
+    max_log_bytes: int = 64 * 1024
     header_timeout_ms: int = 10_000
     idle_timeout_ms: int = 120_000
 
@@ -62,7 +66,11 @@ class Tls:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """All settings of one server; ``from_env`` and ``to_env`` are inverse to each other."""
+    """All settings of one server; ``from_env`` and ``to_env`` are inverse to each other.
+
+    A colony's log keeps lines for ``log_retention_s`` seconds, up to ``log_retention_bytes`` bytes
+    in all; 0 is without limit.
+    """
 
     redis_url: str
     server_id: str
@@ -75,6 +83,8 @@ class Settings:
     stale_executor_s: int = 600
     cleanup_interval_s: int = 60
     replay_window_ms: int = 300_000
+    log_retention_s: int = _LOG_RETENTION_S
+    log_retention_bytes: int = 1024**3
     tls: Tls | None = None
     limits: Limits = field(default_factory=Limits)
     build_version: str = ""
@@ -107,6 +117,8 @@ class Settings:
             stale_executor_s=read.count("COLONIES_STALE_EXECUTOR_DURATION", 600, least=1),
             cleanup_interval_s=read.count("COLONIES_CLEANUP_INTERVAL", 60, least=1),
             replay_window_ms=read.count("COLONIES_REPLAY_WINDOW_MS", 300_000, least=1_000),
+            log_retention_s=read.count("COLONIES_LOG_RETENTION", read.retention_s()),
+            log_retention_bytes=read.count("COLONIES_LOG_RETENTION_BYTES", 1024**3),
             tls=read.tls(),
             limits=limits,
             build_version=environ.get("BUILD_VERSION", ""),
@@ -133,6 +145,8 @@ class Settings:
             "COLONIES_STALE_EXECUTOR_DURATION": str(self.stale_executor_s),
             "COLONIES_CLEANUP_INTERVAL": str(self.cleanup_interval_s),
             "COLONIES_REPLAY_WINDOW_MS": str(self.replay_window_ms),
+            "COLONIES_LOG_RETENTION": str(self.log_retention_s),
+            "COLONIES_LOG_RETENTION_BYTES": str(self.log_retention_bytes),
             "COLONIES_SERVER_TLS": str(self.tls is not None).lower(),
             "COLONIES_VERBOSE": str(self.verbose).lower(),
             "BUILD_VERSION": self.build_version,
@@ -170,6 +184,12 @@ class _Reader:
             )
             return default
         return int(text)
+
+    def retention_s(self) -> int:
+        """How long logs are kept by the reference's variables, if these say so."""
+        if not self.flag("COLONIES_RETENTION"):
+            return _LOG_RETENTION_S
+        return self.count("COLONIES_RETENTION_POLICY", _LOG_RETENTION_S, least=1)
 
     def flag(self, name: str) -> bool:
         text = self.environ.get(name, "").lower() or "false"

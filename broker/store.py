@@ -195,20 +195,20 @@ class EventStore:
         if not signed.nonce:
             return None
         marker = await self.send("GET", tag.key(keys.nonce(signed.caller, signed.nonce)))
-        return None if marker is None else _repeat(marker, signed)
+        return None if marker is None else repeat_of(marker, signed)
 
     async def append(
         self, tag: Tag, decision: Decision, signed: Signed
     ) -> Done | Conflict | Repeat:
         """One guarded step: every expectation holds and all is written, or nothing is."""
-        reply = await self._call(APPEND, *self._append_args(tag, decision, signed))
+        reply = await self.call(APPEND, *self._append_args(tag, decision, signed))
         match reply[0]:
             case b"done":
                 return Done(decision.events, reply[1].decode(), decision.wakes)
             case b"conflict":
                 return Conflict(int(reply[1]), as_hash(reply[2]))
             case b"repeat":
-                return _repeat(reply[1], signed)
+                return repeat_of(reply[1], signed)
             case other:
                 raise Corrupt(f"append.lua answered {other!r}")
 
@@ -259,12 +259,12 @@ class EventStore:
             len(claim.classes),
             *claim.classes,
         ]
-        reply = await self._call(self._claim, names, args)
+        reply = await self.call(self._claim, names, args)
         match reply[0]:
             case b"done":
                 return Claimed(reply[2].decode(), as_hash(reply[3]), reply[1].decode())
             case b"repeat":
-                return _repeat(reply[1], signed)
+                return repeat_of(reply[1], signed)
             case b"conflict":
                 self.conflicts += 1
                 return NotClaimed(reply[1].decode())
@@ -279,10 +279,15 @@ class EventStore:
             names.append(tag.key(key))
             args += (command, len(values), *values)
         args.append(keys.progress_channel(tag))
-        reply = await self._call(PROJECT, names, args)
+        reply = await self.call(PROJECT, names, args)
         return reply[0] == b"done"
 
-    async def _call(self, script: Script, names: list[str], args: list[Arg]) -> Reply:
+    async def call(self, script: Script, names: Sequence[str], args: Sequence[Arg]) -> Reply:
+        """Run a script; it is sent whole to a store that does not know it.
+
+        Raises:
+            Unavailable, Overloaded, Corrupt: as ``send``.
+        """
         try:
             return await self._link.call("EVALSHA", script.sha, len(names), *names, *args)
         except ReplyError as error:
@@ -368,7 +373,12 @@ def as_hash(flat: Sequence[bytes] | dict[bytes, bytes]) -> Hash:
     return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
-def _repeat(marker: bytes, signed: Signed) -> Repeat:
+def repeat_of(marker: bytes, signed: Signed) -> Repeat:
+    """What a nonce's marker says of the first request with it.
+
+    Raises:
+        Replayed: that was another request.
+    """
     digest, position = marker[:_DIGEST_BYTES], marker[_DIGEST_BYTES:]
     if digest != signed.digest:
         raise Replayed("the nonce was used by another request")

@@ -13,8 +13,8 @@ from broker.store import EventStore, as_hash
 from projections.rows import Rows, Value
 
 _STEP = 1_000
-_NOT_FOLDED = (keys.EVENTS, keys.HEARD)
-_OTHERS = (keys.NONCES, keys.ASYNC_ROWS)
+_NOT_FOLDED = (keys.EVENTS, keys.HEARD, keys.LOGS, keys.LOG_STATE)
+_OTHERS = (keys.NONCES, keys.ASYNC_ROWS, keys.PROCESS_LOGS, keys.EXECUTOR_LOGS)
 
 
 @dataclass(frozen=True, slots=True)

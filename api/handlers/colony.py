@@ -18,7 +18,7 @@ from broker.aggregates.process import State
 from broker.aggregates.server import Entry
 from broker.decision import Decision
 from broker.directory import Colony
-from broker.errors import Invalid, Rejected
+from broker.errors import Corrupt, Invalid, Rejected
 from broker.keys import SERVER
 from broker.store import BY_SERVER
 from projections.core import listings
@@ -188,7 +188,12 @@ async def get_settings(
     """Read the settings of a colony."""
     _, gate = await ctx.gate(call, msg.colonyname)
     access.reader(gate)
-    return wire.ColonySettings(requirenonce=access.known_colony(gate).require_nonce)
+    row = access.known_colony(gate)
+    return wire.ColonySettings(
+        requirenonce=row.require_nonce,
+        logretentionseconds=row.log_retention_s,
+        logretentionbytes=row.log_retention_bytes,
+    )
 
 
 async def set_settings(
@@ -197,16 +202,23 @@ async def set_settings(
     """Change the settings of a colony; what is not given stays."""
     if msg.settings is None:
         raise Invalid("Failed to set colony settings, settings is nil")
-    wished = msg.settings.requirenonce
+    command = aggregate.ChangeSettings(
+        require_nonce=msg.settings.requirenonce,
+        log_retention_s=msg.settings.logretentionseconds,
+        log_retention_bytes=msg.settings.logretentionbytes,
+    )
 
     async def read(fresh: bool) -> tuple[Colony | None, Gate]:  # noqa: FBT001
         return await ctx.gate(call, msg.colonyname, fresh=fresh)
 
     def decide(gate: Gate, now_ns: int) -> Decision:
-        before = gate.colony is not None and gate.colony.require_nonce
-        after = before if wished is None else wished
-        return aggregate.change_settings(gate, require_nonce=after, now_ns=now_ns)
+        return aggregate.change_settings(gate, command, now_ns)
 
     event = await ctx.write(call, read, decide)
-    required = isinstance(event, aggregate.ColonySettingsChanged) and event.require_nonce
-    return wire.ColonySettings(requirenonce=required)
+    if not isinstance(event, aggregate.ColonySettingsChanged):
+        raise Corrupt("settings that are not in the log")
+    return wire.ColonySettings(
+        requirenonce=event.require_nonce,
+        logretentionseconds=event.log_retention_s,
+        logretentionbytes=event.log_retention_bytes,
+    )

@@ -1,12 +1,18 @@
 """A colony: its owner, its settings, whether it gives out work, and its requirement classes."""
 
-from typing import ClassVar
+from typing import ClassVar, TypeVar
+
+from msgspec import Struct
 
 from broker import keys
-from broker.access import Gate, colony_owner
+from broker.access import Gate, colony_owner, known_colony
 from broker.decision import Decision, Event, absent, has
 from broker.errors import Invalid
 from broker.identity import is_identity
+
+T = TypeVar("T")
+MOST_RETENTION = 2**53
+"""Lua counts in doubles."""
 
 
 class ColonyFounded(Event, frozen=True, kw_only=True):
@@ -25,10 +31,15 @@ class ColonyOwnerChanged(Event, frozen=True, kw_only=True):
 
 
 class ColonySettingsChanged(Event, frozen=True, kw_only=True):
-    """Settings of the colony, all of them; ``subject`` is its name."""
+    """Settings of the colony, all of them; ``subject`` is its name.
+
+    Retention of log lines in seconds and bytes: 0 is without limit, -1 as the server has it.
+    """
 
     TYPE: ClassVar[str] = "ColonySettingsChanged"
     require_nonce: bool
+    log_retention_s: int = -1
+    log_retention_bytes: int = -1
 
 
 class AssignmentsPaused(Event, frozen=True, kw_only=True):
@@ -119,23 +130,44 @@ def change_owner(gate: Gate, owner: str, now_ns: int) -> Decision:
     )
 
 
-def change_settings(gate: Gate, *, require_nonce: bool, now_ns: int) -> Decision:
-    """Replace the settings of the colony.
+class ChangeSettings(Struct, frozen=True, kw_only=True):
+    """Change the settings that are given; None leaves one as it is."""
+
+    require_nonce: bool | None = None
+    log_retention_s: int | None = None
+    log_retention_bytes: int | None = None
+
+
+def change_settings(gate: Gate, command: ChangeSettings, now_ns: int) -> Decision:
+    """Change settings of the colony.
 
     Raises:
-        Denied: not the owner.
+        Denied, Invalid: not the owner; a retention that is none.
     """
+    expects, row = colony_owner(gate), known_colony(gate)
+    for limit in (command.log_retention_s, command.log_retention_bytes):
+        if limit is not None and not -1 <= limit <= MOST_RETENTION:
+            raise Invalid(
+                "Failed to set colony settings, a retention is -1 (as the server has it), 0"
+                f" (without limit) or up to {MOST_RETENTION}, not {limit}"
+            )
     return Decision(
-        expects=colony_owner(gate),
+        expects=expects,
         events=(
             ColonySettingsChanged(
                 subject=gate.colony_name,
                 actor=gate.caller,
                 at_ns=now_ns,
-                require_nonce=require_nonce,
+                require_nonce=_given(command.require_nonce, row.require_nonce),
+                log_retention_s=_given(command.log_retention_s, row.log_retention_s),
+                log_retention_bytes=_given(command.log_retention_bytes, row.log_retention_bytes),
             ),
         ),
     )
+
+
+def _given(wished: T | None, before: T) -> T:
+    return before if wished is None else wished
 
 
 def pause(gate: Gate, now_ns: int) -> Decision:

@@ -10,6 +10,7 @@ import structlog
 from broker.directory import Colony, Directory
 from broker.reactors.classes import retire_empty
 from broker.reactors.due import Due
+from broker.reactors.log_retention import LogRetention
 from broker.reactors.periodic import Periodic
 from broker.reactors.purge import purge_removed
 from broker.reactors.requeue import Requeuer
@@ -30,6 +31,7 @@ class Timer:
     requeuer: Requeuer
     due: Due
     stale: StaleExecutors
+    log_retention: LogRetention
     stale_every_s: int
     _colonies: list[Colony] = field(default_factory=list[Colony])
 
@@ -38,6 +40,7 @@ class Timer:
         periodic.every(DUE_S, self.meet_due)
         periodic.every(1, self.requeue)
         periodic.every(5, self.purge)
+        periodic.every(5, self.trim_logs)
         periodic.every(30, self.retire)
         periodic.every(self.stale_every_s, self.unregister)
 
@@ -61,6 +64,11 @@ class Timer:
         deleted = await purge_removed(self.store)
         if deleted:
             _log.info("purged", keys=deleted)
+
+    async def trim_logs(self) -> None:
+        """Forget log lines that are too old or too many."""
+        for colony in await self.directory.every():
+            await self.log_retention.trim(colony)
 
     async def retire(self) -> None:
         """Forget requirement classes in which nothing waits, beyond those that are kept."""

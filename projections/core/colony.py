@@ -27,7 +27,12 @@ def _owner_changed(event: ColonyOwnerChanged) -> Iterator[Write]:
 
 
 def _settings_changed(event: ColonySettingsChanged) -> Iterator[Write]:
-    yield hset(keys.COLONY, require_nonce=int(event.require_nonce))
+    yield hset(
+        keys.COLONY,
+        require_nonce=int(event.require_nonce),
+        log_retention_s=event.log_retention_s,
+        log_retention_bytes=event.log_retention_bytes,
+    )
     yield hincrby(keys.COLONY, "guard")
 
 

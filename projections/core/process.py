@@ -190,6 +190,7 @@ def _handed_over(event: ProcessHandedOver) -> Iterator[Write]:
 def _removed(event: ProcessRemoved) -> Iterator[Write]:
     process_id = event.subject
     yield delete(keys.process(process_id))
+    yield delete(keys.process_log(process_id))
     if event.was == _WAITING:
         yield from _leave_queue(process_id, event.class_key, event.queued_as)
     else:

@@ -50,9 +50,8 @@ def change_owner(caller: str = OWNER, owner: str = NEW) -> Decide:
 
 
 def change_settings(caller: str = OWNER) -> Decide:
-    return lambda world: colony.change_settings(
-        world.gate(caller), require_nonce=True, now_ns=LATER
-    )
+    command = colony.ChangeSettings(require_nonce=True)
+    return lambda world: colony.change_settings(world.gate(caller), command, LATER)
 
 
 def pause(caller: str = OWNER) -> Decide:

@@ -1,0 +1,260 @@
+"""Log lines: the one high-volume stream of a colony, with its own retention.
+
+A line is no event: it decides nothing and is folded into nothing, and there may be thousands for
+each process. It costs its text, its executor's name and about a hundred bytes. Its time (Unix ns)
+is its place in the stream, strictly increasing within a colony, so reading on from a time neither
+skips nor repeats a line. By process and by executor, a list of such times leads to the lines.
+"""
+
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from msgspec import Struct
+
+from broker import keys
+from broker.access import EXECUTOR, ColonyRow, Gate, MemberRow, member
+from broker.aggregates.process import ProcessRow, State
+from broker.envelope import RawEntry
+from broker.errors import Denied, Invalid, Missing
+from broker.keys import Key, Tag
+from broker.position import Position
+from broker.script import LOG, TRIM_LOGS
+from broker.store import EventStore, Signed, repeat_of
+
+MOST_LINES = 1_000
+"""Lines in one request."""
+LINE_BYTES = 150
+"""What a line is counted with besides its text."""
+SEARCH_S = 5.0
+_MS_NS = 1_000_000
+_PAGE = 500
+_SEARCH_PAGE = 100
+
+
+class Line(Struct, frozen=True, kw_only=True):
+    """One line. ``process_id`` is "" for what an executor says of itself; ``at_ns`` Unix ns."""
+
+    process_id: str
+    executor: str
+    text: str
+    at_ns: int
+
+
+class Saying(Struct, frozen=True, kw_only=True):
+    """Lines that an executor may say, and on what that rests."""
+
+    colony: ColonyRow
+    speaker: MemberRow
+    process_id: str
+    lines: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """What a log may keep: lines up to an age in seconds, and bytes; 0 is without limit."""
+
+    age_s: int
+    size: int
+
+
+# -------------------------------------------------------------------- who may
+
+
+def of_process(gate: Gate, row: ProcessRow | None, lines: Sequence[str]) -> Saying:
+    """Lines about a process: by the executor that runs it.
+
+    Raises:
+        Missing, Denied: no such process; not a member; not running; not the caller's.
+    """
+    if row is None:
+        raise Missing("Failed to add log, process is nil")
+    member(gate)
+    if row.state is not State.RUNNING:
+        raise Denied("Failed to set output, process is not running")
+    if row.holder != gate.caller:
+        raise Denied(
+            "Failed to add log, not allowed to add log, only the assigned Executor may att logs"
+        )
+    return _saying(gate, row.id, lines)
+
+
+def of_executor(gate: Gate, name: str, lines: Sequence[str]) -> Saying:
+    """Lines of an executor about itself.
+
+    Raises:
+        Denied: not an approved executor; somebody else's name.
+    """
+    member(gate)
+    if gate.member is None or gate.member.kind != EXECUTOR:
+        raise Denied("Failed to add executor log, executor not found")
+    if gate.member.name != name:
+        raise Denied("Failed to add executor log, executor name mismatch")
+    return _saying(gate, "", lines)
+
+
+def _saying(gate: Gate, process_id: str, lines: Sequence[str]) -> Saying:
+    if gate.colony is None or gate.member is None:
+        raise Denied("unreachable: a member of no colony")
+    return Saying(colony=gate.colony, speaker=gate.member, process_id=process_id, lines=lines)
+
+
+def check_lines(lines: Sequence[str], most_bytes: int) -> None:
+    """Lines that can be stored.
+
+    Raises:
+        Invalid: too many in one request, or too long.
+    """
+    if len(lines) > MOST_LINES:
+        raise Invalid(f"{len(lines)} log lines in one request, more than the limit of {MOST_LINES}")
+    for line in lines:
+        if len(line) * 4 > most_bytes and (size := len(line.encode())) > most_bytes:
+            raise Invalid(f"a log line has {size} bytes, more than the limit of {most_bytes}")
+
+
+# -------------------------------------------------------------------- writing
+
+
+async def say(store: EventStore, tag: Tag, saying: Saying, signed: Signed) -> bool:
+    """Append the lines in one step; False when what allows it has changed.
+
+    Raises:
+        Replayed: another request used its nonce.
+    """
+    logs, executor = tag.key(keys.LOGS), tag.key(keys.executor_log(saying.speaker.name))
+    nonce = tag.key(keys.nonce(signed.caller, signed.nonce)) if signed.nonce else logs
+    about, of_process = tag.key(keys.COLONY), executor
+    if saying.process_id:
+        about = tag.key(keys.process(saying.process_id))
+        of_process = tag.key(keys.process_log(saying.process_id))
+    speaker = tag.key(keys.member(saying.speaker.id))
+    names = [
+        *(logs, nonce, tag.key(keys.LOG_STATE), tag.key(keys.COLONY)),
+        *(speaker, about, executor, of_process),
+    ]
+    now_ns = store.clock.now_ns()
+    reply = await store.call(
+        LOG,
+        names,
+        [
+            *(signed.nonce_ms if signed.nonce else 0, signed.digest),
+            *(saying.colony.guard, saying.speaker.guard),
+            saying.speaker.id if saying.process_id else "",
+            *(now_ns // _MS_NS, now_ns % _MS_NS),
+            *(bytes.fromhex(saying.process_id), saying.speaker.name, LINE_BYTES),
+            *saying.lines,
+        ],
+    )
+    if reply[0] == b"repeat":
+        repeat_of(reply[1], signed)
+    return reply[0] != b"conflict"
+
+
+async def trim(store: EventStore, tag: Tag, retention: Retention) -> int:
+    """Forget lines beyond what may be kept, a bounded number at a time; how many."""
+    age_ms = retention.age_s * 1000
+    before_ms = store.clock.now_ns() // _MS_NS - age_ms if age_ms else 0
+    size, forgotten = retention.size or 2**53, 0
+    names = [tag.key(keys.LOGS), tag.key(keys.LOG_STATE)]
+    while True:
+        args = [tag.prefix, before_ms, size, LINE_BYTES, _PAGE]
+        step = int(await store.call(TRIM_LOGS, names, args))
+        forgotten += step
+        if step < _PAGE:
+            return forgotten
+
+
+# -------------------------------------------------------------------- reading
+
+
+async def indexed(
+    store: EventStore, tag: Tag, index: Key, *, after_ns: int, count: int
+) -> list[Line]:
+    """The first lines of a process or an executor after a time, ascending."""
+    key = tag.key(index)
+    first = await _first_after(store, key, after_ns) if after_ns > 0 else 0
+    return await _at(store, tag, await store.send("LRANGE", key, first, first + count - 1))
+
+
+async def latest(store: EventStore, tag: Tag, index: Key, *, count: int) -> list[Line]:
+    """The last lines of a process or an executor, ascending."""
+    return await _at(store, tag, await store.send("LRANGE", tag.key(index), -count, -1))
+
+
+async def _first_after(store: EventStore, key: str, after_ns: int) -> int:
+    """Where in an index of ascending times those after ``after_ns`` begin."""
+    low, high = 0, int(await store.send("LLEN", key))
+    while low < high:
+        middle = (low + high) // 2
+        found = await store.send("LINDEX", key, middle)
+        if found is not None and int(found) <= after_ns:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+async def _at(store: EventStore, tag: Tag, times: Sequence[bytes]) -> list[Line]:
+    logs = tag.key(keys.LOGS)
+    places = [_place(int(at_ns)) for at_ns in times]
+    pages = await store.read(*(("XRANGE", logs, place, place) for place in places))
+    return [_line(page[0]) for page in pages if page]
+
+
+def _place(at_ns: int) -> str:
+    return f"{at_ns // _MS_NS}-{at_ns % _MS_NS}"
+
+
+def _line(raw: RawEntry) -> Line:
+    position, values = raw
+    at = Position.parse(position)
+    return Line(
+        process_id=values[1].hex(),
+        executor=values[3].decode(),
+        text=values[5].decode(),
+        at_ns=at.ms * _MS_NS + at.seq,
+    )
+
+
+async def search(
+    store: EventStore, tag: Tag, text: str, *, since_ns: int, count: int
+) -> list[Line]:
+    """The newest lines that contain a text, newest first; ``%`` and ``_`` as in SQL's LIKE.
+
+    Ends after SEARCH_S with what it has found. Pages are small, so nobody waits for it.
+    """
+    wanted, found = Pattern(text), list[Line]()
+    until, low, high = time.monotonic() + SEARCH_S, _place(since_ns), "+"
+    while len(found) < count and time.monotonic() < until:
+        page = await store.send("XREVRANGE", tag.key(keys.LOGS), high, low, "COUNT", _SEARCH_PAGE)
+        found += (line for line in map(_line, page) if wanted.is_in(line.text))
+        if len(page) < _SEARCH_PAGE:
+            break
+        high = f"({page[-1][0].decode()}"
+    return found[:count]
+
+
+class Pattern:
+    """What to search for: any text for ``%``, any character for ``_``.
+
+    Its pieces are looked for one after the other, so no text takes longer than its length.
+    """
+
+    def __init__(self, text: str) -> None:
+        pieces = (piece for piece in text.split("%") if piece)
+        self._pieces = [re.compile(_any_character(piece), re.DOTALL) for piece in pieces]
+
+    def is_in(self, text: str) -> bool:
+        """Whether it stands somewhere in a text."""
+        at = 0
+        for piece in self._pieces:
+            found = piece.search(text, at)
+            if found is None:
+                return False
+            at = found.end()
+        return True
+
+
+def _any_character(piece: str) -> str:
+    return ".".join(re.escape(part) for part in piece.split("_"))
