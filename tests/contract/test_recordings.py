@@ -37,8 +37,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 async def test_server_answers_as_recorded(recording: Path, redis_url: str) -> None:
     recorded = read_recording(recording)
     identities = read_identities(recording.parent)
-    settings = Settings(redis_url=redis_url, server_id=server_identity(identities).id, port=0)
-    environment = settings.to_env() | recorded.environment
+    own = {
+        "COLONIES_REDIS_URL": redis_url,
+        "COLONIES_SERVER_ID": server_identity(identities).id,
+        "COLONIES_SERVER_PORT": "0",
+    }
+    environment = Settings.from_env(own | recorded.environment).to_env()
 
     async with (
         running_server(environment) as url,
