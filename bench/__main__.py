@@ -19,7 +19,7 @@ from bench.connection import Endpoint
 from bench.errors import BenchError
 from bench.plan import Plan, Stage
 from bench.report import Measurement
-from bench.scenarios import depth, fleet, lifecycle, workflow
+from bench.scenarios import depth, fleet, lifecycle, logs, workflow
 from bench.servers import Target
 from bench.wire import Member
 from broker.identity import Identity
@@ -30,6 +30,7 @@ _SCENARIOS: dict[str, Callable[[Stage], Awaitable[list[Measurement]]]] = {
     "lifecycle": lifecycle.measure,
     "depth": depth.measure,
     "workflow": workflow.measure,
+    "logs": logs.measure,
     "fleet": fleet.measure,
 }
 _DEFAULT_PORT = 50080
@@ -91,6 +92,7 @@ def _plan(given: argparse.Namespace) -> Plan:
             rounds=given.rounds,
             depth_rounds=given.rounds,
             workflow_rounds=given.rounds,
+            log_rounds=given.rounds,
             fleet_rounds=given.rounds,
         )
     if given.processes:

@@ -22,6 +22,8 @@ class Plan:
     sizes: tuple[int, ...] = (10, 100, 1_000)
     workflow_rounds: int = 3
     workflow_processes: int = 2_000
+    log_rounds: int = 3
+    log_requests: int = 4_000
     fleet: int = 2_000
     fleet_rounds: int = 3
     fleet_samples: int = 100
@@ -37,6 +39,8 @@ class Plan:
             depth_rounds=1,
             workflow_rounds=1,
             workflow_processes=500,
+            log_rounds=1,
+            log_requests=800,
             fleet=500,
             fleet_rounds=1,
             fleet_samples=50,
