@@ -5,10 +5,11 @@ for an inner type that differs from the outer (core.md, section 2.1, with its sl
 without an ``unreadable`` text is answered whatever its payload says.
 """
 
-from api import wire, wire_log, wire_workflow
+from api import wire, wire_channel, wire_log, wire_workflow
 from api.handlers import (
     assign,
     attribute,
+    channel,
     colony,
     executor,
     function,
@@ -214,6 +215,13 @@ ROUTES = {
     "getlogsmsg": _reads(wire_log.GetLogsMsg, log.get, "Failed to get logs"),
     "searchlogsmsg": _reads(
         wire_log.SearchLogsMsg, log.search, "Failed to search logs", "Failed to get logs"
+    ),
+    # channel
+    "channelappendmsg": _route(
+        wire_channel.ChannelAppendMsg, channel.append, "Failed to append to channel"
+    ),
+    "channelreadmsg": _reads(
+        wire_channel.ChannelReadMsg, channel.read, "Failed to read from channel"
     ),
     # attribute
     "addattributemsg": _route(wire.AddAttributeMsg, attribute.add, "Failed to add attribute"),

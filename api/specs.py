@@ -18,6 +18,7 @@ from broker.resources import in_bytes, millicores, shown_mebibytes, shown_millic
 
 MOST_ENVIRONMENT = 50_000
 """Each is a write of the append, during which the store does nothing else."""
+MOST_CHANNELS = 100
 _ANYBODY = ["*"]
 _REMEMBERED = 4_096
 _LONGEST_REMEMBERED = 4_096
@@ -148,6 +149,8 @@ def check_free_form(spec: SubmittedSpec) -> None:
         raise Invalid(
             f"Failed to submit process spec, more than {MOST_ENVIRONMENT} environment variables"
         )
+    if isinstance(spec.channels, list) and len(set(spec.channels)) > MOST_CHANNELS:
+        raise Invalid("process has too many channels")
     if isinstance(spec.retrybackoff, Backoff):
         spec.retrybackoff.check()
     spec.args = _typed(spec.args, b"[", Raw(b"[]"))

@@ -150,6 +150,20 @@ def executor_log(executor_name: str) -> Key:
     return Key(f"{EXECUTOR_LOGS}{executor_name}")
 
 
+CHANNELS, CHANNEL_PACES = "ch:", "cp:"
+"""What keys of channels, and of how fast a process' channels were written, begin with."""
+
+
+def channel(process_id: str, name: str) -> Key:
+    """Stream: what was said in one channel of a process."""
+    return Key(f"{CHANNELS}{process_id}:{name}")
+
+
+def channel_pace(process_id: str) -> Key:
+    """Hash: how many entries a process may ``left`` have now, and the ``bytes`` it has."""
+    return Key(f"{CHANNEL_PACES}{process_id}")
+
+
 def member(member_id: str) -> Key:
     """Hash: one executor or user."""
     return Key(f"m:{member_id}")
@@ -248,6 +262,11 @@ def checkpoint(name: str, version: int) -> Key:
 def progress_channel(tag: Tag) -> str:
     """Pub/sub channel on which async projections of a colony say how far they are."""
     return tag.key("progress")
+
+
+def said_channel(tag: Tag) -> str:
+    """Pub/sub channel on which a colony says ``<process id>/<channel>`` that got an entry."""
+    return tag.key("said")
 
 
 def wake_channel(tag: Tag) -> str:

@@ -29,5 +29,6 @@ APPEND = _load("append")
 PROJECT = _load("project")
 LOG = _load("log")
 TRIM_LOGS = _load("trim_logs")
+CHANNEL = _load("channel")
 CLAIM = _load("claim")
 """Not complete: ``broker/claiming.py`` fills in what the fold writes."""

@@ -14,7 +14,14 @@ from projections.rows import Rows, Value
 
 _STEP = 1_000
 _NOT_FOLDED = (keys.EVENTS, keys.HEARD, keys.LOGS, keys.LOG_STATE)
-_OTHERS = (keys.NONCES, keys.ASYNC_ROWS, keys.PROCESS_LOGS, keys.EXECUTOR_LOGS)
+_OTHERS = (
+    keys.NONCES,
+    keys.ASYNC_ROWS,
+    keys.PROCESS_LOGS,
+    keys.EXECUTOR_LOGS,
+    keys.CHANNELS,
+    keys.CHANNEL_PACES,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from enum import IntEnum
 from functools import cached_property
 from typing import Any, ClassVar
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -36,6 +37,13 @@ HELD = "held"
 """In place of a requirement class: the queue of processes that wait for their parents."""
 DELAYED = "delayed"
 """In place of a requirement class: the queue of processes that are not offered again yet."""
+
+
+class _Channels(Struct):
+    channels: list[str] = []
+
+
+_channels_in = msgspec.json.Decoder(_Channels).decode
 
 
 class State(IntEnum):
@@ -218,6 +226,7 @@ class ProcessRemoved(Event, frozen=True, kw_only=True):
     class_key: str
     queued_as: str
     attributes: list[str]
+    channels: list[str]
 
 
 EVENTS = (
@@ -351,6 +360,14 @@ class ProcessRow:
     def requirement(self) -> Requirement:
         """What it asks of an executor."""
         return Requirement.unpack(self.given["requires"])
+
+    @cached_property
+    def channels(self) -> list[str]:
+        """The names of its channels."""
+        spec: bytes = self.given["spec"]
+        if b'"channels"' not in spec:
+            return []
+        return list(dict.fromkeys(_channels_in(spec).channels))
 
     @property
     def has_attributes(self) -> bool:
@@ -729,6 +746,7 @@ def _removed(row: ProcessRow, actor: str, now_ns: int) -> ProcessRemoved:
         class_key=row.class_key,
         queued_as=row.queued_as,
         attributes=[*env_attributes(row.id, row.given["env"]), *row.added_attributes],
+        channels=row.channels,
     )
 
 

@@ -191,6 +191,10 @@ def _removed(event: ProcessRemoved) -> Iterator[Write]:
     process_id = event.subject
     yield delete(keys.process(process_id))
     yield delete(keys.process_log(process_id))
+    for name in event.channels:
+        yield delete(keys.channel(process_id, name))
+    if event.channels:
+        yield delete(keys.channel_pace(process_id))
     if event.was == _WAITING:
         yield from _leave_queue(process_id, event.class_key, event.queued_as)
     else:

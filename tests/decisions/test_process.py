@@ -97,6 +97,7 @@ def removed(was: State, actor: str = USER) -> ProcessRemoved:
         class_key=CLI.class_key,
         queued_as=keys.queue_member(T0, PROCESS),
         attributes=[keys.attribute_id(PROCESS, "A", keys.ENV)],
+        channels=[],
     )
 
 
