@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import ClassVar
 
 from msgspec import Struct
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 from broker import keys
 from broker.access import Gate, Hash, member
@@ -278,9 +278,11 @@ def spawn(
             children[parent].append(child)
     roots = [process_id for process_id, found in parents.items() if not found]
     order = {process_id: at for at, process_id in enumerate(depth_first(roots, children))}
+    alone = [process.submitted(node.process, by.id, by.name, now_ns) for node in nodes]
     submitted = tuple(
         NodeSubmitted(
-            **asdict(process.submitted(node.process, by.id, by.name, now_ns)),
+            # One ns apart, so that those of one priority are assigned in the order of their specs.
+            **asdict(replace(event, priority_time=event.priority_time + at)),
             graph=workflow_id,
             node=node.name,
             order=order[node.process.process_id],
@@ -288,7 +290,7 @@ def spawn(
             children=children[node.process.process_id],
             input=b"" if node.depends else root_input,
         )
-        for node in nodes
+        for at, (node, event) in enumerate(zip(nodes, alone, strict=True))
     )
     begun = WorkflowSubmitted(
         subject=workflow_id,

@@ -9,15 +9,13 @@ value has to be of its kind and stay the same wherever the recording repeats it.
 import re
 from collections.abc import Iterable, Iterator
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from tests.contract.answer import Answer, Envelope, Json, Unchecked
+from tests.contract.names import ID, Names
 
 UNSET_TIME = "0001-01-01T00:00:00Z"
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{0,8}[1-9])?Z")
-_ID = re.compile(r"[0-9a-f]{64}")
-_SERVER_MADE = r"[0-9a-f]{64}|\d{16,19}"
-_SECOND = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
 _NOT_CONTRACTUAL = re.compile(r"pq: |strconv|^unexpected end of JSON|^invalid character|^json: ")
 
 BUILD_DATA = frozenset({"buildversion", "buildtime"})
@@ -36,50 +34,9 @@ MOVING_TIMES = frozenset({"lastheardfromtime"})
 UNORDERED_REPLIES = frozenset(
     {"getexecutorsmsg", "getusersmsg", "getfunctionsmsg", "getlocationsmsg", "searchlogsmsg"}
 )
-UNORDERED_KEYS = frozenset({"attributes", "parents", "children"})
-
-
-@dataclass(slots=True)
-class Names:
-    """Values that a server makes up: which of ours stands for which recorded one.
-
-    Ids and nanosecond times are known by their form; ``declared`` are the values which a recording
-    names in ``bind``, of whatever form.
-    """
-
-    declared: frozenset[str] = frozenset()
-    ours: dict[str, str] = field(default_factory=dict[str, str])
-    sent: set[str] = field(default_factory=set[str])
-
-    def note_sent(self, text: str) -> None:
-        """Remember what a request carries: a server has to give that back unchanged."""
-        self.sent.update(_ID.findall(text))
-        self.sent.update(_SECOND.findall(text))
-
-    def translate(self, text: str) -> str:
-        """A recorded text with our values in place of the recorded server's."""
-        pattern = "|".join([_SERVER_MADE, *map(re.escape, sorted(self.declared))])
-        return re.sub(pattern, lambda found: self.ours.get(found[0], found[0]), text)
-
-    def is_new_id(self, recorded: str) -> bool:
-        """Whether an id is the server's own and was not seen before."""
-        return bool(_ID.fullmatch(recorded)) and recorded not in self.sent | self.ours.keys()
-
-    def name_id(self, recorded: str, ours: str) -> str | None:
-        """Let our id stand for a recorded one; the problem if it cannot."""
-        if not _ID.fullmatch(ours):
-            return f"recorded an id, answered {ours!r}"
-        if ours in self.ours.values():
-            return f"answered the id {ours}, which already names something else"
-        self.ours[recorded] = ours
-        return None
-
-    def same(self, recorded: str, ours: str) -> str | None:
-        """The problem if a repeated volatile value is not repeated in our answers."""
-        known = self.ours.setdefault(recorded, ours)
-        if known == ours:
-            return None
-        return f"answered {ours}, where the recording repeats a value that was {known} before"
+UNORDERED_KEYS = frozenset({"attributes", "children", "nodes", "edges"})
+# In the order of the specs there; elsewhere in that of a walk through children of any order.
+SPEC_ORDER = "submitworkflowspecmsg"
 
 
 def compare(expected: Answer, answered: Answer, names: Names) -> list[str]:
@@ -123,24 +80,28 @@ def _bodies(expected: Envelope | str, answered: Envelope | str, names: Names) ->
     elif expected.payloadtype in LEFTOVERS:
         yield from _kinds(expected.payload, answered.payload, "payload")
     else:
-        where = _Place("payload", unordered=expected.payloadtype in UNORDERED_REPLIES)
+        reply = expected.payloadtype
+        where = _Place("payload", reply, unordered=reply in UNORDERED_REPLIES)
         yield from _values(expected.payload, answered.payload, where, names)
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where in a payload a value stands."""
+    """Where in the payload of a reply a value stands."""
 
     path: str
+    reply: str
     key: str = ""
     unordered: bool = False
     siblings: frozenset[str] = frozenset()
 
     def at(self, key: str, siblings: Iterable[str]) -> "_Place":
-        return _Place(f"{self.path}.{key}", key, key in UNORDERED_KEYS, frozenset(siblings))
+        walked = key == "processids" and self.reply != SPEC_ORDER
+        unordered = key in UNORDERED_KEYS or walked
+        return _Place(f"{self.path}.{key}", self.reply, key, unordered, frozenset(siblings))
 
     def item(self, index: int) -> "_Place":
-        return _Place(f"{self.path}[{index}]", self.key)
+        return _Place(f"{self.path}[{index}]", self.reply, self.key)
 
     def is_configured(self) -> bool:
         """Whether the value says how a server was built or set up."""
@@ -149,6 +110,10 @@ class _Place:
     def is_timing(self) -> bool:
         """Whether the value is how long something took."""
         return self.key in FUNCTION_TIMINGS and "functionid" in self.siblings
+
+    def is_drawn(self) -> bool:
+        """Whether the value is how far to the right a node of a workflow is drawn."""
+        return self.key == "x" and "y" in self.siblings
 
 
 def _values(recorded: Json, ours: Json, place: _Place, names: Names) -> Iterator[str]:
@@ -178,11 +143,40 @@ def _lists(recorded: list[Json], ours: list[Json], place: _Place, names: Names) 
     if len(recorded) != len(ours):
         yield f"{place.path}: recorded {len(recorded)} items, answered {len(ours)}: {_shown(ours)}"
         return
+    if place.key == "nodes":
+        yield from _drawings(recorded, ours, place)
     left = list(ours)
+    if place.unordered:
+        recorded, left = _without_unnamed_ids(recorded, left, names)
     for index, value in enumerate(recorded):
         other = _nearest(value, left, place.item(index), names) if place.unordered else left[0]
         left.remove(other)
         yield from _values(value, other, place.item(index), names)
+
+
+def _drawings(recorded: list[Json], ours: list[Json], place: _Place) -> Iterator[str]:
+    """Compare where nodes are drawn; which of those on one level is where is not promised."""
+    wanted, got = sorted(map(_position, recorded)), sorted(map(_position, ours))
+    if wanted != got:
+        yield f"{place.path}: recorded the positions {wanted}, answered {got}"
+
+
+def _position(node: Json) -> str:
+    return repr(node.get("position")) if isinstance(node, dict) else ""
+
+
+def _without_unnamed_ids(
+    recorded: list[Json], ours: list[Json], names: Names
+) -> tuple[list[Json], list[Json]]:
+    """Two lists without the ids that nothing has shown before, if there are as many in both.
+
+    Nothing says which of them is which; that is left to the first reply that shows what they are.
+    """
+    unnamed = [each for each in recorded if isinstance(each, str) and names.is_new_id(each)]
+    made = [each for each in ours if isinstance(each, str) and names.is_free(each)]
+    if len(unnamed) != len(made):
+        return recorded, ours
+    return [x for x in recorded if x not in unnamed], [x for x in ours if x not in made]
 
 
 def _nearest(recorded: Json, candidates: list[Json], place: _Place, names: Names) -> Json:
@@ -195,7 +189,7 @@ def _nearest(recorded: Json, candidates: list[Json], place: _Place, names: Names
 
 
 def _scalar(recorded: Json, ours: Json, place: _Place, names: Names) -> str | None:
-    if place.is_configured():
+    if place.is_configured() or place.is_drawn():
         return _kind(recorded, ours)
     if place.is_timing():
         return _timing(recorded, ours)
@@ -212,7 +206,7 @@ def _is_named(recorded: Json, ours: Json, place: _Place, names: Names) -> bool:
     """Whether a value has to be the same one whenever the recording repeats it."""
     if place.key in NANOSECONDS:
         return _kind(recorded, ours) is None
-    return str(recorded) in names.declared and not _ID.fullmatch(str(recorded))
+    return str(recorded) in names.declared and not ID.fullmatch(str(recorded))
 
 
 def _text(recorded: str, ours: str, place: _Place, names: Names) -> str | None:

@@ -23,6 +23,7 @@ IDENTITY_FILES = ("identities.json", "roles.json")
 SETUP = "00_setup.jsonl"
 COMMENT = b'{"name": "_note"'
 NOBODY = "none"
+NO_STATUS = 0
 
 
 class HttpRequest(msgspec.Struct, forbid_unknown_fields=True):
@@ -73,20 +74,21 @@ class _Reply(msgspec.Struct, forbid_unknown_fields=True):
     payload: Any = None
     raw: str | None = None
     rawbody: str | None = msgspec.field(default=None, name="_rawbody")
+    event: str | None = msgspec.field(default=None, name="_event")
 
     def body(self) -> Envelope | str:
-        for text in (self.raw, self.rawbody):
+        for text in (self.raw, self.rawbody, self.event):
             if text is not None:
                 return text
         return Envelope(self.payloadtype, self.error, self.payload)
 
 
 class Line(msgspec.Struct, forbid_unknown_fields=True):
-    """One exchange."""
+    """One exchange; without a status one that the recorded server did not survive."""
 
     name: str
     request: Request
-    status: int
+    status: int | None
     reply: _Reply
     headers: dict[str, str] = {}
     bind: dict[str, Any] = {}
@@ -96,7 +98,7 @@ class Line(msgspec.Struct, forbid_unknown_fields=True):
 
     def answer(self) -> Answer:
         """The recorded answer."""
-        return Answer(status=self.status, body=self.reply.body(), headers=self.headers)
+        return Answer(status=self.status or NO_STATUS, body=self.reply.body(), headers=self.headers)
 
     @property
     def messagetype(self) -> str:
@@ -106,7 +108,7 @@ class Line(msgspec.Struct, forbid_unknown_fields=True):
     @property
     def refused(self) -> bool:
         """Whether the reference answered with an error."""
-        return self.status >= 400
+        return self.status is None or self.status >= 400
 
 
 @dataclass(frozen=True, slots=True)

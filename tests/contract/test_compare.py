@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.contract.stand_in import Answering, always, exchange, replay
+from tests.contract.stand_in import OUR_ID, RECORDED_ID, Answering, always, exchange, replay
 
 TIME = "2026-11-23T07:15:32.196609Z"
 OTHER_TIME = "2027-01-01T00:00:00Z"
@@ -106,3 +106,83 @@ async def test_names_of_nodes_are_configuration() -> None:
     line = exchange("getclustermsg", {"leader": node})
 
     assert await replay(line, answers={"getclustermsg": always(200, {"leader": ours})}) == []
+
+
+@pytest.mark.parametrize("key", ["attributes", "children", "edges", "processids"])
+async def test_list_of_a_workflow_without_an_order_may_have_any(key: str) -> None:
+    line = exchange("getprocessgraphmsg", {key: ["a", "b"]})
+
+    assert await replay(line, answers={"getprocessgraphmsg": always(200, {key: ["b", "a"]})}) == []
+
+
+@pytest.mark.parametrize(
+    ("message", "key"),
+    [
+        ("getprocessmsg", "parents"),
+        ("getprocessgraphmsg", "rootprocessids"),
+        ("submitworkflowspecmsg", "processids"),
+    ],
+)
+async def test_list_of_a_workflow_with_an_order_has_to_keep_it(message: str, key: str) -> None:
+    line = exchange(message, {key: ["a", "b"]})
+
+    assert len(await replay(line, answers={message: always(200, {key: ["b", "a"]})})) == 1
+
+
+def drawn(*nodes: tuple[str, int, int]) -> dict[str, object]:
+    return {"nodes": [{"id": name, "position": {"x": x, "y": y}} for name, x, y in nodes]}
+
+
+@pytest.mark.parametrize(
+    ("ours", "problems"),
+    [
+        pytest.param(drawn(("b", 200, 80), ("c", 0, 80), ("a", 100, 0)), 0, id="other order"),
+        pytest.param(drawn(("a", 100, 0), ("b", 0, 80), ("c", 200, 80)), 0, id="siblings swapped"),
+        pytest.param(drawn(("a", 100, 0), ("b", 0, 80), ("c", 0, 80)), 1, id="one on another"),
+        pytest.param(drawn(("b", 100, 0), ("a", 0, 80), ("c", 200, 80)), 1, id="levels swapped"),
+        pytest.param(drawn(("a", 100, 0), ("b", 0, 80)), 1, id="one missing"),
+    ],
+)
+async def test_nodes_of_one_level_may_be_drawn_in_any_order(ours: object, problems: int) -> None:
+    line = exchange("getprocessgraphmsg", drawn(("a", 100, 0), ("c", 0, 80), ("b", 200, 80)))
+
+    assert len(await replay(line, answers={"getprocessgraphmsg": always(200, ours)})) == problems
+
+
+SECOND_RECORDED_ID = "ba" * 32
+SECOND_ID = "dc" * 32
+SHOWN = [{"processid": RECORDED_ID, "name": "a"}, {"processid": SECOND_RECORDED_ID, "name": "b"}]
+
+
+@pytest.mark.parametrize(
+    ("processes", "problems"),
+    [
+        pytest.param([(OUR_ID, "a"), (SECOND_ID, "b")], 0, id="in the order of the ids"),
+        pytest.param([(SECOND_ID, "a"), (OUR_ID, "b")], 0, id="in another order"),
+        pytest.param([(OUR_ID, "a"), ("fe" * 32, "b")], 1, id="an id that was not listed"),
+    ],
+)
+async def test_ids_of_a_list_without_an_order_are_known_by_what_they_turn_out_to_be(
+    processes: list[tuple[str, str]], problems: int
+) -> None:
+    listed = {"processids": [RECORDED_ID, SECOND_RECORDED_ID]}
+    lines = [
+        exchange("getprocessgraphsmsg", listed),
+        exchange("getprocessesmsg", SHOWN),
+        exchange("getprocessgraphmsg", listed),
+    ]
+    answered = {"processids": [OUR_ID, SECOND_ID]}
+    answers = {
+        "getprocessgraphsmsg": always(200, answered),
+        "getprocessesmsg": always(200, [{"processid": i, "name": name} for i, name in processes]),
+        "getprocessgraphmsg": always(200, answered),
+    }
+
+    assert len(await replay(*lines, answers=answers)) == problems
+
+
+async def test_list_without_an_order_has_as_many_ids_as_recorded() -> None:
+    line = exchange("getprocessgraphsmsg", {"processids": [RECORDED_ID, SECOND_RECORDED_ID]})
+    answers = {"getprocessgraphsmsg": always(200, {"processids": [OUR_ID, "no id"]})}
+
+    assert len(await replay(line, answers=answers)) == 1

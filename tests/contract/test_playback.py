@@ -14,11 +14,11 @@ import httpx
 import pytest
 
 from tests.contract.answer import Answer, Envelope, Json
-from tests.contract.conftest import CORE
+from tests.contract.conftest import DIRECTORIES
 from tests.contract.recording import Recording, read_identities, read_recording, recordings_in
 from tests.contract.replay import Problem, Replay
 
-FILES = recordings_in(CORE)
+FILES = [file for each in DIRECTORIES for file in recordings_in(each)]
 Spoil = Callable[[Answer], Answer]
 
 
@@ -30,8 +30,9 @@ def untimed(file: Path) -> Recording:
     return recorded
 
 
-async def play_back(recorded: Recording, spoil: Spoil = lambda answer: answer) -> list[Problem]:
+async def play_back(file: Path, spoil: Spoil = lambda answer: answer) -> list[Problem]:
     """Replay a recording on a server that gives its replies, spoiled or not."""
+    recorded = untimed(file)
     lines = iter(recorded.lines)
 
     def respond(_request: httpx.Request) -> httpx.Response:
@@ -41,7 +42,7 @@ async def play_back(recorded: Recording, spoil: Spoil = lambda answer: answer) -
     async with httpx.AsyncClient(transport=transport, base_url="http://playback") as client:
         return await Replay(
             client=client,
-            identities=read_identities(CORE),
+            identities=read_identities(file.parent),
             recording=recorded,
             patience_s=0,
         ).run()
@@ -78,14 +79,12 @@ def _spoiled(payload: Json) -> Json:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 async def test_recorded_server_passes(file: Path) -> None:
-    assert list(map(str, await play_back(untimed(file)))) == []
+    assert list(map(str, await play_back(file))) == []
 
 
 @pytest.mark.parametrize("spoil", [other_status, other_body])
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 async def test_every_spoiled_reply_is_a_problem(file: Path, spoil: Spoil) -> None:
-    recorded = untimed(file)
+    problems = await play_back(file, spoil)
 
-    problems = await play_back(recorded, spoil)
-
-    assert [each.line.name for each in problems] == [line.name for line in recorded.lines]
+    assert [each.line.name for each in problems] == [line.name for line in untimed(file).lines]

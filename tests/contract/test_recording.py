@@ -44,6 +44,14 @@ def test_reply_that_is_no_envelope_is_text(tmp_path: Path, key: str) -> None:
     assert read.answer().body == ""
 
 
+def test_line_that_the_recorded_server_did_not_survive_has_no_status(tmp_path: Path) -> None:
+    reply = {"_event": "connection dropped"}
+
+    (read,) = read_recording(recorded(tmp_path, line("a", status=None, reply=reply))).lines
+
+    assert (read.refused, read.answer().body) == (True, "connection dropped")
+
+
 def test_lines_of_the_same_name_are_told_apart(tmp_path: Path) -> None:
     file = recorded(tmp_path, line("a"), line("a", seq=2))
 

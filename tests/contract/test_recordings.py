@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from broker.settings import Settings
-from tests.contract.conftest import recordings_directory
+from tests.contract.conftest import recordings_directories
 from tests.contract.differences import read_differences, unknown_lines
 from tests.contract.recording import (
     Recording,
@@ -29,8 +29,12 @@ TIMEOUT_S = 60
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One test for each recording."""
     if "recording" in metafunc.fixturenames:
-        files = recordings_in(recordings_directory(metafunc.config))
+        files = _files(metafunc.config)
         metafunc.parametrize("recording", files, ids=[file.stem for file in files])
+
+
+def _files(config: pytest.Config) -> list[Path]:
+    return [file for each in recordings_directories(config) for file in recordings_in(each)]
 
 
 @pytest.mark.real
@@ -65,7 +69,6 @@ def _report(recorded: Recording, problems: list[str]) -> str:
 
 
 def test_listed_differences_name_recorded_lines(pytestconfig: pytest.Config) -> None:
-    directory = recordings_directory(pytestconfig)
-    recorded = {file.stem: read_recording(file).lines for file in recordings_in(directory)}
+    recorded = {file.stem: read_recording(file).lines for file in _files(pytestconfig)}
 
     assert unknown_lines(read_differences(), recorded) == []
