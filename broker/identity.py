@@ -11,8 +11,9 @@ import secrets
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from coincurve import PrivateKey, PublicKey
+from coincurve import PrivateKey
 
+from broker.curve import recovered
 from broker.errors import BadSignature, Malformed
 
 _ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
@@ -68,7 +69,7 @@ class Identity:
         if not 0 < int(prvkey, 16) < _ORDER:
             raise Malformed("Invalid private key")
         key = PrivateKey.from_hex(prvkey.lower())
-        return cls(_id_of(key.public_key), key)
+        return cls(_id_of(key.public_key.format(compressed=False)), key)
 
     @property
     def prvkey(self) -> str:
@@ -103,18 +104,16 @@ def signer(signed: bytes, signature: str) -> str:
     The same digest and signature have the same signer, and long polls repeat both.
     """
     raw = _signature_bytes(signature)
-    try:
-        public = PublicKey.from_signature_and_message(raw, signed, hasher=None)
-    except Exception as error:  # coincurve raises bare Exception and ValueError here
+    public = recovered(raw[:64], raw[64], signed)
+    if public is None:
         raise BadSignature(
             "Failed to recover public key: invalid signature: not for a valid curve point"
-        ) from error
+        )
     return _id_of(public)
 
 
-def _id_of(public: PublicKey) -> str:
-    text = public.format(compressed=False).hex()
-    return hashlib.sha3_256(text.encode("ascii")).hexdigest()
+def _id_of(public: bytes) -> str:
+    return hashlib.sha3_256(public.hex().encode("ascii")).hexdigest()
 
 
 def _signature_bytes(text: str) -> bytes:
