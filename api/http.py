@@ -12,7 +12,8 @@ import fcntl
 import socket
 import termios
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from functools import lru_cache
 from http import HTTPStatus
 from math import inf
 from typing import ClassVar, Protocol
@@ -20,7 +21,7 @@ from typing import ClassVar, Protocol
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from api.answer import Answer
+from api.answer import Answer, Header
 from broker.settings import Limits
 
 _PROGRESS_BYTES = 64 * 1024
@@ -305,10 +306,10 @@ class BoundedProtocol(HttpToolsProtocol):
             self._write(status, why, (_PLAIN, _CLOSE))
             self.transport.close()
 
-    def _write(self, status: int, body: bytes, headers: Iterable[tuple[bytes, bytes]]) -> None:
-        lines = b"".join([b"%b: %b\r\n" % header for header in headers])
-        length = b"content-length: %d\r\n\r\n" % len(body)
-        self.transport.write(_STATUS[status] + lines + length + body)
+    def _write(self, status: int, body: bytes, headers: tuple[Header, ...]) -> None:
+        self.transport.write(
+            b"%bcontent-length: %d\r\n\r\n%b" % (_head(status, headers), len(body), body)
+        )
 
     def on_response_complete(self) -> None:
         """Uvicorn has answered on the ordinary way."""
@@ -343,6 +344,12 @@ class BoundedProtocol(HttpToolsProtocol):
                 self._give_up(408, _TOO_SLOW)
             else:
                 self.transport.close()
+
+
+@lru_cache(maxsize=64)
+def _head(status: int, headers: tuple[Header, ...]) -> bytes:
+    """The head of a reply but for its length; there are few different ones."""
+    return _STATUS[status] + b"".join([b"%b: %b\r\n" % header for header in headers])
 
 
 def _notice_dead_peers(transport: asyncio.Transport) -> None:
