@@ -245,10 +245,7 @@ def _encoded(value: Any) -> bytes:  # noqa: ANN401 - any reply structure, or rea
 
 
 def _envelope(name: str, reply: bytes) -> bytes:
-    return b'{"payloadtype":"%b","payload":"%b","error":false}' % (
-        name.encode(),
-        wire.in_base64(reply),
-    )
+    return wire.encode(wire.Success(payloadtype=name, payload=reply))
 
 
 def _failure(status: int, text: str) -> bytes:

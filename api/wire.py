@@ -60,6 +60,14 @@ class Reply(Wire):
     error: bool = False
 
 
+class Success(Wire):
+    """The outer reply to what succeeded; the encoder puts ``payload`` in base64."""
+
+    payloadtype: str
+    payload: bytes
+    error: bool = False
+
+
 class Failure(Wire):
     """Payload of an error reply; ``status`` equals the HTTP status."""
 
@@ -729,11 +737,6 @@ def payload_text(value: Any) -> str:  # noqa: ANN401 - any reply structure
     return base64.b64encode(encode(value)).decode("ascii")
 
 
-def in_base64(text: bytes) -> bytes:
-    """A payload as it travels."""
-    return binascii.b2a_base64(text, newline=False)
-
-
 def decode(text: bytes, kind: type[M]) -> M:
     """Read one structure, as leniently as the reference does and no more.
 
@@ -803,7 +806,7 @@ def _fields(kind: type[Struct]) -> dict[str, tuple[str, Any]]:
 def unwrap(payload: str) -> bytes:
     """The message text inside a base64 payload; a broken one ends as text that does not parse."""
     try:
-        return base64.b64decode(payload, validate=True)
+        return binascii.a2b_base64(payload, strict_mode=True)
     except (binascii.Error, ValueError):
         return b""
 

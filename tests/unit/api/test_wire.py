@@ -113,9 +113,11 @@ def test_broken_base64_ends_as_text_that_does_not_parse(payload: str) -> None:
         assign(wire.unwrap(payload))
 
 
-def test_base64_is_unwrapped() -> None:
+def test_base64_is_unwrapped_and_wrapped() -> None:
     assert wire.unwrap("e30=") == b"{}"
-    assert wire.in_base64(b"{}") == b"e30="
+    assert wire.encode(wire.Success(payloadtype="m", payload=b"{}")) == (
+        b'{"payloadtype":"m","payload":"e30=","error":false}'
+    )
 
 
 # ---------------------------------------------------------------- times
