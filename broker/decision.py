@@ -6,6 +6,7 @@ still be true when they are appended (expectations). A *fold* turns an event int
 """
 
 from collections.abc import Iterable
+from itertools import chain
 from typing import ClassVar, Protocol
 
 from msgspec import Struct
@@ -60,7 +61,7 @@ Write = tuple[str, Key, tuple[Arg, ...]]
 
 def hset(key: Key, **fields: Arg) -> Write:
     """Set fields of a hash."""
-    return ("HSET", key, tuple(x for pair in fields.items() for x in pair))
+    return ("HSET", key, tuple(chain.from_iterable(fields.items())))
 
 
 def hput(key: Key, field: str, value: Arg) -> Write:
