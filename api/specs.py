@@ -79,7 +79,7 @@ def colony_of(spec: SubmittedSpec) -> str:
 
 
 def command_of(spec: SubmittedSpec, process_id: str) -> SubmitProcess:
-    """The command a spec means; ``spec`` is normalised in place to what replies show.
+    """The command a checked spec means; ``spec`` is normalised in place to what replies show.
 
     Raises:
         Invalid: resources that cannot be read.
@@ -95,7 +95,6 @@ def command_of(spec: SubmittedSpec, process_id: str) -> SubmitProcess:
     spec.env = spec.env or {}
     spec.channels = spec.channels or UNSET
     spec.retrybackoff = spec.retrybackoff or UNSET
-    spec.fs = _filesystem(bytes(spec.fs))
     spec.conditions = asked.shown
     return SubmitProcess(
         process_id=process_id,
@@ -155,7 +154,7 @@ def check_free_form(spec: SubmittedSpec) -> None:
         spec.retrybackoff.check()
     spec.args = _typed(spec.args, b"[", Raw(b"[]"))
     spec.kwargs = _typed(spec.kwargs, b"{", Raw(b"{}"))
-    _filesystem(bytes(spec.fs))
+    spec.fs = _filesystem(bytes(spec.fs))
     _decoded_conditions(bytes(spec.conditions))
 
 
