@@ -130,7 +130,7 @@ class Context:
         self, call: Call, name: str, *, fresh: bool = True
     ) -> tuple[Colony | None, Gate]:
         """The colony named and what authorisation looks at."""
-        colony = await self.directory.named(name)
+        colony = self.directory.remembered(name) or await self.directory.named(name)
         return await self._pass(call, name, colony, fresh=fresh)
 
     async def gate_of(
@@ -145,15 +145,21 @@ class Context:
     ) -> tuple[Colony | None, Gate]:
         if colony is None:
             return None, Gate(caller=call.caller, colony_name=name, colony=None, member=None)
-        gate = await self.directory.gate(call.caller, colony, fresh=fresh)
+        gate = None if fresh else self.directory.remembered_gate(call.caller, colony)
+        if gate is not None and not self._lacks_nonce(call, gate):
+            self._note_presence(call, colony, gate)
+            return colony, gate
+        gate = await self.directory.gate(call.caller, colony, fresh=True)
         if gate.colony is None:
             colony = await self._again(colony)
             if colony is None:
                 return None, gate
             gate = await self.directory.gate(call.caller, colony, fresh=True)
-        if not fresh and self._lacks_nonce(call, gate):
-            gate = await self.directory.gate(call.caller, colony, fresh=True)
-        self._admit(call, colony, gate)
+        self._note_presence(call, colony, gate)
+        if self._lacks_nonce(call, gate):
+            raise Denied(
+                f"Colony with name <{colony.name}> requires a nonce and issuedat in requests"
+            )
         return colony, gate
 
     async def _again(self, colony: Colony) -> Colony | None:
@@ -168,13 +174,9 @@ class Context:
         await self.store.append(found.tag, founding, BY_SERVER)
         return found
 
-    def _admit(self, call: Call, colony: Colony, gate: Gate) -> None:
+    def _note_presence(self, call: Call, colony: Colony, gate: Gate) -> None:
         if gate.member is not None and gate.member.kind == EXECUTOR:
             self.presence.heard(colony.tag, call.caller)
-        if self._lacks_nonce(call, gate):
-            raise Denied(
-                f"Colony with name <{colony.name}> requires a nonce and issuedat in requests"
-            )
 
     @staticmethod
     def _lacks_nonce(call: Call, gate: Gate) -> bool:

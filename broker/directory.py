@@ -91,6 +91,10 @@ class Directory:
         """The server's own row, read now."""
         return ServerRow.read((await self._store.hashes(SERVER, keys.SERVER_ROW))[0])
 
+    def remembered(self, name: str) -> Colony | None:
+        """The colony with this name, if it is remembered."""
+        return self._by_name.get(name)
+
     async def named(self, name: str, *, fresh: bool = False) -> Colony | None:
         """The colony with this name."""
         known = self._by_name.get(name)
@@ -134,12 +138,20 @@ class Directory:
         self._by_channel[keys.wake_channel(colony.tag)] = colony
         return colony
 
+    def remembered_gate(self, caller: str, colony: Colony) -> Gate | None:
+        """What authorisation looks at, if all of it is remembered."""
+        row, member = colony.row, colony.members.get(caller)
+        if row is None or member is None:
+            return None
+        return Gate(caller=caller, colony_name=colony.name, colony=row, member=member)
+
     async def gate(self, caller: str, colony: Colony, *, fresh: bool) -> Gate:
         """What authorisation looks at; unless ``fresh``, as far as it is remembered."""
-        row, member = colony.row, colony.members.get(caller)
-        if fresh or row is None or member is None:
-            rows = await self._store.hashes(colony.tag, keys.COLONY, keys.member(caller))
-            row, member = self.learn(colony, caller, rows[0], rows[1])
+        remembered = None if fresh else self.remembered_gate(caller, colony)
+        if remembered is not None:
+            return remembered
+        rows = await self._store.hashes(colony.tag, keys.COLONY, keys.member(caller))
+        row, member = self.learn(colony, caller, rows[0], rows[1])
         return Gate(caller=caller, colony_name=colony.name, colony=row, member=member)
 
     def learn(
