@@ -16,7 +16,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from http import HTTPStatus
 from math import inf
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, cast
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -181,9 +181,12 @@ class BoundedProtocol(HttpToolsProtocol):
         """Choose the way."""
         self._head_bytes = None
         self._line = None
-        if self._is_call() and self._announced() > self.limits.max_body_bytes:
+        headers = dict(self.headers)
+        if not self._is_call():
+            self._go_ordinary_way()
+        elif _announced(headers) > self.limits.max_body_bytes:
             self._refuse_body()
-        elif self._is_call() and self._is_plain():
+        elif self._is_plain(headers):
             self._line = Line(keep_alive=self.parser.should_keep_alive())
         else:
             self._go_ordinary_way()
@@ -192,17 +195,13 @@ class BoundedProtocol(HttpToolsProtocol):
         is_post = self.url == b"/api" and self.parser.get_method() == b"POST"
         return is_post and self.endpoint is not None
 
-    def _is_plain(self) -> bool:
+    def _is_plain(self, headers: dict[bytes, bytes]) -> bool:
         ordinary_at_work = self.cycle is not None and not self.cycle.response_complete  # pyright: ignore[reportUnnecessaryComparison] - None until the first request
         return (
             self.parser.get_http_version() == "1.1"
             and not ordinary_at_work
-            and not any(name in _ORDINARY for name, _ in self.headers)
+            and _ORDINARY.isdisjoint(headers)
         )
-
-    def _announced(self) -> int:
-        """The length a request says its body has, 0 if it does not."""
-        return next((int(v) for n, v in self.headers if n == b"content-length" and v.isdigit()), 0)
 
     def _go_ordinary_way(self) -> None:
         if self._answering is not None:
@@ -251,29 +250,31 @@ class BoundedProtocol(HttpToolsProtocol):
     # ------------------------------------------------------------ answering
 
     def _start(self, line: Line) -> None:
-        self._unset_keepalive_if_required()
         self._answering = line
-        task = self.loop.create_task(self._answer(line))
-        self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(self.loop.create_task(self._answer(line)))
 
     async def _answer(self, line: Line) -> None:
-        body = line.parts[0] if len(line.parts) == 1 else b"".join(line.parts)
         endpoint = self.endpoint
         assert endpoint is not None  # noqa: S101 - a call is only taken with one
-        reply = await endpoint.answer(body, line)
-        if line.gone or self.transport.is_closing():
+        body = line.parts[0] if len(line.parts) == 1 else b"".join(line.parts)
+        try:
+            reply = await endpoint.answer(body, line)
+            if line.gone or self.transport.is_closing():
+                if line.undelivered is not None:
+                    line.undelivered()
+                return
+            close = self._closing or not line.keep_alive
+            headers = (*reply.headers, _CLOSE) if close else reply.headers
+            self._write(reply.status, reply.body, headers)
             if line.undelivered is not None:
-                line.undelivered()
-            return
-        close = self._closing or not line.keep_alive
-        self._write(reply.status, reply.body, (*reply.headers, _CLOSE) if close else reply.headers)
-        if line.undelivered is not None:
-            self._written = line
-        if self.flow.write_paused:
-            self._due = self.loop.time() + self.limits.idle_timeout_ms / 1000
-            await self.flow.drain()
-        self._answered(close=close)
+                self._written = line
+            if self.flow.write_paused:
+                self._due = self.loop.time() + self.limits.idle_timeout_ms / 1000
+                await self.flow.drain()
+            self._answered(close=close)
+        finally:
+            # By itself: a callback of the task takes another turn of the loop.
+            self.tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
 
     def _answered(self, *, close: bool) -> None:
         self._answering = None
@@ -344,6 +345,12 @@ class BoundedProtocol(HttpToolsProtocol):
                 self._give_up(408, _TOO_SLOW)
             else:
                 self.transport.close()
+
+
+def _announced(headers: dict[bytes, bytes]) -> int:
+    """The length a request says its body has, 0 if it does not; the parser lets it say so once."""
+    length = headers.get(b"content-length", b"")
+    return int(length) if length.isdigit() else 0
 
 
 @lru_cache(maxsize=64)
