@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import structlog
+from msgspec.structs import replace
 from starlette.types import Receive, Scope, Send
 
 from api import wire
@@ -116,13 +117,10 @@ class Rpc:
             raise UnknownMessage(f"invalid rpcMsg.PayloadType: {name or _EMPTY_TYPE}")
         text = wire.unwrap(request.payload)
         message = _message(route, text, name)
-        proof = signed + bytes.fromhex(request.signature)
-        call = Call(
-            caller=caller,
-            signed=self._signed(caller, proof, message),
-            payload=text,
-            line=line,
-        )
+        by = Signed(caller=caller, proof=signed + bytes.fromhex(request.signature))
+        if message.nonce:
+            by = self._marked(by, message)
+        call = Call(caller=caller, signed=by, payload=text, line=line)
         if route.reads and message.nonce:
             reply = await self._read_once(route, call, message)
         else:
@@ -140,14 +138,12 @@ class Rpc:
         )
         return _encoded(await route.handler(self._context, call, message))
 
-    def _signed(self, caller: str, proof: bytes, message: wire.Message) -> Signed:
-        """Who asked; with a nonce, how long it has to be remembered.
+    def _marked(self, by: Signed, message: wire.Message) -> Signed:
+        """Who asked, with the nonce and how long it has to be remembered.
 
         Raises:
             Replayed, Malformed: issued outside the window; a nonce without a time, or too long.
         """
-        if not message.nonce:
-            return Signed(caller=caller, proof=proof)
         if not message.issuedat:
             raise Malformed("a nonce needs issuedat, the Unix time in ns at which it was made")
         if len(message.nonce) > _MOST_NONCE:
@@ -161,7 +157,7 @@ class Rpc:
                 " Is the clock right?"
             )
         lifetime_ms = window_ms - age_ms + _GRACE_MS
-        return Signed(caller=caller, proof=proof, nonce=message.nonce, nonce_ms=lifetime_ms)
+        return replace(by, nonce=message.nonce, nonce_ms=lifetime_ms)
 
     async def _read_once(self, route: Route, call: Call, message: wire.Message) -> bytes:
         """Answer a read with a nonce; a second time as the first time.
