@@ -1,5 +1,6 @@
 """msgpack, the storage format of everything opaque: the one place where its untyped API ends."""
 
+from collections.abc import Callable
 from typing import Any
 
 import msgpack
@@ -7,12 +8,12 @@ import msgpack
 from broker.errors import Corrupt
 
 _msgpack: Any = msgpack  # it ships no types
+_pack: Callable[[object], bytes] = _msgpack.Packer().pack
 
 
 def packed(value: object) -> bytes:
     """The stored form of maps, lists, texts, bytes, numbers and None."""
-    data: bytes = _msgpack.packb(value)
-    return data
+    return _pack(value)
 
 
 def unpacked(data: bytes) -> Any:  # noqa: ANN401 - callers say what they stored
