@@ -75,6 +75,8 @@ def _holds(values: dict[Key, Value], expect: Expect) -> bool:
             return field.encode() in (row or {})
         case "lacks":
             return field.encode() not in as_hash
+        case "above":
+            return int(as_hash.get(field.encode(), b"%d" % value)) > int(value)
         case "absent":
             return row is None
         case "counts":

@@ -41,8 +41,8 @@ def cycle(depends: Mapping[str, Sequence[str]]) -> list[str]:
     stuck = {node for node, count in missing.items() if count}
     if not stuck:
         return []
-    node, path = next(n for n in depends if n in stuck), list[str]()
+    node, path = next(n for n in depends if n in stuck), dict[str, int]()
     while node not in path:
-        path.append(node)
+        path[node] = len(path)
         node = next(name for name in depends[node] if name in stuck)
-    return [*path[path.index(node) :], node]
+    return [*list(path)[path[node] :], node]
