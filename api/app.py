@@ -181,12 +181,12 @@ class Server:
         """A notice from another process; our own we acted upon already."""
         if self.context.progress.heard(channel):
             return
-        text, _, origin = message.rpartition("|")
+        text, count, origin = message.rsplit("|", 2)
         if origin == self.context.store.origin:
             return
         colony = self.context.directory.on_channel(channel)
         if colony is not None:
-            self.context.notice(colony, text)
+            self.context.notice(colony, text, int(count))
 
     def _missed(self) -> None:
         """The connection that hears notices came back."""

@@ -14,7 +14,7 @@ from broker.access import EXECUTOR, ColonyRow, Gate, Hash, MemberRow
 from broker.aggregates import colony as colony_aggregate
 from broker.aggregates.colony import RESUMED, RequirementClassAdded
 from broker.aggregates.process import ProcessRow, State
-from broker.decision import Decision, Event
+from broker.decision import Decision, Event, tallied
 from broker.directory import Colony, Directory
 from broker.errors import Denied, Overloaded, Unavailable
 from broker.keys import SERVER, Key, Tag
@@ -289,8 +289,8 @@ class Context:
             for event in done.events:
                 if isinstance(event, RequirementClassAdded):
                     colony.classes = None
-            for text in done.wakes:
-                self.notice(colony, text)
+            for text, count in tallied(done.wakes):
+                self.notice(colony, text, count)
 
     def published(self, colony: Colony | None, events: tuple[Event, ...]) -> None:
         """Tell whoever observes this process."""
@@ -298,23 +298,24 @@ class Context:
             for observer in self.observers:
                 observer(colony, event)
 
-    def notice(self, colony: Colony, text: str) -> None:
-        """A class got work, or the colony resumed: wake who can take it."""
+    def notice(self, colony: Colony, text: str, count: int) -> None:
+        """A class got so many processes, or the colony resumed: wake who can take them."""
         channel = keys.wake_channel(colony.tag)
         if channel not in self.waiting:
             return
         known = colony.classes.by_key.get(text) if colony.classes else None
         if known is not None or text == RESUMED:
-            self.waiting.notice(channel, text, known)
+            self.waiting.notice(channel, text, known, count)
         else:
-            self.spawn(self._notice_new_class(colony, channel, text))
+            self.spawn(self._notice_new_class(colony, channel, text, count))
 
-    async def _notice_new_class(self, colony: Colony, channel: str, text: str) -> None:
+    async def _notice_new_class(self, colony: Colony, channel: str, text: str, count: int) -> None:
         try:
             classes = await self.directory.classes(colony, fresh=True)
         except (Unavailable, Overloaded):
             classes = None
-        self.waiting.notice(channel, text, classes.by_key.get(text) if classes else None)
+        asked = classes.by_key.get(text) if classes else None
+        self.waiting.notice(channel, text, asked, count)
 
     async def count_waiting(self, colony: Colony) -> None:
         """See that ``colony.waiting`` is at most a second old."""

@@ -5,6 +5,7 @@ still be true when they are appended (expectations). A *fold* turns an event int
 ``append.lua`` looks at expectations, and only it and its sisters apply writes.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from itertools import chain
 from typing import ClassVar, Protocol
@@ -112,6 +113,11 @@ def srem(key: Key, member: str) -> Write:
 def delete(key: Key) -> Write:
     """Remove a key; memory is given back in the background."""
     return ("UNLINK", key, ())
+
+
+def tallied(wakes: tuple[str, ...]) -> Iterable[tuple[str, int]]:
+    """Each class that got work, with how many processes it got; mostly there is just one."""
+    return ((wakes[0], 1),) if len(wakes) == 1 else Counter(wakes).items()
 
 
 class Event(Struct, frozen=True, kw_only=True):

@@ -15,7 +15,7 @@ from broker import keys
 from broker.access import Hash
 from broker.claiming import claim_script
 from broker.clock import StoreClock
-from broker.decision import Arg, Decision, Event, Fold, Write
+from broker.decision import Arg, Decision, Event, Fold, Write, tallied
 from broker.envelope import RawEntry, Recorded, entry, read_entry
 from broker.errors import BrokerError, Corrupt, Overloaded, Rejected, Replayed, Unavailable
 from broker.keys import Key, Tag
@@ -232,10 +232,10 @@ class EventStore:
         for command, key, values in writes:
             names.append(prefix + key)
             args += (command, len(values), *values)
-        channel = keys.wake_channel(tag)
-        args.append(len(decision.wakes))
-        for text in decision.wakes:
-            args += (channel, f"{text}|{self.origin}")
+        channel, wakes = keys.wake_channel(tag), tuple(tallied(decision.wakes))
+        args.append(len(wakes))
+        for text, count in wakes:
+            args += (channel, f"{text}|{count}|{self.origin}")
         return names, args
 
     async def claim(self, tag: Tag, claim: Claim, signed: Signed) -> Claimed | NotClaimed | Repeat:
