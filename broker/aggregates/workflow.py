@@ -428,11 +428,19 @@ def _failed(
     cascades = bool(row.children) and workflow.sweeps is None
     sweeps = int(State.FAILED) if cascades else _NONE
     ended = _ended(workflow, State.FAILED, event.actor, event.at_ns, sweeps=sweeps)
-    return Decision(expects=(process.links_as_read(row), _in_state(workflow)), events=(ended,))
+    return Decision(expects=(process.links_as_read(row), *_as_read(workflow)), events=(ended,))
 
 
 def _in_state(workflow: WorkflowRow) -> Expect:
     return equals(workflow.key, "state", int(workflow.state))
+
+
+def _as_read(workflow: WorkflowRow) -> tuple[Expect, Expect]:
+    """In the same state, and swept, or not, as it was."""
+    sweeps = workflow.sweeps
+    unswept = lacks(workflow.key, "sweeps")
+    swept_so = unswept if sweeps is None else equals(workflow.key, "sweeps", sweeps)
+    return _in_state(workflow), swept_so
 
 
 def _ended(
@@ -568,7 +576,7 @@ def cancel(gate: Gate, workflow: WorkflowRow | None, now_ns: int) -> Decision:
         return Decision(expects=expects)
     outcome = State.FAILED if workflow.state is State.FAILED else State.CANCELLED
     ended = _ended(workflow, outcome, gate.caller, now_ns, sweeps=int(State.CANCELLED))
-    return Decision(expects=(*expects, _in_state(workflow)), events=(ended,))
+    return Decision(expects=(*expects, *_as_read(workflow)), events=(ended,))
 
 
 def remove(gate: Gate, workflow: WorkflowRow | None, now_ns: int) -> Decision:
@@ -595,46 +603,60 @@ def leave(
     return Decision(expects=(*allowed, _in_state(workflow)), events=(left,))
 
 
-def sweep(workflow_id: str, row: Hash, processes: Sequence[ProcessRow], now_ns: int) -> Decision:
-    """End, or remove, some processes of a workflow that has ended or is being removed."""
-    expected = _still_swept(workflow_id, row)
-    if expected is None:
+def aim(row: Hash) -> int | None:
+    """What a sweep makes of the processes: their state, or REMOVING; None when there is none."""
+    if not row:
+        return None
+    if int(row[b"state"]) == REMOVING:
+        return REMOVING
+    return int(row[b"sweeps"]) if b"sweeps" in row else None
+
+
+def sweep(
+    workflow_id: str, row: Hash, aimed: int, processes: Sequence[ProcessRow], now_ns: int
+) -> Decision:
+    """End, or remove, some processes of a workflow that has ended or is being removed.
+
+    ``aimed`` is the aim of the walk over its processes that this is a step of. When another has
+    begun since, nothing is done: it has a walk of its own, from the beginning.
+    """
+    if aim(row) != aimed:
         return Decision()
-    if expected[2] == "state":
-        end = process.removed_with_workflow
-    elif int(row[b"sweeps"]) == State.FAILED:
-        end = process.failed_with_workflow
-    else:
-        end = process.cancelled_with_workflow
+    end = _ENDS[aimed]
     decided = [(p, end(p, now_ns)) for p in processes]
     touched = [(p, events) for p, events in decided if events]
     return Decision(
-        expects=(expected, *(e for p, _ in touched for e in process.as_read(p))),
+        expects=(
+            *_still_aims(workflow_id, row),
+            *(e for p, _ in touched for e in process.as_read(p)),
+        ),
         events=tuple(event for _, events in touched for event in events),
     )
 
 
-def swept(workflow_id: str, row: Hash, now_ns: int) -> Decision:
-    """All of its processes have been seen to."""
-    expected = _still_swept(workflow_id, row)
-    if expected is None:
+def swept(workflow_id: str, row: Hash, aimed: int, now_ns: int) -> Decision:
+    """All of its processes have been seen to, in one walk with one aim."""
+    if aim(row) != aimed:
         return Decision()
-    kind = WorkflowRemoved if expected[2] == "state" else WorkflowSwept
+    kind = WorkflowRemoved if aimed == REMOVING else WorkflowSwept
     return Decision(
-        expects=(expected,), events=(kind(subject=workflow_id, actor="", at_ns=now_ns),)
+        expects=_still_aims(workflow_id, row),
+        events=(kind(subject=workflow_id, actor="", at_ns=now_ns),),
     )
 
 
-def _still_swept(workflow_id: str, row: Hash) -> Expect | None:
-    """What makes a sweep necessary, None when nothing does."""
-    key = keys.workflow(workflow_id)
-    if not row:
-        return None
-    if int(row[b"state"]) == REMOVING:
-        return equals(key, "state", REMOVING)
-    if b"sweeps" in row:
-        return equals(key, "sweeps", int(row[b"sweeps"]))
-    return None
+_ENDS = {
+    REMOVING: process.removed_with_workflow,
+    int(State.FAILED): process.failed_with_workflow,
+    int(State.CANCELLED): process.cancelled_with_workflow,
+}
+
+
+def _still_aims(workflow_id: str, row: Hash) -> tuple[Expect, ...]:
+    key, state = keys.workflow(workflow_id), int(row[b"state"])
+    if state == REMOVING:
+        return (equals(key, "state", REMOVING),)
+    return equals(key, "state", state), equals(key, "sweeps", int(row[b"sweeps"]))
 
 
 # -------------------------------------------------------------------- checking

@@ -33,15 +33,21 @@ class Sweeper:
 
     async def sweep(self, colony: Colony, workflow_id: str) -> None:
         """See to every process of a workflow."""
+        aimed = workflow.aim(await self._row(colony, workflow_id))
+        if aimed is None:
+            return
         nodes, first = colony.tag.key(keys.nodes(workflow_id)), 0
         while page := await self.store.send("ZRANGE", nodes, first, first + _STEP - 1):
-            await self._step(colony, workflow_id, [i.decode() for i in page])
+            await self._step(colony, workflow_id, aimed, [i.decode() for i in page])
             first += _STEP
-        row = (await self.store.hashes(colony.tag, keys.workflow(workflow_id)))[0]
-        finished = workflow.swept(workflow_id, row, self.store.clock.now_ns())
+        row, now_ns = await self._row(colony, workflow_id), self.store.clock.now_ns()
+        finished = workflow.swept(workflow_id, row, aimed, now_ns)
         self._tell(colony, await self.store.append(colony.tag, finished, BY_SERVER))
 
-    async def _step(self, colony: Colony, workflow_id: str, ids: list[str]) -> None:
+    async def _row(self, colony: Colony, workflow_id: str) -> Hash:
+        return (await self.store.hashes(colony.tag, keys.workflow(workflow_id)))[0]
+
+    async def _step(self, colony: Colony, workflow_id: str, aimed: int, ids: list[str]) -> None:
         async def read(_fresh: bool) -> tuple[Tag, _Rows]:  # noqa: FBT001 - run's own shape
             names = (keys.workflow(workflow_id), *(keys.process(i) for i in ids))
             row, *hashes = await self.store.hashes(colony.tag, *names)
@@ -49,7 +55,7 @@ class Sweeper:
             return colony.tag, (row, [process for process in found if process is not None])
 
         def decide(rows: _Rows, now_ns: int) -> Decision:
-            return workflow.sweep(workflow_id, rows[0], rows[1], now_ns)
+            return workflow.sweep(workflow_id, rows[0], aimed, rows[1], now_ns)
 
         self._tell(colony, await self.store.run(read, decide, BY_SERVER))
 

@@ -9,6 +9,7 @@ from broker.aggregates.process import (
     SECOND_NS,
     WAITED_TOO_LONG,
     WORKFLOW_FAILED,
+    OutputSet,
     ProcessClosed,
     ProcessReleased,
     State,
@@ -22,6 +23,7 @@ from broker.aggregates.workflow import (
 )
 from broker.errors import Invalid
 from broker.matching import Requirement
+from broker.packing import packed
 from tests.facts import CLI, EXECUTOR, LATER, T0, assigned, class_added
 from tests.scenario import World, given
 from tests.workflows import (
@@ -78,12 +80,12 @@ def advanced(process_id: str, *awaited: str) -> WorkflowAdvanced:
     )
 
 
-def released(process_id: str, given_input: bytes, requirement: Requirement = CLI) -> ProcessReleased:
+def released(process_id: str, given_input: bytes) -> ProcessReleased:
     return ProcessReleased(
         subject=process_id,
         actor=EXECUTOR,
         at_ns=LATER,
-        class_key=requirement.class_key,
+        class_key=CLI.class_key,
         queued_as=keys.queue_member(T0, process_id),
         input=given_input,
     )
@@ -101,6 +103,10 @@ def ended(
         outcome=int(outcome),
         sweeps=sweeps,
     )
+
+
+def because(text: str) -> bytes:
+    return packed([text])
 
 
 def graph(story: Story) -> WorkflowRow:
@@ -163,8 +169,6 @@ def test_parent_that_is_listed_twice_gives_its_output_twice() -> None:
 
 
 def test_output_that_was_set_before_is_passed_on_by_a_close_without_one() -> None:
-    from broker.aggregates.process import OutputSet  # noqa: PLC0415 - used once
-
     given_before = OutputSet(subject=A, actor=EXECUTOR, at_ns=LATER, out=b"[7]")
     story = (*running((node("a"), node("b", "a"))), given_before)
 
@@ -172,8 +176,6 @@ def test_output_that_was_set_before_is_passed_on_by_a_close_without_one() -> Non
 
 
 def test_close_without_output_notices_one_that_is_set_meanwhile() -> None:
-    from broker.aggregates.process import OutputSet  # noqa: PLC0415
-
     meanwhile = OutputSet(subject=A, actor=EXECUTOR, at_ns=LATER, out=b"[7]")
 
     given(*running((node("a"), node("b", "a")))).when(close(A)).unless(meanwhile)
@@ -200,9 +202,7 @@ def test_class_that_is_retired_before_the_release_is_noticed() -> None:
 
 
 def test_last_success_ends_the_workflow() -> None:
-    given(*running((node("a"),))).when(close(A)).then(
-        closed(A), advanced(A), ended(State.SUCCESS)
-    )
+    given(*running((node("a"),))).when(close(A)).then(closed(A), advanced(A), ended(State.SUCCESS))
 
 
 def test_two_that_are_last_at_the_same_instant_do_not_both_leave_the_end_to_the_other() -> None:
@@ -296,7 +296,7 @@ def test_failure_while_all_are_being_cancelled_makes_the_workflow_failed() -> No
 
 
 def test_success_while_all_are_being_cancelled_releases_what_was_not_reached_yet() -> None:
-    story = after(running(), cancel(), sweep(B))
+    story = after(running(), cancel(), sweep(B, aimed=int(State.CANCELLED)))
 
     decision = close(A)(World(story))
 
@@ -322,21 +322,16 @@ def test_second_failure_counts_once() -> None:
 
 
 def test_end_of_a_process_whose_workflow_is_being_removed_is_its_own() -> None:
-    story = after(after(submitted(), remove()), lambda world: remove_nothing(world))
-    story = (*story, assigned(A))
+    story = (*after(submitted(), remove()), assigned(A))
 
     given(*story).when(close(A)).then(closed(A))
-
-
-def remove_nothing(world: World):  # noqa: ANN201 - a decision
-    return sweep()(world)
 
 
 # -------------------------------------------------------------------- time
 
 
-def timed(**limits: int) -> Story:
-    nodes = (node("a"), node("b", "a", more=command(B, **limits)), node("c", "b"))
+def timed(max_wait_s: int) -> Story:
+    nodes = (node("a"), node("b", "a", more=command(B, max_wait_s=max_wait_s)), node("c", "b"))
     return submitted(nodes)
 
 
@@ -344,14 +339,8 @@ def test_process_that_waits_too_long_for_its_parents_fails_with_its_workflow() -
     story = after(timed(max_wait_s=5), expire(B, T0 + 5 * SECOND_NS))
     row = present(World(story), B)
 
-    assert (row.state, row.row[b"errors"]) == (State.FAILED, present_errors(WAITED_TOO_LONG))
+    assert (row.state, row.row[b"errors"]) == (State.FAILED, because(WAITED_TOO_LONG))
     assert (graph(story).state, graph(story).sweeps) == (State.FAILED, int(State.FAILED))
-
-
-def present_errors(text: str) -> bytes:
-    from broker.packing import packed  # noqa: PLC0415
-
-    return packed([text])
 
 
 def test_wait_deadline_notices_that_the_process_was_released() -> None:
@@ -364,7 +353,7 @@ def test_process_that_runs_too_long_without_retries_fails_its_workflow() -> None
     nodes = (node("a", more=command(A, max_exec_s=5)), node("b", "a"))
     story = after(running(nodes), expire(A, T0 + 6 * SECOND_NS))
 
-    assert present(World(story), A).row[b"errors"] == present_errors(RAN_TOO_LONG)
+    assert present(World(story), A).row[b"errors"] == because(RAN_TOO_LONG)
     assert (graph(story).state, graph(story).sweeps) == (State.FAILED, int(State.FAILED))
 
 
@@ -377,11 +366,11 @@ def test_retry_keeps_the_workflow_running() -> None:
 
 
 def test_processes_that_are_taken_along_say_why() -> None:
-    story = after(running(), close(A, failed=True), sweep(A, B, C, D))
+    story = after(running(), close(A, failed=True), sweep(A, B, C, D, aimed=int(State.FAILED)))
     world = World(story)
 
     assert [present(world, i).state for i in (A, B, C, D)] == [State.FAILED] * 4
-    assert present(world, B).row[b"errors"] == present_errors(WORKFLOW_FAILED)
+    assert present(world, B).row[b"errors"] == because(WORKFLOW_FAILED)
     assert kin(world, present(world, A)).children[0].state is State.FAILED
 
 
