@@ -41,6 +41,7 @@ REMOVING = -1
 MOST_PASSED_ON = 64 * 1024 * 1024
 """Bytes that one process may pass on to its children in all: they are one step of the store."""
 _EDGES_A_NODE = 10
+_MOST_NAMED = 12
 _NONE = -1
 _US_NS = 1_000
 _FINISHED = {State.SUCCESS, State.FAILED, State.CANCELLED}
@@ -550,6 +551,7 @@ def _checked(
         raise Invalid(f"{named} does not belong to a processgraph")
     if workflow is None or workflow.state in _FINISHED or workflow.sweeps is not None:
         raise Invalid(f"the processgraph of process with Id {command.parent_id} has ended")
+    _check_priority(command.node)
     if workflow.size >= command.most_nodes:
         raise Invalid(f"the processgraph has as many processes as allowed, {workflow.size}")
     followers = [row for row in around.followers if row is not None]
@@ -686,7 +688,14 @@ def check(nodes: Sequence[Node], most: int) -> None:
         names.add(node.name)
     _check_edges(nodes, names, most)
     for node in nodes:
+        _check_priority(node)
+
+
+def _check_priority(node: Node) -> None:
+    try:
         process.check_priority(node.process.priority)
+    except Invalid as error:
+        raise Invalid(f"{error} (nodename {node.name})") from error
 
 
 def _check_edges(nodes: Sequence[Node], names: set[str], most: int) -> None:
@@ -705,5 +714,15 @@ def _check_edges(nodes: Sequence[Node], names: set[str], most: int) -> None:
         )
     circle = cycle({node.name: node.depends for node in nodes})
     if circle:
-        shown = " -> ".join(f"<{name}>" for name in circle)
-        raise Invalid(f"Failed to submit workflow, its dependencies go in a circle: {shown}")
+        raise Invalid(
+            f"Failed to submit workflow, its dependencies go in a circle: {_shown(circle)}"
+        )
+
+
+def _shown(circle: Sequence[str]) -> str:
+    """The names on a circle; of a long one the first and the last."""
+    names = [f"<{name}>" for name in circle]
+    if len(names) <= _MOST_NAMED:
+        return " -> ".join(names)
+    first = " -> ".join(names[: _MOST_NAMED - 2])
+    return f"{first} -> ... -> {names[-2]} -> {names[-1]} ({len(names) - 1} nodes)"
