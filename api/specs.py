@@ -114,8 +114,14 @@ def nodes_of(specs: Sequence[SubmittedSpec], colony_name: str, suffix: str) -> l
     """The nodes of a workflow, with new ids, in a colony whatever they say themselves.
 
     Raises:
-        Malformed, Invalid: as for a single function spec.
+        Malformed, Invalid: as for a single function spec; too large an environment in all.
     """
+    variables = sum(len(spec.env or ()) for spec in specs)
+    if variables > MOST_ENVIRONMENT:
+        raise Invalid(
+            f"Failed to submit workflow, it has {variables} environment variables in all, more than"
+            f" the limit of {MOST_ENVIRONMENT}"
+        )
     for at, spec in enumerate(specs):
         try:
             check_free_form(spec)
