@@ -4,9 +4,12 @@ from broker.aggregates.process import (
     ProcessAssigned,
     ProcessCancelled,
     ProcessClosed,
+    ProcessFailed,
     ProcessHandedOver,
+    ProcessReleased,
     ProcessRemoved,
     ProcessRequeued,
+    ProcessRetried,
     ProcessSubmitted,
     State,
 )
@@ -35,12 +38,15 @@ class Lives:
             case ProcessClosed():
                 assert self.holders.pop(subject) == event.actor
                 self.states[subject] = State(event.outcome)
-            case ProcessCancelled():
+            case ProcessCancelled() | ProcessFailed():
                 assert self.states[subject] is State(event.was)
                 assert self.states[subject] not in ENDED
                 self.holders.pop(subject, None)
-                self.states[subject] = State.CANCELLED
-            case ProcessRequeued():
+                failed = isinstance(event, ProcessFailed)
+                self.states[subject] = State.FAILED if failed else State.CANCELLED
+            case ProcessReleased():
+                assert self.states[subject] is State.WAITING
+            case ProcessRequeued() | ProcessRetried():
                 assert self.holders.pop(subject) == event.holder
                 self.states[subject] = State.WAITING
             case ProcessHandedOver():

@@ -1,0 +1,180 @@
+"""Workflows on real servers that are killed in the middle: every process runs once, all end."""
+
+import asyncio
+import secrets
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any, Self
+
+import httpx
+import pytest
+
+from broker.aggregates.process import ProcessAssigned, ProcessClosed, ProcessReleased, State
+from broker.decision import Event
+from broker.identity import Identity
+from tests.acceptance.asking import Answer, Api, eventually, sealed
+from tests.acceptance.conftest import OWNER, settings_on
+from tests.acceptance.inspection import opened_store, tag_of, verified
+from tests.acceptance.processes import Store, started
+from tests.acceptance.tenants import Executor, Tenant, found
+
+# A connection that is reset while httpx still opens it is left to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+LAYERS, WIDTH, EXECUTORS, KILLS = 6, 10, 6, 3
+GROWING = "layer2"
+"""Processes of this layer put one more process behind themselves."""
+TOTAL = LAYERS * WIDTH + 1 + WIDTH
+
+
+@dataclass
+class Slot:
+    """A place for one server process after another."""
+
+    store_url: str
+    api: Api = field(init=False)
+    _stack: ExitStack = field(default_factory=ExitStack)
+
+    async def fill(self) -> Self:
+        """Start a server."""
+        settings = settings_on(self.store_url)
+        server = await asyncio.to_thread(self._stack.enter_context, started(settings))
+        self.api = Api(server.url)
+        return self
+
+    async def empty(self) -> None:
+        """Kill -9."""
+        await asyncio.to_thread(self._stack.close)
+        await self.api.__aexit__()
+
+
+@asynccontextmanager
+async def slot(store: Store) -> AsyncGenerator[Slot]:
+    """One server, to be killed and replaced."""
+    place = await Slot(store.url).fill()
+    try:
+        yield place
+    finally:
+        await place.empty()
+
+
+@dataclass
+class Crew:
+    """Executors that ask whatever server answers, and repeat what they did not hear of."""
+
+    slots: tuple[Slot, Slot]
+    tenant: Tenant
+    odd: list[str] = field(default_factory=list[str])
+    closed: Counter[str] = field(default_factory=Counter[str])
+    _turns: "count[int]" = field(default_factory=count)
+
+    async def surely(self, who: Identity, kind: str, **fields: Any) -> Answer:  # noqa: ANN401 - JSON
+        """One request with one effect, sent until some server answers."""
+        nonce = {"nonce": secrets.token_hex(8), "issuedat": time.time_ns()}
+        body = sealed(who, kind, **fields, **nonce)
+        while True:
+            try:
+                answer = await self.slots[next(self._turns) % 2].api.post(body)
+            except (httpx.TransportError, RuntimeError):
+                await asyncio.sleep(0.01)
+                continue
+            if answer.status != 503:
+                return answer
+
+    async def work(self, executor: Executor) -> None:
+        """Run what there is until all has ended."""
+        while sum(self.closed.values()) < TOTAL and not self.odd:
+            asked = {"colonyname": self.tenant.name, "timeout": 1}
+            given = await self.surely(executor.identity, "assignprocessmsg", **asked)
+            if given.status == 404:
+                continue
+            await self._run(executor, given.ok)
+
+    async def _run(self, executor: Executor, given: dict[str, Any]) -> None:
+        process_id, name = given["processid"], given["spec"]["nodename"]
+        if name.startswith(GROWING):
+            child = self.tenant.spec(nodename=f"child of {name}")
+            fields = {"parentprocessid": process_id, "processgraphid": given["processgraphid"]}
+            grown = await self.surely(executor.identity, "addchildmsg", spec=child, **fields)
+            self._expect(grown)
+        done = {"processid": process_id, "out": [name]}
+        self._expect(await self.surely(executor.identity, "closesuccessfulmsg", **done))
+        self.closed[process_id] += 1
+
+    def _expect(self, answer: Answer) -> None:
+        if answer.status != 200:
+            self.odd.append(str(answer))
+
+    async def until(self, closed: int) -> None:
+        """Wait until so many processes were closed."""
+
+        async def reached() -> bool:
+            return bool(self.odd) or sum(self.closed.values()) >= closed
+
+        await eventually(reached, "the workflow to go on", 60)
+
+
+def layered(tenant: Tenant) -> list[dict[str, Any]]:
+    """Layers of processes, each after three of the layer before, and one after the last layer."""
+    specs = list[dict[str, Any]]()
+    for layer in range(LAYERS):
+        for at in range(WIDTH):
+            before = [f"layer{layer - 1}-{(at + by) % WIDTH}" for by in range(3)] if layer else []
+            specs.append(node(tenant, f"layer{layer}-{at}", before))
+    last = [f"layer{LAYERS - 1}-{at}" for at in range(WIDTH)]
+    return [*specs, node(tenant, "join", last)]
+
+
+def node(tenant: Tenant, name: str, depends: list[str]) -> dict[str, Any]:
+    spec = tenant.spec(nodename=name)
+    spec["conditions"]["dependencies"] = depends
+    return spec
+
+
+async def log(store: Store, tenant: Tenant) -> list[Event]:
+    async with opened_store(store.url) as opened:
+        tag = await tag_of(opened, tenant.name)
+        return [each.event async for each in opened.events(tag)]
+
+
+def subjects(events: list[Event], kind: type[Event]) -> Counter[str]:
+    return Counter(event.subject for event in events if isinstance(event, kind))
+
+
+async def test_workflow_ends_once_although_its_servers_are_killed(store: Store) -> None:
+    async with AsyncExitStack() as stack:
+        slots = (
+            await stack.enter_async_context(slot(store)),
+            await stack.enter_async_context(slot(store)),
+        )
+        tenant = await found(slots[0].api, OWNER)
+        executors = [await tenant.executor(slots[0].api) for _ in range(EXECUTORS)]
+        crew = Crew(slots, tenant)
+        spec = {"colonyname": tenant.name, "functionspecs": layered(tenant)}
+        begun = (await crew.surely(tenant.user, "submitworkflowspecmsg", spec=spec)).ok
+        async with asyncio.TaskGroup() as group:
+            for executor in executors:
+                group.create_task(crew.work(executor))
+            for kill in range(KILLS):
+                await crew.until((kill + 1) * TOTAL // (KILLS + 2))
+                await slots[kill % 2].empty()
+                await slots[kill % 2].fill()
+        assert crew.odd == []
+
+        graph = {"processgraphid": begun["processgraphid"]}
+        shown = (await crew.surely(tenant.user, "getprocessgraphmsg", **graph)).ok
+        join = await tenant.process(slots[0].api, begun["processids"][-1])
+
+    assert shown["state"] == State.SUCCESS
+    assert join["in"] == [f"layer{LAYERS - 1}-{at}" for at in range(WIDTH)]
+    assert set(crew.closed) == set(shown["processids"])
+    assert crew.closed.total() == len(crew.closed) == TOTAL
+    events = await log(store, tenant)
+    assert subjects(events, ProcessClosed) == crew.closed
+    assert set(subjects(events, ProcessAssigned)) == set(crew.closed)
+    released = subjects(events, ProcessReleased)
+    assert (len(released), released.total()) == (TOTAL - WIDTH, TOTAL - WIDTH)
+    await verified(store.url, tenant.name)
