@@ -82,8 +82,8 @@ class NodeSubmitted(ProcessSubmitted, frozen=True, kw_only=True):
     """A process of a workflow waits: for its parents, or to be assigned if it has none.
 
     ``graph`` is the id of the workflow, ``node`` its name in it, ``order`` its place among the
-    processes of the workflow. ``parents`` are in the order of its dependencies. ``input`` is a JSON
-    list, or empty.
+    processes of the workflow, which processes that are added at the same time share. ``parents``
+    are in the order of its dependencies. ``input`` is a JSON list, or empty.
     """
 
     TYPE: ClassVar[str] = "NodeSubmitted"

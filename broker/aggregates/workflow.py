@@ -42,6 +42,8 @@ MOST_PASSED_ON = 64 * 1024 * 1024
 """Bytes that one process may pass on to its children in all: they are one step of the store."""
 _EDGES_A_NODE = 10
 _MOST_NAMED = 12
+_FEW_PLACES = 1_000
+"""More than there are processes that are being added at any moment."""
 _NONE = -1
 _US_NS = 1_000
 _FINISHED = {State.SUCCESS, State.FAILED, State.CANCELLED}
@@ -528,12 +530,19 @@ def add_child(gate: Gate, command: AddChild, around: Surroundings, now_ns: int) 
     unchanged = (
         _in_state(workflow),
         lacks(workflow.key, "sweeps"),
-        equals(workflow.key, "size", workflow.size),
+        *_room(workflow, command.most_nodes),
         *process.held_as_read(parent),
         process.links_as_read(parent),
         *(e for row in followers for e in (*process.as_read(row), process.links_as_read(row))),
     )
     return Decision(expects=(*expects, *unchanged), events=(grew, submitted))
+
+
+def _room(workflow: WorkflowRow, most: int) -> tuple[Expect, ...]:
+    """Few places are left, and this one is still free; far from the limit many may grow at once."""
+    if workflow.size < most - _FEW_PLACES:
+        return ()
+    return (equals(workflow.key, "size", workflow.size),)
 
 
 def _checked(

@@ -1,5 +1,6 @@
 """Looking into the store behind the servers: is it what the log says?"""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any, cast
@@ -15,7 +16,8 @@ from broker.pipeline import Pipeline
 from broker.store import EventStore
 from projections.core import fold
 from projections.replay import verify
-from tests.acceptance.asking import eventually
+from tests.acceptance.asking import Answer, Api, eventually
+from tests.acceptance.tenants import Executor
 
 
 @asynccontextmanager
@@ -105,3 +107,15 @@ class Ear:
         """How many scripts have run: every try to claim is one."""
         stats = await self._client.info("commandstats")
         return sum(int(stats.get(f"cmdstat_{n}", {}).get("calls", 0)) for n in ("evalsha", "eval"))
+
+
+async def waiting(api: Api, ear: Ear, executor: Executor, timeout_s: int) -> "asyncio.Task[Answer]":
+    """A long poll that has tried twice in vain, so that it waits."""
+    before = await ear.scripts()
+    task = asyncio.create_task(executor.assign(api, timeout_s))
+
+    async def tried() -> bool:
+        return task.done() or await ear.scripts() >= before + 2
+
+    await eventually(tried, "a waiting executor")
+    return task

@@ -13,7 +13,7 @@ import pytest
 
 from tests.acceptance.asking import Answer, Api, eventually
 from tests.acceptance.conftest import OWNER, settings_on
-from tests.acceptance.inspection import Ear, verified
+from tests.acceptance.inspection import Ear, verified, waiting
 from tests.acceptance.processes import Server, Store, launched, started
 from tests.acceptance.tenants import Executor, Tenant, found
 
@@ -43,18 +43,6 @@ def running(pid: int) -> bool:
             return stat.read().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
-
-
-async def waiting(api: Api, ear: Ear, executor: Executor, timeout_s: int) -> "asyncio.Task[Answer]":
-    """A long poll that has tried twice in vain, so that it waits."""
-    before = await ear.scripts()
-    task = asyncio.create_task(executor.assign(api, timeout_s))
-
-    async def tried() -> bool:
-        return task.done() or await ear.scripts() >= before + 2
-
-    await eventually(tried, "a waiting executor")
-    return task
 
 
 @dataclass

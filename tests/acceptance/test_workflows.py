@@ -18,7 +18,7 @@ from broker.decision import Event
 from broker.identity import Identity
 from tests.acceptance.asking import Answer, Api, eventually, sealed
 from tests.acceptance.conftest import OWNER, settings_on
-from tests.acceptance.inspection import opened_store, tag_of, verified
+from tests.acceptance.inspection import Ear, opened_store, tag_of, verified, waiting
 from tests.acceptance.processes import Store, started
 from tests.acceptance.tenants import Executor, Tenant, found
 
@@ -178,3 +178,20 @@ async def test_workflow_ends_once_although_its_servers_are_killed(store: Store) 
     released = subjects(events, ProcessReleased)
     assert (len(released), released.total()) == (TOTAL - WIDTH, TOTAL - WIDTH)
     await verified(store.url, tenant.name)
+
+
+async def test_every_executor_that_waits_elsewhere_is_woken(
+    tenant: Tenant, api: Api, other: Api, valkey: str
+) -> None:
+    executors = [await tenant.executor(api) for _ in range(EXECUTORS)]
+    ear = Ear(valkey)
+    polls = [await waiting(other, ear, executor, 20) for executor in executors]
+    roots = [node(tenant, f"root{at}", []) for at in range(EXECUTORS)]
+    spec = {"colonyname": tenant.name, "functionspecs": roots}
+
+    begun = (await api.ask(tenant.user, "submitworkflowspecmsg", spec=spec)).ok
+
+    async with asyncio.timeout(10):
+        given = await asyncio.gather(*polls)
+    assert sorted(each.ok["processid"] for each in given) == sorted(begun["processids"])
+    await ear.close()

@@ -491,6 +491,16 @@ def test_release_notices_that_something_is_put_in_front() -> None:
     given(*story).when(close(B)).unless(*since(story, add_child(before=C)))
 
 
+def test_growing_far_from_the_limit_does_not_keep_others_from_growing() -> None:
+    story = running((node("a"), node("b")), A, B)
+    decision = add_child(most_nodes=10_000)(World(story))
+    other = node("n", process_id="7" * 64)
+
+    meanwhile = after(story, add_child(B, child=other, most_nodes=10_000))
+
+    assert World(meanwhile).failed(decision) == []
+
+
 def test_growing_notices_that_a_sibling_failed() -> None:
     story = running((node("a"), node("b")), A, B)
 

@@ -127,7 +127,7 @@ class Families:
         assert row.left == sum(member.state is not State.SUCCESS for member in members)
         nodes = cast("SortedSet", self.rows[keys.nodes(workflow_id)])
         assert {i.decode() for i in nodes} == {member.id for member in members}
-        assert sorted(nodes.values()) == list(range(len(members)))
+        assert max(nodes.values()) < len(members)
         assert [m.id for m in members if not m.parents] == sorted(
             row.roots, key=[m.id for m in members].index
         )

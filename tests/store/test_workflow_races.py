@@ -286,7 +286,7 @@ async def redis_shops(redis_url: str) -> AsyncGenerator[Shops]:
         await pipe.close()
 
 
-@pytest.mark.parametrize("count", [EXECUTORS])
+@pytest.mark.parametrize("count", [64])
 async def test_many_executors_let_a_workflow_grow_at_the_same_time(
     shops: Shops, count: int
 ) -> None:
