@@ -6,10 +6,18 @@ The facts are those that production decides on: ``after`` adds to a story what a
 from collections.abc import Sequence
 from typing import cast
 
+from msgspec.structs import replace
+
 from broker import keys
 from broker.access import Gate
 from broker.aggregates import process, workflow
-from broker.aggregates.process import CloseProcess, ProcessRow, State, SubmitProcess
+from broker.aggregates.process import (
+    CloseProcess,
+    ProcessAssigned,
+    ProcessRow,
+    State,
+    SubmitProcess,
+)
 from broker.aggregates.workflow import (
     AddChild,
     Child,
@@ -26,13 +34,14 @@ from tests.facts import (
     CLI,
     EXECUTOR,
     LATER,
+    PROCESS,
     SUFFIX,
     T0,
     USER,
-    assigned,
     class_added,
     inhabited,
 )
+from tests.facts import assigned as process_assigned
 from tests.scenario import Decide, World
 
 GRAPH = "9" * 56 + SUFFIX
@@ -79,6 +88,16 @@ def submitted(nodes: Sequence[Node] = DIAMOND) -> Story:
     by = Initiator(id=USER, name="alice")
     begun = workflow.spawn(GRAPH, nodes, by, {CLI.class_key}, T0)
     return (*inhabited(), class_added(), *begun.events)
+
+
+def queued_as(process_id: str) -> str:
+    """Where a process waits: those of one workflow are a nanosecond apart, in their order."""
+    return keys.queue_member(T0 + max("abcde".find(process_id[0]), 0), process_id)
+
+
+def assigned(process_id: str = PROCESS) -> ProcessAssigned:
+    """A process was given out."""
+    return replace(process_assigned(process_id), queued_as=queued_as(process_id))
 
 
 def started(at_ns: int = T0 + 5) -> WorkflowStarted:

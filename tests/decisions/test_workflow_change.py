@@ -41,7 +41,6 @@ from tests.facts import (
     T0,
     USER,
     approved,
-    assigned,
     executor_added,
 )
 from tests.facts import submitted as process_submitted
@@ -58,6 +57,7 @@ from tests.workflows import (
     Story,
     add_child,
     after,
+    assigned,
     cancel,
     close,
     command,
@@ -65,6 +65,7 @@ from tests.workflows import (
     expire,
     node,
     present,
+    queued_as,
     remove,
     running,
     submitted,
@@ -210,7 +211,7 @@ def cancelled(process_id: str, was: State, class_key: str, holder: str = "") -> 
         at_ns=LATER,
         was=int(was),
         class_key=class_key,
-        queued_as=keys.queue_member(T0, process_id),
+        queued_as=queued_as(process_id),
         holder=holder,
     )
 
@@ -222,8 +223,9 @@ def removed(process_id: str, was: State, class_key: str) -> ProcessRemoved:
         at_ns=LATER,
         was=int(was),
         class_key=class_key,
-        queued_as=keys.queue_member(T0, process_id),
+        queued_as=queued_as(process_id),
         attributes=[],
+        channels=[],
     )
 
 

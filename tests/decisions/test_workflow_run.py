@@ -2,7 +2,6 @@
 
 import pytest
 
-from broker import keys
 from broker.aggregates.colony import RequirementClassRetired
 from broker.aggregates.process import (
     RAN_TOO_LONG,
@@ -24,7 +23,7 @@ from broker.aggregates.workflow import (
 from broker.errors import Invalid
 from broker.matching import Requirement
 from broker.packing import packed
-from tests.facts import CLI, EXECUTOR, LATER, T0, assigned, class_added
+from tests.facts import CLI, EXECUTOR, LATER, T0, class_added
 from tests.scenario import World, given
 from tests.workflows import (
     DIAMOND,
@@ -36,6 +35,7 @@ from tests.workflows import (
     Story,
     add_child,
     after,
+    assigned,
     cancel,
     close,
     command,
@@ -44,6 +44,7 @@ from tests.workflows import (
     kin,
     node,
     present,
+    queued_as,
     remove,
     running,
     started,
@@ -86,7 +87,7 @@ def released(process_id: str, given_input: bytes) -> ProcessReleased:
         actor=EXECUTOR,
         at_ns=LATER,
         class_key=CLI.class_key,
-        queued_as=keys.queue_member(T0, process_id),
+        queued_as=queued_as(process_id),
         input=given_input,
     )
 

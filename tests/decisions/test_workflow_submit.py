@@ -59,7 +59,7 @@ def waits(
         initiator_name="alice",
         function="echo",
         label="",
-        priority_time=T0,
+        priority_time=T0 + "abcd".index(name),
         wait_deadline_ns=0,
         max_wait_s=-1,
         max_exec_s=-1,

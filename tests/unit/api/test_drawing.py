@@ -4,7 +4,6 @@ from api.drawing import drawn
 from api.wire_workflow import Edge, Node
 from broker.aggregates import workflow
 from broker.aggregates.process import ProcessRow
-from tests.facts import assigned
 from tests.scenario import World
 from tests.workflows import (
     A,
@@ -13,6 +12,7 @@ from tests.workflows import (
     D,
     Story,
     after,
+    assigned,
     close,
     done,
     node,
