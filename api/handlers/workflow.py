@@ -246,16 +246,25 @@ async def remove_all(ctx: Context, call: Call, msg: wire.RemoveAllProcessGraphsM
         return Empty()
     states = list(State) if msg.state == _ALL else [State(msg.state)]
     for state in states:
-        while ids := await listings.workflows(ctx.store, colony.tag, state, count=_MOST_LISTED):
-            for workflow_id in ids:
-                await _leave(ctx, call, colony, workflow_id, states)
+        await _remove_state(ctx, call, colony, state)
     await ctx.store.append(colony.tag, Decision(), call.signed)
     return Empty()
 
 
-async def _leave(
-    ctx: Context, call: Call, colony: Colony, workflow_id: str, states: list[State]
-) -> None:
+async def _remove_state(ctx: Context, call: Call, colony: Colony, state: State) -> None:
+    """As many as were in the state when asked; what arrives meanwhile may stay."""
+    left = (await listings.workflow_counts(ctx.store, colony.tag))[state]
+    while left > 0:
+        count = min(left, _MOST_LISTED)
+        ids = await listings.workflows(ctx.store, colony.tag, state, count=count)
+        if not ids:
+            return
+        left -= len(ids)
+        for workflow_id in ids:
+            await _leave(ctx, call, colony, workflow_id, state)
+
+
+async def _leave(ctx: Context, call: Call, colony: Colony, workflow_id: str, state: State) -> None:
     async def read(fresh: bool) -> tuple[Colony, tuple[Gate, WorkflowRow | None]]:  # noqa: FBT001
         _, gate = await ctx.gate(call, colony.name, fresh=fresh)
         found = (await ctx.rows(colony, keys.workflow(workflow_id)))[0]
@@ -263,7 +272,7 @@ async def _leave(
 
     def decide(rows: tuple[Gate, WorkflowRow | None], now_ns: int) -> Decision:
         allowed, row = access.colony_owner(rows[0]), rows[1]
-        wanted = row if row is not None and row.state in states else None
+        wanted = row if row is not None and row.state is state else None
         return aggregate.leave(allowed, wanted, call.caller, now_ns)
 
     await ctx.write(call.unmarked(), read, decide)
