@@ -175,6 +175,8 @@ class Server:
                     age_s=settings.log_retention_s, size=settings.log_retention_bytes
                 ),
             ),
+            crons=context.crons,
+            crons_every_s=settings.cron_checker_ms / 1_000,
         )
 
     def _heard(self, channel: str, message: str) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
 from typing import Any, Protocol, TypeVar
 
 import structlog
@@ -19,10 +20,12 @@ from broker.directory import Colony, Directory
 from broker.errors import Denied, Overloaded, Unavailable
 from broker.keys import SERVER, Key, Tag
 from broker.presence import Presence
+from broker.reactors.crons import Crons
 from broker.reactors.deadlines import Deadlines
 from broker.reactors.due import Due
 from broker.reactors.requeue import Requeuer
 from broker.reactors.sweep import Sweeper
+from broker.schedule import zone_named
 from broker.settings import Settings
 from broker.store import BY_SERVER, Done, EventStore, Signed
 from broker.waiting import WaitingRoom
@@ -99,6 +102,9 @@ class Context:
     presence: Presence
     requeuer: Requeuer = field(init=False)
     sweeper: Sweeper = field(init=False)
+    crons: Crons = field(init=False)
+    zone: tzinfo = field(init=False)
+    """What cron expressions mean that name no zone."""
     progress: Progress
     listen: Callable[[str], Awaitable[None]]
     """Hear notices of a channel; returns when nothing can be missed any more."""
@@ -112,6 +118,14 @@ class Context:
     def __post_init__(self) -> None:
         self.requeuer = Requeuer(store=self.store, directory=self.directory, happened=self.happened)
         self.sweeper = Sweeper(store=self.store, happened=self.happened)
+        self.zone = zone_named(self.settings.timezone) or UTC
+        self.crons = Crons(
+            store=self.store,
+            directory=self.directory,
+            happened=self.happened,
+            full=self.is_full,
+            zone=self.zone,
+        )
 
     def due(self) -> Due:
         """Who does what when it is due; the kinds are those of ``keys.due_…``."""
@@ -121,6 +135,7 @@ class Context:
             "exec": deadlines.expire,
             "ready": deadlines.offer,
             "sweep": self.sweeper.sweep,
+            "cron": self.crons.tick,
         }
         return Due(store=self.store, meets=meets)
 
@@ -188,6 +203,18 @@ class Context:
         if colony is None:
             return [{} for _ in names]
         return await self.store.hashes(colony.tag, *names)
+
+    async def id_named(self, colony: Colony, names: Key, name: str) -> str | None:
+        """The id that has a name in a hash of names."""
+        found = await self.store.send("HGET", colony.tag.key(names), name)
+        return found.decode() if found is not None else None
+
+    async def first_ids(self, colony: Colony | None, listing: Key, count: int) -> list[str]:
+        """The first members of a sorted set."""
+        if colony is None or count == 0:
+            return []
+        found = await self.store.send("ZRANGE", colony.tag.key(listing), 0, count - 1)
+        return [member.decode() for member in found]
 
     async def member_named(self, colony: Colony | None, name_field: str) -> MemberRow | None:
         """A member by its field in keys.NAMES."""
@@ -324,6 +351,11 @@ class Context:
             colony.counted_ns = now_ns
             classes = await self.directory.classes(colony, fresh=True)
             colony.waiting = (await listings.counts(self.store, colony.tag, classes))[State.WAITING]
+
+    async def is_full(self, colony: Colony) -> bool:
+        """Whether as many processes wait in a colony as the settings allow."""
+        await self.count_waiting(colony)
+        return colony.waiting >= self.settings.limits.max_waiting
 
     def check_queue(self, colony: Colony) -> None:
         """Refuse more work for a colony in which too much waits.

@@ -5,12 +5,13 @@ for an inner type that differs from the outer (core.md, section 2.1, with its sl
 without an ``unreadable`` text is answered whatever its payload says.
 """
 
-from api import wire, wire_channel, wire_log, wire_workflow
+from api import wire, wire_channel, wire_cron, wire_log, wire_workflow
 from api.handlers import (
     assign,
     attribute,
     channel,
     colony,
+    cron,
     executor,
     function,
     location,
@@ -223,6 +224,12 @@ ROUTES = {
     "channelreadmsg": _reads(
         wire_channel.ChannelReadMsg, channel.read, "Failed to read from channel"
     ),
+    # cron
+    "addcronmsg": _route(wire_cron.AddCronMsg, cron.add, "Failed to add cron"),
+    "getcronmsg": _reads(wire_cron.GetCronMsg, cron.get, "Failed to get cron"),
+    "getcronsmsg": _reads(wire_cron.GetCronsMsg, cron.get_many, "Failed to get crons"),
+    "runcronmsg": _route(wire_cron.RunCronMsg, cron.run, "Failed to run cron"),
+    "removecronmsg": _route(wire_cron.RemoveCronMsg, cron.remove, "Failed to remove cron"),
     # attribute
     "addattributemsg": _route(wire.AddAttributeMsg, attribute.add, "Failed to add attribute"),
     "getattributemsg": _reads(wire.GetAttributeMsg, attribute.get, "Failed to get attribute"),

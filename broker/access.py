@@ -14,7 +14,7 @@ from broker import keys
 from broker.decision import Expect, equals
 from broker.errors import Denied, Invalid
 
-_LONGEST_NAME = 256
+LONGEST_NAME = 256
 Hash = Mapping[bytes, bytes]
 """A Redis hash as it is read."""
 
@@ -22,6 +22,11 @@ Hash = Mapping[bytes, bytes]
 def text_in(row: Hash, field: bytes) -> str:
     """A text field of a hash, "" when it is not there."""
     return row.get(field, b"").decode()
+
+
+def number_in(row: Hash, field: bytes) -> int:
+    """A number in a hash, 0 when it is not there."""
+    return int(row.get(field, b"0"))
 
 
 EXECUTOR = "executor"
@@ -208,8 +213,8 @@ def checked_name(name: str, what: str) -> str:
     """
     if not name:
         raise Invalid(f"{what} name is empty")
-    if len(name) > _LONGEST_NAME:
-        raise Invalid(f"{what} name is longer than {_LONGEST_NAME} characters")
+    if len(name) > LONGEST_NAME:
+        raise Invalid(f"{what} name is longer than {LONGEST_NAME} characters")
     if ":" in name or any(ord(c) < ord(" ") for c in name):
         raise Invalid(
             f"{what} name <{name}> has a character that is not allowed (colon or control)"

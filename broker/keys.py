@@ -126,6 +126,16 @@ ATTRIBUTES = Key("attributes")
 """Hash: attribute id -> process id."""
 DUE = Key("due")
 """Sorted set: what must happen at a time; score Unix ms, member ``<kind>/<id>``."""
+CRONS = Key("crons")
+"""Sorted set: crons; score Unix μs of when they were added, member id."""
+CRON_NAMES = Key("cronnames")
+"""Hash: cron name -> id."""
+HELD_CRONS = Key("heldcrons")
+"""Set: crons of which a time has come, and which wait for their previous workflow to end."""
+GENERATORS = Key("generators")
+"""Sorted set: generators; score Unix μs of when they were added, member id."""
+GENERATOR_NAMES = Key("generatornames")
+"""Hash: generator name -> id."""
 LEAVING = Key("leaving")
 """Sorted set: executors that left and may still hold work; score Unix ms."""
 HEARD = Key("heard")
@@ -189,6 +199,21 @@ def nodes(workflow_id: str) -> Key:
     return Key(f"n:{workflow_id}")
 
 
+def cron(cron_id: str) -> Key:
+    """Hash: one cron."""
+    return Key(f"c:{cron_id}")
+
+
+def generator(generator_id: str) -> Key:
+    """Hash: one generator."""
+    return Key(f"g:{generator_id}")
+
+
+def packed_arguments(generator_id: str) -> Key:
+    """List: the arguments that wait in a generator, oldest first."""
+    return Key(f"a:{generator_id}")
+
+
 def workflows(state: int) -> Key:
     """Sorted set: workflows in one state; score Unix μs of their submission, member id."""
     return Key(f"w{state}")
@@ -238,6 +263,16 @@ def due_sweep(workflow_id: str) -> str:
 def due_ready(process_id: str) -> str:
     """Member of DUE: a process is to be offered again."""
     return f"ready/{process_id}"
+
+
+def due_cron(cron_id: str) -> str:
+    """Member of DUE: the next time of a cron."""
+    return f"cron/{cron_id}"
+
+
+def due_flush(generator_id: str) -> str:
+    """Member of DUE: what waits in a generator has waited long enough."""
+    return f"flush/{generator_id}"
 
 
 def due_exec(process_id: str) -> str:

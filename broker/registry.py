@@ -8,6 +8,7 @@ from msgspec.structs import fields
 from broker.aggregates import (
     attribute,
     colony,
+    cron,
     executor,
     function,
     location,
@@ -30,6 +31,7 @@ _CLASSES: tuple[type[Event], ...] = (
     *process.EVENTS,
     *attribute.EVENTS,
     *workflow.EVENTS,
+    *cron.EVENTS,
 )
 _BY_NAME = {(c.TYPE, c.VERSION): c for c in _CLASSES}
 _ENVELOPE = {f.name for f in fields(Event)}

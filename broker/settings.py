@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from broker.errors import Malformed
 from broker.identity import is_identity
+from broker.schedule import zone_named
 
 DEFAULT_PORT = 50080
 
@@ -85,6 +86,9 @@ class Settings:
     replay_window_ms: int = 300_000
     log_retention_s: int = _LOG_RETENTION_S
     log_retention_bytes: int = 1024**3
+    timezone: str = "UTC"
+    cron_checker_ms: int = 1_000
+    generator_checker_ms: int = 1_000
     tls: Tls | None = None
     limits: Limits = field(default_factory=Limits)
     build_version: str = ""
@@ -119,6 +123,9 @@ class Settings:
             replay_window_ms=read.count("COLONIES_REPLAY_WINDOW_MS", 300_000, least=1_000),
             log_retention_s=read.count("COLONIES_LOG_RETENTION", read.retention_s()),
             log_retention_bytes=read.count("COLONIES_LOG_RETENTION_BYTES", 1024**3),
+            timezone=read.text("COLONIES_TIMEZONE", "UTC", _timezone),
+            cron_checker_ms=read.count("COLONIES_CRON_CHECKER_PERIOD", 1_000, least=10),
+            generator_checker_ms=read.count("COLONIES_GENERATOR_CHECKER_PERIOD", 1_000, least=10),
             tls=read.tls(),
             limits=limits,
             build_version=environ.get("BUILD_VERSION", ""),
@@ -147,6 +154,9 @@ class Settings:
             "COLONIES_REPLAY_WINDOW_MS": str(self.replay_window_ms),
             "COLONIES_LOG_RETENTION": str(self.log_retention_s),
             "COLONIES_LOG_RETENTION_BYTES": str(self.log_retention_bytes),
+            "COLONIES_TIMEZONE": self.timezone,
+            "COLONIES_CRON_CHECKER_PERIOD": str(self.cron_checker_ms),
+            "COLONIES_GENERATOR_CHECKER_PERIOD": str(self.generator_checker_ms),
             "COLONIES_SERVER_TLS": str(self.tls is not None).lower(),
             "COLONIES_VERBOSE": str(self.verbose).lower(),
             "BUILD_VERSION": self.build_version,
@@ -234,6 +244,11 @@ def _redis_url(text: str) -> str | None:
     return (
         None if urlsplit(text).scheme in known else "must begin with redis://, rediss:// or unix://"
     )
+
+
+def _timezone(text: str) -> str | None:
+    known = zone_named(text) is not None
+    return None if known else f"must be a time zone of the IANA database, is {text!r}"
 
 
 def _anything(_text: str) -> str | None:

@@ -9,6 +9,7 @@ import structlog
 
 from broker.directory import Colony, Directory
 from broker.reactors.classes import retire_empty
+from broker.reactors.crons import Crons
 from broker.reactors.due import Due
 from broker.reactors.log_retention import LogRetention
 from broker.reactors.periodic import Periodic
@@ -33,12 +34,15 @@ class Timer:
     stale: StaleExecutors
     log_retention: LogRetention
     stale_every_s: int
+    crons: Crons
+    crons_every_s: float
     _colonies: list[Colony] = field(default_factory=list[Colony])
 
     def schedule(self, periodic: Periodic) -> None:
         """Put the reactors on their intervals."""
         periodic.every(DUE_S, self.meet_due)
         periodic.every(1, self.requeue)
+        periodic.every(self.crons_every_s, self.look_at_held_crons)
         periodic.every(5, self.purge)
         periodic.every(5, self.trim_logs)
         periodic.every(30, self.retire)
@@ -47,6 +51,11 @@ class Timer:
     async def meet_due(self) -> None:
         """Do whatever is due, in the colonies of the last look at the directory."""
         await self.due.all_due(self._colonies)
+
+    async def look_at_held_crons(self) -> None:
+        """Start what waited for a workflow that has ended meanwhile."""
+        for colony in self._colonies:
+            await self.crons.look_at_held(colony)
 
     async def unregister(self) -> None:
         """Unregister executors that have been silent for too long."""

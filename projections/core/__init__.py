@@ -10,6 +10,7 @@ from broker.decision import Event, Write
 from projections.core import (
     attribute,
     colony,
+    cron,
     executor,
     function,
     location,
@@ -30,6 +31,7 @@ _FOLDS: Folds = {
     **process.FOLDS,
     **attribute.FOLDS,
     **workflow.FOLDS,
+    **cron.FOLDS,
 }
 
 
