@@ -14,6 +14,8 @@ There every difference is a heading, a reason in prose, and a fenced ``toml`` bl
     open                we answer the recorded payload, but these keys may hold anything
     more                we answer the recorded list with so many items more
     headers             we send these headers instead
+    undo                what we accept and the reference refused is taken back before the next line,
+                        by a message of type ``message`` that names ``key`` of our answer
 """
 
 import json
@@ -36,6 +38,13 @@ _SECTION = re.compile(
 )
 
 
+class Undo(msgspec.Struct, forbid_unknown_fields=True):
+    """How something that was accepted is taken back."""
+
+    message: str
+    key: str
+
+
 class Difference(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """One deliberate difference."""
 
@@ -52,6 +61,7 @@ class Difference(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     open: frozenset[str] = frozenset()
     more: int = 0
     headers: dict[str, str] = {}
+    undo: Undo | None = None
 
     def concerns(self, recording: str, line: Line) -> bool:
         """Whether this difference is about a recorded line."""

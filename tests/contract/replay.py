@@ -22,6 +22,9 @@ from tests.contract.answer import Answer, read_body
 from tests.contract.compare import compare, matches
 from tests.contract.differences import Difference, expected
 from tests.contract.names import Names
+from tests.contract.answer import Answer, Envelope, read_body
+from tests.contract.compare import Names, compare, matches
+from tests.contract.differences import Difference, Undo, expected
 from tests.contract.recording import NOBODY, Line, Recording
 
 # Where the reference server listened; it appears in the headers of recorded raw requests.
@@ -98,6 +101,9 @@ class Replay:
         timed = await self._answered(line)
         concerning = [each for each in self.differences if each.concerns(self.recording.name, line)]
         promised = expected(line.answer(), line.messagetype, concerning)
+        for each in concerning:
+            if each.undo is not None:
+                await self._take_back(line.request.signer, each.undo, timed.answer)
         if _is_question(line):
             timed = await self._patiently(line, promised, timed)
         stale = self._stale(line, concerning, timed.answer)
@@ -154,6 +160,20 @@ class Replay:
             signature = self._sign(request.signer, payload)
         envelope = {"payloadtype": request.payloadtype, "payload": payload, "signature": signature}
         return await self.client.post("/api", content=json.dumps(envelope))
+
+    async def _take_back(self, signer: str, undo: Undo, answer: Answer) -> None:
+        """Let the next lines find what they found when they were recorded."""
+        if not isinstance(answer.body, Envelope) or answer.body.error:
+            return
+        given = answer.body.payload
+        if not isinstance(given, dict):
+            raise TypeError(f"there is no {undo.key} in the answer {given!r}")
+        named = {undo.key: given[undo.key]}
+        text = json.dumps({"msgtype": undo.message, **named})
+        payload = base64.b64encode(text.encode()).decode()
+        signature = self._sign(signer, payload)
+        envelope = {"payloadtype": undo.message, "payload": payload, "signature": signature}
+        (await self.client.post("/api", content=json.dumps(envelope))).raise_for_status()
 
     def _sign(self, role: str, payload: str) -> str:
         return "" if role == NOBODY else self.identities[role].sign(payload.encode())

@@ -151,3 +151,23 @@ def test_difference_about_a_line_that_was_not_recorded_is_reported() -> None:
     recorded = {"small": [exchange("closesuccessfulmsg", {})]}
 
     assert unknown_lines([listed], recorded) == ["t: small/typo"]
+
+
+async def test_what_was_accepted_is_taken_back() -> None:
+    said: list[dict[str, object]] = []
+
+    def take_back(message: dict[str, object]) -> tuple[int, object]:
+        said.append(message)
+        return 200, {}
+
+    undo = {"message": "removecronmsg", "key": "cronid"}
+    problems = await replay(
+        exchange("closesuccessfulmsg", "refused", status=400),
+        answers={
+            "closesuccessfulmsg": always(200, {"cronid": "7"}),
+            "removecronmsg": take_back,
+        },
+        differences=(difference(status=200, undo=undo),),
+    )
+
+    assert (problems, said) == ([], [{"msgtype": "removecronmsg", "cronid": "7"}])
