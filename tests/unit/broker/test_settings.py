@@ -30,6 +30,9 @@ settings = st.builds(
     build_time=st.text(alphabet="0123456789:-TZ", max_size=20),
     stale_executor_s=counts,
     cleanup_interval_s=counts,
+    timezone=st.sampled_from(["UTC", "Europe/Stockholm"]),
+    cron_checker_ms=st.integers(min_value=10, max_value=2**53),
+    generator_checker_ms=st.integers(min_value=10, max_value=2**53),
     verbose=st.booleans(),
 ).filter(lambda chosen: chosen.workers == 1 or Role.API in chosen.roles)
 
@@ -81,6 +84,9 @@ def test_variables_of_others_are_ignored() -> None:
         ("COLONIES_ALLOW_EXECUTOR_REREGISTER", "maybe"),
         ("COLONIES_REPLAY_WINDOW_MS", "999"),
         ("COLONIES_MAX_BODY_BYTES", "64M"),
+        ("COLONIES_TIMEZONE", "Mars/Base"),
+        ("COLONIES_CRON_CHECKER_PERIOD", "0"),
+        ("COLONIES_GENERATOR_CHECKER_PERIOD", "x"),
         ("COLONIES_SERVER_TLS", "true"),
     ],
 )
