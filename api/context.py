@@ -10,6 +10,7 @@ import structlog
 from msgspec import Struct
 from msgspec.structs import replace
 
+from api.packing import Packing
 from broker import keys
 from broker.access import EXECUTOR, ColonyRow, Gate, Hash, MemberRow
 from broker.aggregates import colony as colony_aggregate
@@ -23,6 +24,7 @@ from broker.presence import Presence
 from broker.reactors.crons import Crons
 from broker.reactors.deadlines import Deadlines
 from broker.reactors.due import Due
+from broker.reactors.generators import Generators
 from broker.reactors.requeue import Requeuer
 from broker.reactors.sweep import Sweeper
 from broker.schedule import zone_named
@@ -103,6 +105,7 @@ class Context:
     requeuer: Requeuer = field(init=False)
     sweeper: Sweeper = field(init=False)
     crons: Crons = field(init=False)
+    generators: Generators = field(init=False)
     zone: tzinfo = field(init=False)
     """What cron expressions mean that name no zone."""
     progress: Progress
@@ -110,6 +113,7 @@ class Context:
     """Hear notices of a channel; returns when nothing can be missed any more."""
     assigned: dict[str, ProcessRow] = field(default_factory=dict[str, ProcessRow])
     """Processes given out here, as their rows were then: a close decides on them."""
+    packing: Packing = field(default_factory=Packing)
     tasks: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
     observers: list[Callable[[Colony | None, Event], None]] = field(
         default_factory=list[Callable[[Colony | None, Event], None]]
@@ -126,6 +130,12 @@ class Context:
             full=self.is_full,
             zone=self.zone,
         )
+        self.generators = Generators(
+            store=self.store,
+            directory=self.directory,
+            happened=self.happened,
+            full=self.is_full,
+        )
 
     def due(self) -> Due:
         """Who does what when it is due; the kinds are those of ``keys.due_…``."""
@@ -136,6 +146,7 @@ class Context:
             "ready": deadlines.offer,
             "sweep": self.sweeper.sweep,
             "cron": self.crons.tick,
+            "flush": self.generators.flush,
         }
         return Due(store=self.store, meets=meets)
 

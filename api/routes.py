@@ -5,7 +5,7 @@ for an inner type that differs from the outer (core.md, section 2.1, with its sl
 without an ``unreadable`` text is answered whatever its payload says.
 """
 
-from api import wire, wire_channel, wire_cron, wire_log, wire_workflow
+from api import wire, wire_channel, wire_cron, wire_generator, wire_log, wire_workflow
 from api.handlers import (
     assign,
     attribute,
@@ -14,6 +14,7 @@ from api.handlers import (
     cron,
     executor,
     function,
+    generator,
     location,
     log,
     process,
@@ -230,6 +231,28 @@ ROUTES = {
     "getcronsmsg": _reads(wire_cron.GetCronsMsg, cron.get_many, "Failed to get crons"),
     "runcronmsg": _route(wire_cron.RunCronMsg, cron.run, "Failed to run cron"),
     "removecronmsg": _route(wire_cron.RemoveCronMsg, cron.remove, "Failed to remove cron"),
+    # generator
+    "addgeneratormsg": _route(
+        wire_generator.AddGeneratorMsg, generator.add, "Failed to add generator"
+    ),
+    "getgeneratormsg": _reads(
+        wire_generator.GetGeneratorMsg, generator.get, "Failed to get generator"
+    ),
+    "getgeneratorsmsg": _reads(
+        wire_generator.GetGeneratorsMsg, generator.get_many, "Failed to get generators"
+    ),
+    "resolvegeneratormsg": _reads(
+        wire_generator.ResolveGeneratorMsg, generator.resolve, "Failed to resolve generator"
+    ),
+    "packgeneratormsg": _route(
+        wire_generator.PackGeneratorMsg,
+        generator.pack,
+        "Failed to inc generator",
+        "Failed to increment generator",
+    ),
+    "removegeneratormsg": _route(
+        wire_generator.RemoveGeneratorMsg, generator.remove, "Failed to remove generator"
+    ),
     # attribute
     "addattributemsg": _route(wire.AddAttributeMsg, attribute.add, "Failed to add attribute"),
     "getattributemsg": _reads(wire.GetAttributeMsg, attribute.get, "Failed to get attribute"),

@@ -10,8 +10,8 @@ from broker.directory import Colony
 from broker.errors import Invalid, Malformed
 
 
-def template_in(ctx: Context, text: str, colony: Colony) -> bytes:
-    """The template of a workflow spec, which is JSON text.
+def template_in(ctx: Context, text: str, colony: Colony) -> tuple[bytes, int]:
+    """The template of a workflow spec, which is JSON text, and how many roots it has.
 
     Raises:
         Malformed, Invalid: no workflow, an unsound one, or one for another colony.
@@ -26,4 +26,4 @@ def template_in(ctx: Context, text: str, colony: Colony) -> bytes:
         )
     nodes = nodes_of(spec.functionspecs or [], colony.name, colony.suffix)
     workflow.check(nodes, ctx.settings.limits.max_workflow_nodes)
-    return template_of(nodes)
+    return template_of(nodes), sum(not node.depends for node in nodes)

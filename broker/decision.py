@@ -70,6 +70,11 @@ def hput(key: Key, field: str, value: Arg) -> Write:
     return ("HSET", key, (field, value))
 
 
+def hfirst(key: Key, field: str, value: Arg) -> Write:
+    """Set a field that is not there yet."""
+    return ("HSETNX", key, (field, value))
+
+
 def hdel(key: Key, *fields: str) -> Write:
     """Remove fields of a hash."""
     return ("HDEL", key, fields)
@@ -98,6 +103,11 @@ def zraise(key: Key, score: Arg, member: str) -> Write:
 def zrem(key: Key, member: str) -> Write:
     """Take a member out of a sorted set."""
     return ("ZREM", key, (member,))
+
+
+def rpush(key: Key, value: Arg) -> Write:
+    """Put a value at the end of a list."""
+    return ("RPUSH", key, (value,))
 
 
 def sadd(key: Key, member: str) -> Write:

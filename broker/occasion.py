@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from broker import keys
 from broker.access import MemberRow
 from broker.aggregates.cron import CronRow, Draft, Occasion
+from broker.aggregates.generator import Batch, GeneratorRow
 from broker.aggregates.graph import depth_first
 from broker.aggregates.process import ProcessRow
 from broker.aggregates.template import nodes_of
@@ -82,3 +83,25 @@ async def _output(store: EventStore, tag: Tag, workflow: WorkflowRow | None) -> 
     children: dict[str, Sequence[str]] = {i: row.children for i, row in rows.items()}
     walk = [rows[i] for i in depth_first(workflow.roots, children) if i in rows]
     return joined(row.row.get(b"out", b"[]") for row in walk if not children[row.id])
+
+
+async def generator_row(store: EventStore, tag: Tag, generator_id: str) -> GeneratorRow | None:
+    """One generator."""
+    found = (await store.hashes(tag, keys.generator(generator_id)))[0]
+    return GeneratorRow.read(generator_id, found)
+
+
+async def batch_of(
+    store: EventStore, directory: Directory, colony: Colony, row: GeneratorRow, *, full: bool
+) -> Batch:
+    """What a workflow of a generator would be started with now."""
+    key = colony.tag.key(keys.packed_arguments(row.id))
+    arguments: list[bytes] = await store.send("LRANGE", key, 0, -1)
+    return Batch(
+        workflow_id=keys.new_id(colony.suffix),
+        nodes=drawn_nodes(row.given["template"], colony.suffix),
+        arguments=[argument.decode() for argument in arguments],
+        creator=await creator_of(store, colony.tag, row.initiator_id, row.given),
+        known=(await directory.classes(colony, fresh=True)).by_key,
+        full=full,
+    )

@@ -11,6 +11,7 @@ from broker.aggregates import (
     cron,
     executor,
     function,
+    generator,
     location,
     process,
     server,
@@ -32,6 +33,7 @@ _CLASSES: tuple[type[Event], ...] = (
     *attribute.EVENTS,
     *workflow.EVENTS,
     *cron.EVENTS,
+    *generator.EVENTS,
 )
 _BY_NAME = {(c.TYPE, c.VERSION): c for c in _CLASSES}
 _ENVELOPE = {f.name for f in fields(Event)}

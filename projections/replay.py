@@ -101,6 +101,8 @@ async def _value(store: EventStore, name: bytes) -> Value | None:
             return {m: float(s) for m, s in zip(flat[::2], flat[1::2], strict=True)}
         case b"set":
             return set(await store.send("SMEMBERS", name))
+        case b"list":
+            return list(await store.send("LRANGE", name, 0, -1))
         case b"none":
             return None
         case other:

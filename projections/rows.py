@@ -6,7 +6,7 @@ from broker.keys import Key
 
 Hash = dict[bytes, bytes]
 SortedSet = dict[bytes, float]
-Value = Hash | SortedSet | set[bytes]
+Value = Hash | SortedSet | set[bytes] | list[bytes]
 
 
 class Rows:
@@ -16,14 +16,17 @@ class Rows:
         self._hashes: dict[Key, Hash] = {}
         self._sorted_sets: dict[Key, SortedSet] = {}
         self._sets: dict[Key, set[bytes]] = {}
+        self._lists: dict[Key, list[bytes]] = {}
         self._changes = {
             "HSET": self._hset,
+            "HSETNX": self._hsetnx,
             "HDEL": self._hdel,
             "HINCRBY": self._hincrby,
             "ZADD": self._zadd,
             "ZREM": self._zrem,
             "SADD": self._sadd,
             "SREM": self._srem,
+            "RPUSH": self._rpush,
             "UNLINK": self._unlink,
         }
 
@@ -41,10 +44,13 @@ class Rows:
 
     def values(self) -> dict[Key, Value]:
         """Every key that exists."""
-        return {**self._hashes, **self._sorted_sets, **self._sets}
+        return {**self._hashes, **self._sorted_sets, **self._sets, **self._lists}
 
     def _hset(self, key: Key, args: list[bytes]) -> None:
         self._hashes.setdefault(key, {}).update(zip(args[::2], args[1::2], strict=True))
+
+    def _hsetnx(self, key: Key, args: list[bytes]) -> None:
+        self._hashes.setdefault(key, {}).setdefault(args[0], args[1])
 
     def _hdel(self, key: Key, args: list[bytes]) -> None:
         row = self._hashes.get(key, {})
@@ -76,10 +82,14 @@ class Rows:
         if not members:
             self._sets.pop(key, None)
 
+    def _rpush(self, key: Key, args: list[bytes]) -> None:
+        self._lists.setdefault(key, []).extend(args)
+
     def _unlink(self, key: Key, _args: list[bytes]) -> None:
         self._hashes.pop(key, None)
         self._sorted_sets.pop(key, None)
         self._sets.pop(key, None)
+        self._lists.pop(key, None)
 
 
 def encoded(arg: Arg) -> bytes:

@@ -50,7 +50,7 @@ async def add(ctx: Context, call: Call, msg: wire.AddCronMsg) -> wire.Cron:
 
 
 def _command(ctx: Context, given: wire.Cron, colony: Colony) -> AddCron:
-    template = template_in(ctx, given.workflowspec, colony)
+    template, _ = template_in(ctx, given.workflowspec, colony)
     command = AddCron(
         cron_id=keys.new_id(colony.suffix),
         name=given.name,

@@ -13,6 +13,7 @@ from projections.core import (
     cron,
     executor,
     function,
+    generator,
     location,
     process,
     server,
@@ -32,6 +33,7 @@ _FOLDS: Folds = {
     **attribute.FOLDS,
     **workflow.FOLDS,
     **cron.FOLDS,
+    **generator.FOLDS,
 }
 
 

@@ -25,6 +25,7 @@ async def everything(link: Link) -> dict[bytes, Any]:
         b"zset": ("ZRANGE", 0, -1, "WITHSCORES"),
         b"set": ("SMEMBERS",),
         b"stream": ("XRANGE", "-", "+"),
+        b"list": ("LRANGE", 0, -1),
         b"string": ("GET",),
     }
     found: dict[bytes, Any] = {}
