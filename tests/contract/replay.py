@@ -18,13 +18,10 @@ from dataclasses import dataclass, field
 import httpx
 
 from broker.identity import Identity
-from tests.contract.answer import Answer, read_body
-from tests.contract.compare import compare, matches
-from tests.contract.differences import Difference, expected
-from tests.contract.names import Names
 from tests.contract.answer import Answer, Envelope, read_body
-from tests.contract.compare import Names, compare, matches
+from tests.contract.compare import compare, matches
 from tests.contract.differences import Difference, Undo, expected
+from tests.contract.names import Names
 from tests.contract.recording import NOBODY, Line, Recording
 
 # Where the reference server listened; it appears in the headers of recorded raw requests.
