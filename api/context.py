@@ -274,6 +274,8 @@ class Context:
         call: Call,
         read: Callable[[bool], Awaitable[tuple[Colony | None, Rows]]],
         decide: Callable[[Rows, int], Decision],
+        *,
+        attempts: int | None = None,
     ) -> Event | None:
         """Decide and append in a colony; the last event, of this or of the first such request."""
         used: list[Colony | None] = []
@@ -283,7 +285,7 @@ class Context:
             used[:] = [colony]
             return colony.tag if colony else NOWHERE, rows
 
-        outcome = await self.store.run(located, decide, call.signed)
+        outcome = await self.store.run(located, decide, call.signed, attempts=attempts)
         colony = used[0]
         if isinstance(outcome, Done):
             self.happened(colony, outcome)

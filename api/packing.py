@@ -1,7 +1,6 @@
 """What one API process remembers of generators, so that a pack costs one append."""
 
 import asyncio
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from weakref import WeakValueDictionary
 
@@ -39,7 +38,6 @@ class Packing:
             del self._rows[next(iter(self._rows))]
         self._rows[generator_id] = row
 
-    async def take_turn(self, turns: AsyncExitStack, generator_id: str) -> None:
-        """Wait until nobody else in this process looks at a generator, for as long as ``turns``."""
-        lock = self._turns.setdefault(generator_id, asyncio.Lock())
-        await turns.enter_async_context(lock)
+    def turn(self, generator_id: str) -> asyncio.Lock:
+        """Held by the one in this process that looks at what waits in a generator."""
+        return self._turns.setdefault(generator_id, asyncio.Lock())

@@ -154,19 +154,21 @@ class EventStore:
         read: Callable[[bool], Awaitable[tuple[Tag, Rows]]],
         decide: Callable[[Rows, int], Decision],
         signed: Signed,
+        *,
+        attempts: int | None = None,
     ) -> Done | Repeat:
         """Read, decide, append; again with fresh rows as long as somebody else was faster.
 
         ``read`` answers with the tag the rows are in. ``read(False)`` may answer from caches,
         ``read(True)`` may not. A refusal that rests on cached rows is checked against fresh ones
-        before it counts.
+        before it counts. ``attempts`` is for what many do to the same row at a time.
 
         Raises:
             Rejected: what ``decide`` raised on fresh rows.
             Unavailable: somebody else was faster every time.
         """
         fresh = False
-        for _ in range(self._attempts):
+        for _ in range(attempts or self._attempts):
             tag, rows = await read(fresh)
             try:
                 decision = decide(rows, self.clock.now_ns())

@@ -1,9 +1,17 @@
 """Rows in memory: what Redis would hold after the same writes. For replay, never for serving."""
 
+from collections.abc import Callable
+
 from broker.decision import Arg, Write
 from broker.errors import Corrupt
 from broker.keys import Key
 
+_WHICH: dict[bytes, Callable[[float, float], float]] = {
+    b"": lambda _, new: new,
+    b"LT": min,
+    b"GT": max,
+}
+"""What ZADD keeps of an old and a new score."""
 Hash = dict[bytes, bytes]
 SortedSet = dict[bytes, float]
 Value = Hash | SortedSet | set[bytes] | list[bytes]
@@ -64,7 +72,10 @@ class Rows:
         row[args[0]] = b"%d" % (int(row.get(args[0], b"0")) + int(args[1]))
 
     def _zadd(self, key: Key, args: list[bytes]) -> None:
-        self._sorted_sets.setdefault(key, {})[args[1]] = float(args[0])
+        *when, score, member = args
+        members, new = self._sorted_sets.setdefault(key, {}), float(score)
+        old = members.get(member, new)
+        members[member] = _WHICH[bytes(*when)](old, new)
 
     def _zrem(self, key: Key, args: list[bytes]) -> None:
         members = self._sorted_sets.get(key, {})

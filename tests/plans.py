@@ -1,7 +1,15 @@
 """Facts about crons and generators, and the workflow that they start in tests."""
 
+import json
+
 from broker import keys
 from broker.aggregates.cron import SKIP, CronAdded, CronFired, CronHeld, Draft
+from broker.aggregates.generator import (
+    FULL,
+    ArgumentPacked,
+    GeneratorAdded,
+    GeneratorTriggered,
+)
 from broker.aggregates.process import SubmitProcess
 from broker.aggregates.template import nodes_of, template_of
 from broker.aggregates.workflow import Initiator, Node, WorkflowEnded, spawn
@@ -129,3 +137,52 @@ def workflow_ended(outcome: int, workflow_id: str = PREVIOUS) -> WorkflowEnded:
 def workflow_key(workflow_id: str = PREVIOUS) -> keys.Key:
     """Where a workflow is."""
     return keys.workflow(workflow_id)
+
+
+# -------------------------------------------------------------------- generators
+
+GENERATOR = "7" * 56 + SUFFIX
+CAPACITY = 1_000
+
+
+def generator_added(
+    trigger: int = 3, timeout: int = -1, capacity: int = CAPACITY
+) -> GeneratorAdded:
+    """A generator of alice's."""
+    return GeneratorAdded(
+        subject=GENERATOR,
+        actor=USER,
+        at_ns=T0,
+        name="gather",
+        initiator_kind="user",
+        initiator_name="alice",
+        trigger=trigger,
+        timeout=timeout,
+        workflow="{}",
+        template=TEMPLATE,
+        capacity=capacity,
+    )
+
+
+def packed(argument: str, at_ns: int = T0 + 1, due_ns: int = 0) -> ArgumentPacked:
+    """An argument waits."""
+    size = len(json.dumps(argument)) + 1
+    return ArgumentPacked(
+        subject=GENERATOR, actor=USER, at_ns=at_ns, argument=argument, size=size, due_ns=due_ns
+    )
+
+
+def triggered(
+    count: int, at_ns: int, cause: str = FULL, trigger: int = 3, workflow_id: str = GRAPH
+) -> GeneratorTriggered:
+    """It has started a workflow with all that waited."""
+    return GeneratorTriggered(
+        subject=GENERATOR,
+        actor="",
+        at_ns=at_ns,
+        cause=cause,
+        workflow=workflow_id,
+        count=count,
+        trigger=trigger,
+        capacity=CAPACITY,
+    )

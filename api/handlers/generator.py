@@ -17,6 +17,8 @@ from broker.directory import Colony
 from broker.errors import Corrupt, Invalid, Missing
 from broker.occasion import generator_row
 
+_ATTEMPTS = 64
+"""Where each pack starts a workflow, or nearly, servers often are faster than one another."""
 _Packing = tuple[Gate, GeneratorRow | None, Batch | None]
 
 
@@ -137,19 +139,22 @@ async def get_many(ctx: Context, call: Call, msg: wire.GetGeneratorsMsg) -> list
 async def pack(ctx: Context, call: Call, msg: wire.PackGeneratorMsg) -> Empty:
     """Put an argument into a generator; the one that fills it starts a workflow.
 
-    The first try assumes that it is not that one. Those for which that was wrong take turns, so
-    that within one process there is one that starts the workflow while the others wait for it.
+    The first try assumes that it is not that one. Those for which that was wrong take turns, and so
+    do those that come while one has its turn: within a process nobody is faster than who is first.
     """
-    generator_id = msg.generatorid
+    generator_id, has_turn = msg.generatorid, False
     async with AsyncExitStack() as turns:
 
         async def read(fresh: bool) -> tuple[Colony | None, _Packing]:  # noqa: FBT001
-            if fresh:
-                await ctx.packing.take_turn(turns, generator_id)
+            nonlocal has_turn
+            turn = ctx.packing.turn(generator_id)
+            if not has_turn and (fresh or turn.locked()):
+                await turns.enter_async_context(turn)
+                has_turn = True
             colony, gate = await ctx.gate_of(call, generator_id, fresh=fresh)
             if colony is None:
                 return None, (gate, None, None)
-            assumed = None if fresh else ctx.packing.assumed(generator_id)
+            assumed = None if has_turn else ctx.packing.assumed(generator_id)
             row = assumed or await generator_row(ctx.store, colony.tag, generator_id)
             ctx.packing.remember(generator_id, row)
             is_last = row is not None and row.room <= 1
@@ -160,7 +165,7 @@ async def pack(ctx: Context, call: Call, msg: wire.PackGeneratorMsg) -> Empty:
             gate, row, batch = rows
             return aggregate.pack(gate, row, msg.arg, batch, now_ns)
 
-        await ctx.write(call, read, decide)
+        await ctx.write(call, read, decide, attempts=_ATTEMPTS)
     return Empty()
 
 
