@@ -7,6 +7,8 @@ from weakref import WeakValueDictionary
 from broker.aggregates.generator import GeneratorRow
 
 _MOST_REMEMBERED = 1_000
+_SMALL = 32
+"""Arguments of a workflow, compared with how many packs are under way at a time."""
 
 
 @dataclass(slots=True)
@@ -37,6 +39,16 @@ class Packing:
         if len(self._rows) >= _MOST_REMEMBERED and generator_id not in self._rows:
             del self._rows[next(iter(self._rows))]
         self._rows[generator_id] = row
+
+    def must_queue(self, generator_id: str) -> bool:
+        """Whether a pack that has not tried yet has to wait for those that found too little room.
+
+        Only where workflows are small: there they would always be overtaken. Elsewhere everybody
+        would end up in the queue.
+        """
+        row = self._rows.get(generator_id)
+        small = row is not None and row.given["trigger"] <= _SMALL
+        return small and self.turn(generator_id).locked()
 
     def turn(self, generator_id: str) -> asyncio.Lock:
         """Held by the one in this process that looks at what waits in a generator."""

@@ -139,17 +139,15 @@ async def get_many(ctx: Context, call: Call, msg: wire.GetGeneratorsMsg) -> list
 async def pack(ctx: Context, call: Call, msg: wire.PackGeneratorMsg) -> Empty:
     """Put an argument into a generator; the one that fills it starts a workflow.
 
-    The first try assumes that it is not that one. Those for which that was wrong take turns, and so
-    do those that come while one has its turn: within a process nobody is faster than who is first.
+    The first try assumes that it is not that one. Those for which that was wrong take turns.
     """
     generator_id, has_turn = msg.generatorid, False
     async with AsyncExitStack() as turns:
 
         async def read(fresh: bool) -> tuple[Colony | None, _Packing]:  # noqa: FBT001
             nonlocal has_turn
-            turn = ctx.packing.turn(generator_id)
-            if not has_turn and (fresh or turn.locked()):
-                await turns.enter_async_context(turn)
+            if not has_turn and (fresh or ctx.packing.must_queue(generator_id)):
+                await turns.enter_async_context(ctx.packing.turn(generator_id))
                 has_turn = True
             colony, gate = await ctx.gate_of(call, generator_id, fresh=fresh)
             if colony is None:
