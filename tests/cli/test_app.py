@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cli.app import GROUPS, build, overview
-from tests.cli.conftest import PROGRAM, Shell, clean_environ, free_port, key
+from tests.cli.conftest import PROGRAM, Shell, clean_environ, free_port, new_key
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 HELP = (
@@ -208,7 +208,7 @@ def test_the_configuration_is_shown_as_in_the_guide(shell: Shell, tmp_path: Path
 
 def test_profiles_are_set_listed_used_shown_and_removed(tmp_path: Path) -> None:
     shell = Shell({"COLONIES_HOME": str(tmp_path)})
-    made = key(shell)
+    made = new_key()
     shell.ok(
         "config set one --host one.example --port 1 --colony c --prvkey -", stdin=made["prvkey"]
     )

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from cli.app import GROUPS, build
-from tests.cli.conftest import Shell, free_port, key
+from tests.cli.conftest import Shell, free_port, new_key
 
 NOWHERE = "f" * 64
 STRANGER = "a" * 64
@@ -82,8 +82,8 @@ BY_ID = (
 )
 
 
-def filled(line: str, shell: Shell, directory: Path) -> str:
-    made = key(shell)["id"]
+def filled(line: str, directory: Path) -> str:
+    made = new_key()["id"]
     return line.replace("{id}", made).replace("{file}", str(directory / made))
 
 
@@ -103,7 +103,7 @@ def test_no_command_is_forgotten() -> None:
 @pytest.mark.parametrize("form", ["json", "yaml"])
 def test_every_result_can_be_parsed(colony: Shell, tmp_path: Path, form: str) -> None:
     for line in ASKING:
-        command = filled(line, colony, tmp_path)
+        command = filled(line, tmp_path)
         ran = colony.ok(f"{command} -o {form}")
         parsed = ran.json if form == "json" else cast("object", yaml.safe_load(ran.out))
         assert parsed is not None, command
@@ -111,7 +111,7 @@ def test_every_result_can_be_parsed(colony: Shell, tmp_path: Path, form: str) ->
 
 def test_a_strangers_key_is_refused_everywhere(colony: Shell, tmp_path: Path) -> None:
     for line in (*ASKING, *BY_ID):
-        ran = colony(f"{filled(line, colony, tmp_path)} {KEYS}")
+        ran = colony(f"{filled(line, tmp_path)} {KEYS}")
         assert (ran.code, ran.out) == (1, ""), line
         assert "hint: " in ran.err, line
     assert list(tmp_path.iterdir()) == [], "no key is left of an executor that was refused"
@@ -120,7 +120,7 @@ def test_a_strangers_key_is_refused_everywhere(colony: Shell, tmp_path: Path) ->
 def test_a_missing_key_is_named_everywhere(tmp_path: Path) -> None:
     shell = Shell({"COLONIES_HOME": str(tmp_path / "home"), "COLONIES_COLONY_NAME": "dev"})
     for line in (*ASKING, *BY_ID):
-        ran = shell(filled(line, shell, tmp_path))
+        ran = shell(filled(line, tmp_path))
         assert (ran.code, ran.out) == (2, ""), line
         assert "PRVKEY is not set" in ran.err, line
         assert "hint: export COLONIES_" in ran.err, line
@@ -129,7 +129,7 @@ def test_a_missing_key_is_named_everywhere(tmp_path: Path) -> None:
 @pytest.mark.parametrize("group", sorted({line.split()[0] for line in ASKING}))
 def test_a_server_that_is_down_is_exit_code_3(colony: Shell, tmp_path: Path, group: str) -> None:
     line = next(line for line in ASKING if line.startswith(group))
-    ran = colony(f"{filled(line, colony, tmp_path)} --json --port {free_port()}")
+    ran = colony(f"{filled(line, tmp_path)} --json --port {free_port()}")
     assert (ran.code, ran.out) == (3, "")
     assert "connection refused" in ran.err
     assert "hint: is it running?" in ran.err

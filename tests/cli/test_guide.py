@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Ran, Shell, free_port, key, running_dev
+from tests.cli.conftest import Ran, Shell, free_port, new_key, running_dev
 
 GUIDE = Path(__file__).with_name("guide.rst")
 HELLOWORLD_KEY = "8c32cdcea68600e05df8661eb0cb6679b9ba1d62c901b2a0a55c2eecd9bbbf58"
@@ -96,7 +96,7 @@ class Story:
         command = re.sub(r"-p +[0-9a-f]{64}", f"-p {self.process}", command)
         command = re.sub(r"--attributeid [0-9a-f]{64}", f"--attributeid {self.attribute}", command)
         # One id cannot be that of three executors.
-        return command.replace(SAME_ID_AGAIN, key(self.shell)["id"])
+        return command.replace(SAME_ID_AGAIN, new_key()["id"])
 
     def _prepare(self, command: str) -> None:
         """What the prose assumes at this point."""
@@ -119,7 +119,7 @@ class Story:
             self.process = self.shell.ok("process pss -o id").out.split()[0]
 
     def _add_executor(self, name: str, options: str = "--type ml") -> None:
-        made = key(self.shell)["id"]
+        made = new_key()["id"]
         self.shell.ok(f"executor add --name {name} {options} --executorid {made} --approve")
 
     def _forget(self, name: str) -> None:
