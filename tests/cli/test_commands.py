@@ -179,6 +179,10 @@ def test_an_executor_is_added_from_the_spec_of_the_guide(colony: Shell, tmp_path
         ["State", "Approved"],
         ["RequireFuncRegistration", "False"],
         ["LastHeardFrom", "-"],
+        ["Name", "ICE Datacenter"],
+        ["Longitude", "65.600000"],
+        ["Latitude", "22.100000"],
+        ["Description", "ICE Datacenter"],
         ["Model", "AMD Ryzen 9 5950X 16-Core Processor"],
         ["Memory", "16Gi"],
         ["GPU", "nvidia_3080ti"],
@@ -187,6 +191,24 @@ def test_an_executor_is_added_from_the_spec_of_the_guide(colony: Shell, tmp_path
     ):
         assert line in rows(shown)
     assert shown.out.endswith("Functions:\nNo functions found\n")
+
+
+def test_the_place_of_an_executor_is_looked_up(colony: Shell) -> None:
+    spec = json.dumps({**SPEC, "location": None, "locationname": "lulea"})
+    colony.ok(f"executor add --spec '{spec}' --executorid {new_key()['id']}")
+    assert ["Longitude", "n/a"] in rows(colony.ok("executor get ml-executor"))
+    colony.ok("location add --name lulea --desc 'by the sea' --long 22.13 --lat=-65.6")
+    for command in ("executor get ml-executor", "executor ls --full --all"):
+        shown = rows(colony.ok(command))
+        assert ["Latitude", "-65.600000"] in shown
+        assert ["Description", "by the sea"] in shown
+
+
+def test_a_place_that_is_known_already_stays_as_it_is(colony: Shell) -> None:
+    colony.ok("location add --name 'ICE Datacenter' --long 1 --lat 2")
+    ran = colony.ok(f"executor add --spec '{json.dumps(SPEC)}' --executorid {new_key()['id']}")
+    assert "The directory of locations stays as it is" in ran.err
+    assert ["Longitude", "1.000000"] in rows(colony.ok("executor get ml-executor"))
 
 
 def test_flags_go_before_the_spec(colony: Shell) -> None:

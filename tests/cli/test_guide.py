@@ -33,10 +33,6 @@ LABELS = {
     "FUNC": "FUNCNAME",
     "Memmory": "Memory",
     "ExecutorIDs": "ExecutorNames",
-    # A location is a name in the protocol by now.
-    "Longitude": "Name",
-    "Latitude": "Name",
-    "Description": "Name",
 }
 ASKS_FIRST = ("colony remove", "user remove", "process removeall")
 
