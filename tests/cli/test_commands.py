@@ -471,8 +471,22 @@ def test_all_processes_in_a_state_are_removed(
     which = option.removeprefix("--") or "all"
     name = colony.environ["COLONIES_COLONY_NAME"]
     assert f"Are you sure you want to remove {which} processes from Colony <{name}>." in ran.err
+    assert f"Deleting all {option.removeprefix('--')} processes".replace("  ", " ") in ran.err
+    assert f"Left=0 Removed={2 - left}" in ran.err
     counts = cast("dict[str, int]", colony.ok("colony stats --json").json)
     assert counts["waitingprocesses"] + counts["successfulprocesses"] == left
+
+
+def test_what_removeall_leaves_is_counted_too(colony: Shell, worker: Shell) -> None:
+    submit(colony)
+    assign(worker)
+    submit(colony)
+    ran = colony.ok("process removeall --yes")
+    assert "Left=1 Removed=1" in ran.err
+    assert "Left are processes that run" in ran.err
+    name = colony.environ["COLONIES_COLONY_NAME"]
+    again = colony.ok("process removeall --yes --json")
+    assert again.json == {"colonyname": name, "removed": 0, "left": 1}
 
 
 def test_only_one_state_can_be_removed_at_a_time(colony: Shell) -> None:
