@@ -52,6 +52,15 @@ _STATE_STYLES = {
     State.UNKNOWN: ("?", "red"),
 }
 
+_COLOUR_NUMBERS = {
+    "yellow": "33",
+    "cyan": "36",
+    "green": "32",
+    "red": "31",
+    "magenta": "35",
+    "bright_black": "90",
+}
+
 PROCESS_STATES = (
     State.WAITING,
     State.RUNNING,
@@ -65,6 +74,12 @@ EXECUTOR_STATES = (State.PENDING, State.APPROVED, State.REJECTED, State.UNREGIST
 def state_of(states: Sequence[State], number: int) -> State:
     """The state a number of the protocol means."""
     return states[number] if 0 <= number < len(states) else State.UNKNOWN
+
+
+def state_style(state: State) -> tuple[str, str]:
+    """The symbol of a state, and the number of its colour."""
+    symbol, colour = _STATE_STYLES[state]
+    return symbol, _COLOUR_NUMBERS[colour]
 
 
 @dataclass(frozen=True, slots=True)
