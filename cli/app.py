@@ -32,6 +32,7 @@ GROUPS = {
     "server": "Manage production server",
     "user": "Manage users",
     "version": "Show the version",
+    "workflow": "Manage workflows",
 }
 _HELP = frozenset({"-h", "--help"})
 

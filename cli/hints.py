@@ -16,6 +16,9 @@ _USERS = "`colonies user ls` lists the users"
 _COLONIES = "`colonies colony ls` lists the colonies"
 _LOCATIONS = "`colonies location ls` lists the locations"
 
+_WORKFLOWS = "`colonies workflow ls --state STATE` lists the ids of workflows"
+_SPEC = "a workflow is a list of function specs, each with its own nodename; see docs/examples"
+
 _BY_MESSAGE = {
     "addattributemsg": _HELD,
     "addcolonymsg": _ID_TAKEN,
@@ -25,6 +28,7 @@ _BY_MESSAGE = {
     "addusermsg": _ID_TAKEN,
     "approveexecutormsg": _EXECUTORS,
     "assignprocessmsg": "`colonies process psw` lists what waits; --timeout SECONDS waits longer",
+    "cancelprocessgraphmsg": _WORKFLOWS,
     "cancelprocessmsg": _HELD,
     "changecolonyidmsg": _NEW_ID,
     "changeexecutoridmsg": _NEW_ID,
@@ -39,6 +43,8 @@ _BY_MESSAGE = {
     "getexecutormsg": _EXECUTORS,
     "getlocationmsg": _LOCATIONS,
     "getprocessesmsg": "--count takes at most 100",
+    "getprocessgraphmsg": _WORKFLOWS,
+    "getprocessgraphsmsg": "--count takes at most 100",
     "getprocessmsg": _PROCESSES,
     "getusermsg": _USERS,
     "rejectexecutormsg": _EXECUTORS,
@@ -46,8 +52,11 @@ _BY_MESSAGE = {
     "removeexecutormsg": _EXECUTORS,
     "removefunctionmsg": _FUNCTIONS,
     "removelocationmsg": _LOCATIONS,
+    "removeallprocessgraphsmsg": _WORKFLOWS,
+    "removeprocessgraphmsg": "what runs is cancelled first: `colonies workflow cancel ID`",
     "removeprocessmsg": _PROCESSES,
     "removeusermsg": _USERS,
+    "submitworkflowspecmsg": _SPEC,
 }
 
 

@@ -105,13 +105,14 @@ class Block:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """Many things alike; ``nothing`` is said when there are none."""
+    """Many things alike; ``nothing`` is said when there are none, at this level."""
 
     header: Sequence[str]
     rows: Sequence[Row]
     nothing: str
     data: object
     ids: Sequence[str] = ()
+    level: str = "INFO"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,7 +200,7 @@ def blocks(parts: Iterable[Block], style: Style) -> str:
 def _block(part: Block, style: Style) -> str:
     caption = f"{part.caption}:\n" if part.caption else ""
     if not part.rows:
-        return f"{caption}{part.nothing}\n"
+        return caption + (f"{part.nothing}\n" if part.nothing or not caption else "")
     return caption + table(part.header, part.rows, style)
 
 

@@ -69,7 +69,18 @@ def function_spec(source: str, colony: str) -> wire.FunctionSpec:
             f"{_called(source)} holds a list, a function spec is an object",
             hint="a list of function specs is a workflow: colonies workflow submit",
         )
-    spec = _shaped(document, wire.FunctionSpec, source)
+    return with_defaults(document, colony, source)
+
+
+def with_defaults(
+    document: object, colony: str, source: str, *, place: str = ""
+) -> wire.FunctionSpec:
+    """A function spec out of a document; ``place`` says where in it, for a message.
+
+    Raises:
+        UsageError: not the shape of a function spec.
+    """
+    spec = _shaped(document, wire.FunctionSpec, source, place=place)
     given = cast("dict[str, object]", document)
     spec.maxwaittime = spec.maxwaittime if "maxwaittime" in given else _UNLIMITED
     spec.maxexectime = spec.maxexectime if "maxexectime" in given else _UNLIMITED
@@ -112,13 +123,15 @@ class _Described(wire.Wire):
     desc: str = ""
 
 
-def _shaped(document: object, kind: type[W], source: str) -> W:
+def _shaped(document: object, kind: type[W], source: str, *, place: str = "") -> W:
+    where = f"{_called(source)}, {place}" if place else _called(source)
     if not isinstance(document, dict):
-        raise UsageError(f"{_called(source)} must hold a JSON object")
+        what = "must be" if place else "must hold"
+        raise UsageError(f"{where} {what} a JSON object")
     try:
         return wire.decode(json.dumps(document).encode(), kind)
     except Malformed as error:
-        raise UsageError(f"{_called(source)}: {error}") from error
+        raise UsageError(f"{where}: {error}") from error
 
 
 def split(values: Iterable[str] | None) -> list[str]:

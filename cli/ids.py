@@ -1,0 +1,31 @@
+"""Ids as people type them: the beginning is enough, also as a narrow table shows it."""
+
+from collections.abc import Iterable
+
+from cli.errors import UsageError
+
+_SHORTEST, _LENGTH, _HEX = 4, 64, frozenset("0123456789abcdef")
+
+
+def beginning(typed: str) -> str:
+    """What was typed, without the mark of a shortened id."""
+    return typed.removesuffix("…")
+
+
+def is_short(typed: str) -> bool:
+    """Whether this can be the beginning of an id, and not a whole one."""
+    return _SHORTEST <= len(typed) < _LENGTH and set(typed) <= _HEX
+
+
+def completed(typed: str, known: Iterable[str], things: str) -> str:
+    """The known id that begins as typed; what is no beginning of one stays as it is.
+
+    Raises:
+        UsageError: several ids begin so.
+    """
+    found = {identity for identity in known if identity.startswith(typed)}
+    if len(found) > 1:
+        raise UsageError(
+            f"{len(found)} {things} have an id that begins with {typed}", hint="type more of it"
+        )
+    return found.pop() if found else typed

@@ -1,0 +1,51 @@
+"""Workflow specs as users write them: a list of function specs that name their dependencies."""
+
+from typing import cast
+
+from api import wire
+from api.specs import SubmittedSpec
+from api.wire_workflow import WorkflowSpec
+from cli import spec
+from cli.errors import UsageError
+
+
+def read(source: str, colony: str) -> WorkflowSpec:
+    """A workflow spec with the defaults of the command line: unlimited times, no retry.
+
+    Raises:
+        UsageError: unreadable, or not a list of function specs.
+    """
+    document = spec.read_document(source)
+    if isinstance(document, dict):
+        # What goes over the wire, and what the Python SDK writes.
+        given = cast("dict[str, object]", document)
+        document = given.get("functionspecs", given)
+    if not isinstance(document, list):
+        raise UsageError(
+            "a workflow is a list of function specs",
+            hint="a single function spec is submitted with: colonies function submit",
+        )
+    nodes = [
+        spec.with_defaults(node, colony, source, place=f"node {number}")
+        for number, node in enumerate(cast("list[object]", document), start=1)
+    ]
+    return WorkflowSpec(
+        colonyname=colony,
+        functionspecs=[wire.decode(wire.encode(node), SubmittedSpec) for node in nodes],
+    )
+
+
+def text(workflow: WorkflowSpec) -> str:
+    """A workflow spec as crons and generators keep it: a JSON text."""
+    return wire.encode(workflow).decode()
+
+
+def nodes_in(text: str) -> list[wire.FunctionSpec]:
+    """The function specs of a workflow spec that a cron or a generator keeps."""
+    kept = wire.decode(text.encode(), _Kept)
+    return kept.functionspecs or []
+
+
+class _Kept(wire.Wire):
+    colonyname: str | None = ""
+    functionspecs: list[wire.FunctionSpec] | None = None
