@@ -220,7 +220,7 @@ def test_the_beginning_of_an_id_is_enough(colony: Shell) -> None:
     [
         (spec("a", "a"), 1, "Duplicate nodename: a"),
         (spec("a", a=["b"]), 1, "are you depending on a nodename that does not exits"),
-        (spec("a", "b", a=["b"], b=["a"]), 1, "cycle"),
+        (spec("a", "b", a=["b"], b=["a"]), 1, "in a circle: <a> -> <b> -> <a>"),
         ("[]", 1, "no function specs"),
         ('\'{"funcname": "f"}\'', 2, "colonies function submit"),
         ("'[1]'", 2, "node 1 must be a JSON object"),
