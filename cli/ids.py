@@ -17,6 +17,11 @@ def is_short(typed: str) -> bool:
     return _SHORTEST <= len(typed) < _LENGTH and set(typed) <= _HEX
 
 
+def is_whole(typed: str) -> bool:
+    """Whether this is an id, and no beginning of one and no name."""
+    return len(typed) == _LENGTH and set(typed) <= _HEX
+
+
 def completed(typed: str, known: Iterable[str], things: str) -> str:
     """The known id that begins as typed; what is no beginning of one stays as it is.
 

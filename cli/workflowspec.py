@@ -5,7 +5,7 @@ from typing import cast
 from api import wire
 from api.specs import SubmittedSpec
 from api.wire_workflow import WorkflowSpec
-from cli import spec
+from cli import processes, render, spec
 from cli.errors import UsageError
 
 
@@ -40,10 +40,13 @@ def text(workflow: WorkflowSpec) -> str:
     return wire.encode(workflow).decode()
 
 
-def nodes_in(text: str) -> list[wire.FunctionSpec]:
-    """The function specs of a workflow spec that a cron or a generator keeps."""
+def spec_blocks(text: str) -> list[render.Block]:
+    """What a cron or a generator starts."""
     kept = wire.decode(text.encode(), _Kept)
-    return kept.functionspecs or []
+    blocks = [render.Block(caption="WorkflowSpec")]
+    for number, node in enumerate(kept.functionspecs or []):
+        blocks += processes.spec_blocks(node, f"FunctionSpec {number}")
+    return blocks
 
 
 class _Kept(wire.Wire):
