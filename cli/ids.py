@@ -34,3 +34,16 @@ def completed(typed: str, known: Iterable[str], things: str) -> str:
             f"{len(found)} {things} have an id that begins with {typed}", hint="type more of it"
         )
     return found.pop() if found else typed
+
+
+def called(typed: str, known: Iterable[tuple[str, str]], things: str) -> str:
+    """The id, out of pairs of id and name, that has this name or begins so; else what was typed.
+
+    Raises:
+        UsageError: several ids begin so.
+    """
+    pairs = list(known)
+    named = [identity for identity, name in pairs if name == typed]
+    if named or not is_short(typed):
+        return named[0] if named else typed
+    return completed(typed, [identity for identity, _ in pairs], things)

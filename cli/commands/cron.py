@@ -136,10 +136,7 @@ async def _whole_id(client: Client, colony: str, typed: str) -> str:
     if ids.is_whole(typed):
         return typed
     found = await _listed(client, colony)
-    for cron in found:
-        if cron.name == typed:
-            return cron.cronid
-    return ids.completed(typed, [cron.cronid for cron in found], "crons")
+    return ids.called(typed, [(cron.cronid, cron.name) for cron in found], "crons")
 
 
 @app.command

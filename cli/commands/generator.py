@@ -137,10 +137,7 @@ async def _whole_id(client: Client, colony: str, typed: str) -> str:
     if ids.is_whole(typed):
         return typed
     found = await _listed(client, colony)
-    for generator in found:
-        if generator.name == typed:
-            return generator.generatorid
-    return ids.completed(typed, [one.generatorid for one in found], "generators")
+    return ids.called(typed, [(one.generatorid, one.name) for one in found], "generators")
 
 
 @app.command

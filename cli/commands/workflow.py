@@ -1,5 +1,6 @@
 """``colonies workflow``: submit graphs of processes, look at them, end them."""
 
+from dataclasses import dataclass
 from typing import Annotated
 
 from cyclopts import App, Parameter
@@ -24,11 +25,22 @@ app = App(name="workflow", help="Manage workflows.", help_format="plaintext")
 
 Switch = Annotated[bool, Parameter(negative="")]
 WorkflowId = Annotated[str, Parameter(name=("--workflowid",))]
-Count = Annotated[int, Parameter(help="Number of workflows to list, at most 100 (100).")]
-Wide = Annotated[
-    bool, Parameter(name=("--wide", "-w"), negative="", help="Show initiator and nodes too.")
-]
 _STATES = {state.value.lower(): state for state in render.PROCESS_STATES}
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """How much a list shows."""
+
+    count: int = workflows.COUNT
+    """Number of workflows to list, at most 100 (100)."""
+
+    wide: Annotated[bool, Parameter(name=("--wide", "-w"), negative="")] = False
+    """Show initiator and number of nodes too."""
+
+
+NARROW = Shown()
 
 
 @app.command
@@ -65,71 +77,58 @@ async def submit(
 
 
 @app.command
-async def psw(
-    *, count: Count = 100, wide: Wide = False, watch: Watch = ONCE, options: Options = NONE
-) -> None:
+async def psw(*, shown: Shown = NARROW, watch: Watch = ONCE, options: Options = NONE) -> None:
     """List waiting workflows, the latest first."""
-    await _list(render.State.WAITING, count, watch, options, wide=wide)
+    await _list(render.State.WAITING, shown, watch, options)
 
 
 @app.command
-async def ps(
-    *, count: Count = 100, wide: Wide = False, watch: Watch = ONCE, options: Options = NONE
-) -> None:
+async def ps(*, shown: Shown = NARROW, watch: Watch = ONCE, options: Options = NONE) -> None:
     """List running workflows, the latest first."""
-    await _list(render.State.RUNNING, count, watch, options, wide=wide)
+    await _list(render.State.RUNNING, shown, watch, options)
 
 
 @app.command
-async def pss(
-    *, count: Count = 100, wide: Wide = False, watch: Watch = ONCE, options: Options = NONE
-) -> None:
+async def pss(*, shown: Shown = NARROW, watch: Watch = ONCE, options: Options = NONE) -> None:
     """List successful workflows, the latest first."""
-    await _list(render.State.SUCCESSFUL, count, watch, options, wide=wide)
+    await _list(render.State.SUCCESSFUL, shown, watch, options)
 
 
 @app.command
-async def psf(
-    *, count: Count = 100, wide: Wide = False, watch: Watch = ONCE, options: Options = NONE
-) -> None:
+async def psf(*, shown: Shown = NARROW, watch: Watch = ONCE, options: Options = NONE) -> None:
     """List failed workflows, the latest first."""
-    await _list(render.State.FAILED, count, watch, options, wide=wide)
+    await _list(render.State.FAILED, shown, watch, options)
 
 
 @app.command
-async def psc(
-    *, count: Count = 100, wide: Wide = False, watch: Watch = ONCE, options: Options = NONE
-) -> None:
+async def psc(*, shown: Shown = NARROW, watch: Watch = ONCE, options: Options = NONE) -> None:
     """List cancelled workflows, the latest first."""
-    await _list(render.State.CANCELLED, count, watch, options, wide=wide)
+    await _list(render.State.CANCELLED, shown, watch, options)
 
 
 @app.command
 async def ls(
     *,
     state: Annotated[str, Parameter(help=" or ".join(_STATES))] = "running",
-    count: Count = 100,
-    wide: Wide = False,
+    shown: Shown = NARROW,
     watch: Watch = ONCE,
     options: Options = NONE,
 ) -> None:
     """List workflows in a state."""
     if state.lower() not in _STATES:
         raise UsageError(f"unknown state {state!r}", hint=f"known are {', '.join(_STATES)}")
-    await _list(_STATES[state.lower()], count, watch, options, wide=wide)
+    await _list(_STATES[state.lower()], shown, watch, options)
 
 
-async def _list(
-    state: render.State, count: int, watch: Watch, options: Options, *, wide: bool
-) -> None:
+async def _list(state: render.State, shown: Shown, watch: Watch, options: Options) -> None:
     async with Session(options) as session:
         client = session.client()
         number = render.PROCESS_STATES.index(state)
-        message = GetProcessGraphsMsg(colonyname=session.colony, count=count, state=number)
+        message = GetProcessGraphsMsg(colonyname=session.colony, count=shown.count, state=number)
 
         async def ask() -> render.Listing:
             found = await client.ask_list(message, ProcessGraph)
-            return workflows.listing(found, state, wide=wide)
+            return workflows.listing(found, state, wide=shown.wide)
 
         await session.show(ask, watch)
 
