@@ -16,15 +16,24 @@ SNAPSHOTS = Path(__file__).parent / "snapshots"
 HELP = (
     "attribute add",
     "colony",
+    "cron",
+    "cron add",
     "executor",
     "executor run",
     "function exec",
+    "generator",
+    "generator add",
     "key generate",
     "process",
     "process assign",
     "process psw",
     "server start",
     "user add",
+    "workflow",
+    "workflow get",
+    "workflow psw",
+    "workflow removeall",
+    "workflow submit",
 )
 
 
@@ -65,7 +74,14 @@ def test_every_group_has_help(shell: Shell, group: str) -> None:
 
 def test_every_command_has_help_for_itself_and_for_each_of_its_options() -> None:
     missing: list[str] = []
-    explained = {"options", "filters", "watch", "state", "which"}  # where they are declared
+    explained = {
+        "options",
+        "filters",
+        "watch",
+        "state",
+        "which",
+        "shown",
+    }  # where they are declared
     app = build()
     for group in GROUPS:
         for name in [name for name in app[group] if not name.startswith("-")]:

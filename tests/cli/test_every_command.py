@@ -11,6 +11,7 @@ from tests.cli.conftest import Shell, free_port, new_key
 
 NOWHERE = "f" * 64
 STRANGER = "a" * 64
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 KEYS = f"--prvkey {STRANGER} --colonyprvkey {STRANGER} --serverprvkey {STRANGER}"
 
 # In an order in which each succeeds; {id} is a new id each time.
@@ -50,6 +51,16 @@ process ls --state waiting
 process pause
 process status
 process resume
+workflow submit --spec '[{"nodename":"n","conditions":{"executortype":"x"}}]'
+workflow psw
+workflow ps
+workflow pss
+workflow psf
+workflow psc
+workflow ls --state waiting
+workflow removeall --yes
+cron ls
+generator ls
 process removeall --waiting --yes
 server stats
 """.splitlines()
@@ -57,11 +68,14 @@ server stats
 ELSEWHERE = {
     "attribute": {"add", "get"},
     "colony": {"chid"},
+    "cron": {"add", "get", "run", "remove"},
     "executor": {"chid", "run"},
     "function": {"register", "remove"},
+    "generator": {"add", "get", "pack", "remove"},
     "process": {"get", "assign", "close", "fail", "cancel", "remove"},
     "server": {"chid", "start", "stat", "status", "alive"},
     "user": {"chid"},
+    "workflow": {"get", "cancel", "remove"},
 }
 ASKING_NOBODY = {"completion", "config", "dev", "doctor", "key", "version"}
 BY_ID = (
@@ -79,6 +93,17 @@ BY_ID = (
     f"process remove {NOWHERE}",
     f"server chid --serverid {NOWHERE}",
     f"user chid --userid {NOWHERE}",
+    f"workflow get {NOWHERE}",
+    f"workflow cancel {NOWHERE}",
+    f"workflow remove {NOWHERE}",
+    f"cron add --name c --interval 9 --spec {EXAMPLES}/cron/cron_workflow.json",
+    f"cron get {NOWHERE}",
+    f"cron run {NOWHERE}",
+    f"cron remove {NOWHERE}",
+    f"generator add --name g --trigger 9 --spec {EXAMPLES}/generators/generator_workflow.json",
+    f"generator get {NOWHERE}",
+    f"generator pack {NOWHERE} --arg a",
+    f"generator remove {NOWHERE}",
 )
 
 

@@ -141,8 +141,8 @@ class Story:
             self.shell.ok(f"process fail -p {self._running()} --prvkey {HELLOWORLD_KEY}")
         if words == ["process", "get"] and "attribute add" not in self.done:
             self.process = self.shell.ok("process pss -o id").out.split()[0]
-        if words == ["workflow", "psw"] and "generator pack" in self.done:
-            self.made["workflow"] = self._spawned()
+        if words[1:] == ["psw"] and {*self.done[-1:]} & {"cron add", "generator pack"}:
+            self.made["workflow"] = self._started()
 
     def _add_executor(self, name: str, options: str = "--type ml") -> None:
         made = new_key()["id"]
@@ -155,11 +155,11 @@ class Story:
         self.shell.ok("function submit --spec examples/functions/helloworld.json")
         return self.shell.ok(f"process assign --prvkey {HELLOWORLD_KEY}").id
 
-    def _spawned(self) -> str:
-        """The workflow that the packed arguments make, once it is there."""
+    def _started(self) -> str:
+        """The workflow that a cron or a generator starts, once it is there."""
         late = time.monotonic() + 20
         while not (found := self.shell.ok("workflow psw --count 1 -o id").out.split()):
-            assert time.monotonic() < late, "no workflow was made of the packed arguments"
+            assert time.monotonic() < late, "no workflow was started"
         return found[0]
 
     def _remember(self, command: str, ran: Ran) -> None:
@@ -217,7 +217,13 @@ def messages(step: Step) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("first", "end", "count"), [("", "Workflows", 44), ("Workflows", "Crons", 12)]
+    ("first", "end", "count"),
+    [
+        ("", "Workflows", 44),
+        ("Workflows", "Crons", 12),
+        ("Crons", "Generators", 8),
+        ("Generators", "", 11),
+    ],
 )
 def test_every_command_of_the_guide_works_as_typed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: str, end: str, count: int
