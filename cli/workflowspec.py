@@ -3,7 +3,7 @@
 from typing import cast
 
 from api import wire
-from api.specs import SubmittedSpec
+from api.wire_spec import SubmittedSpec
 from api.wire_workflow import WorkflowSpec
 from cli import processes, render, spec
 from cli.errors import UsageError

@@ -273,17 +273,17 @@ def test_commands_start_quickly(shell: Shell) -> None:
     assert cpu_seconds(shell, "process psw") <= 0.4
 
 
-def test_nothing_heavy_is_imported_for_a_list(shell: Shell) -> None:
-    heavy = ("rich", "httpx", "uvicorn", "starlette", "redis", "structlog", "boto", "apscheduler")
+@pytest.mark.parametrize("line", ["process psw", "workflow psw"])
+def test_nothing_heavy_is_imported_for_a_list(shell: Shell, line: str) -> None:
+    heavy = {"rich", "httpx", "uvicorn", "starlette", "redis", "structlog", "boto", "apscheduler"}
     ran = subprocess.run(  # noqa: S603 - ourselves
-        [PROGRAM[0], "-X", "importtime", *PROGRAM[1:], "process", "psw"],
+        [PROGRAM[0], "-X", "importtime", *PROGRAM[1:], *line.split()],
         env={**clean_environ(), **shell.environ},
         capture_output=True,
         text=True,
         check=True,
     )
-    imported = {
-        line.rpartition("|")[2].strip().partition(".")[0] for line in ran.stderr.splitlines()
-    }
-    assert "cli" in imported
-    assert not imported & set(heavy)
+    modules = {line.rpartition("|")[2].strip() for line in ran.stderr.splitlines()}
+    assert "cli.client" in modules
+    assert not {name.partition(".")[0] for name in modules} & heavy
+    assert not modules & {"api.specs", "broker.aggregates.process", "broker.store"}
