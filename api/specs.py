@@ -8,6 +8,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from msgspec.structs import replace
 
 from api import wire
+from api.wire_spec import SubmittedSpec
 from broker import keys
 from broker.aggregates.backoff import Backoff
 from broker.aggregates.process import SubmitProcess
@@ -34,25 +35,6 @@ def remembered(work: Callable[[bytes], T]) -> Callable[[bytes], T]:
         return cached(text) if len(text) <= _LONGEST_REMEMBERED else work(text)
 
     return look_up
-
-
-class SubmittedSpec(wire.Wire):
-    """A function spec of which the parts that clients send again and again stay text."""
-
-    nodename: str | None = ""
-    funcname: str | None = ""
-    args: Raw = Raw(b"[]")
-    kwargs: Raw = Raw(b"{}")
-    priority: wire.Int | None = 0
-    maxwaittime: wire.Int | None = 0
-    maxexectime: wire.Int | None = 0
-    maxretries: wire.Int | None = 0
-    conditions: Raw = Raw(b"{}")
-    label: str | None = ""
-    fs: Raw = Raw(b"{}")
-    env: dict[str, str] | None = None
-    channels: list[str] | UnsetType | None = UNSET
-    retrybackoff: Backoff | UnsetType | None = UNSET
 
 
 class SubmitMsg(wire.Message):

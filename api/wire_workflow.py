@@ -1,7 +1,7 @@
 """Messages about workflows, as the protocol spells them (extended.md, section 2)."""
 
 from api import wire
-from api.specs import SubmittedSpec
+from api.wire_spec import SubmittedSpec
 
 
 class WorkflowSpec(wire.Wire):

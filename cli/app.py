@@ -22,16 +22,19 @@ GROUPS = {
     "colony": "Manage colonies",
     "completion": "Generate the autocompletion script for the specified shell",
     "config": "Show the configuration and manage profiles",
+    "cron": "Manage cron",
     "dev": "Start a development server",
     "doctor": "Check the configuration, the server and every key",
     "executor": "Manage executors, or run one",
     "function": "Manage functions",
+    "generator": "Manage generators",
     "key": "Manage private keys",
     "location": "Manage locations",
     "process": "Manage processes",
     "server": "Manage production server",
     "user": "Manage users",
     "version": "Show the version",
+    "workflow": "Manage workflows",
 }
 _HELP = frozenset({"-h", "--help"})
 

@@ -101,7 +101,7 @@ def normalise(argv: Sequence[str]) -> list[str]:
         tail[0] = COMMANDS.get(tail[0], tail[0])
     command = tail[:1]
     own, foreign = _split_at_separator(tail[1:])
-    own = [_respelled(group, argument) for argument in own]
+    own = _numbered([_respelled(group, argument) for argument in own])
     return [group, *command, *_joined(group, command, own), *front, *foreign]
 
 
@@ -141,6 +141,16 @@ def _respelled(group: str, argument: str) -> str:
     if name == "--colonyid" and group in _COLONY_BY_ID_NAME:
         name = "--colony"
     return name + equals + value
+
+
+def _numbered(arguments: Sequence[str]) -> list[str]:
+    """The number that the guide writes behind the switch ``--random``, as an option of its own."""
+    return [
+        f"--ignored-number={argument}"
+        if previous == "--random" and argument.isdecimal()
+        else argument
+        for previous, argument in zip(["", *arguments], arguments, strict=False)
+    ]
 
 
 def _joined(group: str, command: Sequence[str], arguments: Sequence[str]) -> list[str]:

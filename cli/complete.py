@@ -32,6 +32,12 @@ _NAMED = {
     "location": "locations",
     "colony": "colonies",
 }
+_BY_ID = {
+    "process": "processes",
+    "workflow": "workflows",
+    "cron": "crons",
+    "generator": "generators",
+}
 _OPTIONS = {
     "--targettype": "types",
     "--type": "types",
@@ -41,6 +47,9 @@ _OPTIONS = {
     "--func": "functions",
     "--processid": "processes",
     "-p": "processes",
+    "--workflowid": "workflows",
+    "--cronid": "crons",
+    "--generatorid": "generators",
     "--profile": "profiles",
     "--output": "formats",
     "-o": "formats",
@@ -95,9 +104,11 @@ def _kind(group: str, command: str, previous: str) -> str:
     if previous in _OPTIONS:
         return _OPTIONS[previous]
     if previous in ("--name", command):
-        by_name = {"process": "processes", "config": "profiles", **_NAMED}
-        nameless = {"add", "ls", "create", "generate", "assign", "run", "stats"}
-        return "" if command in nameless else by_name.get(group, "")
+        by_name = {"config": "profiles", **_BY_ID, **_NAMED}
+        nameless = {"add", "ls", "create", "generate", "assign", "submit", "stats"}
+        if command in nameless or (group, command) == ("executor", "run"):
+            return ""
+        return by_name.get(group, "")
     return ""
 
 
@@ -152,6 +163,32 @@ async def _processes(client: Client, session: Session, command: str) -> list[str
     return found
 
 
+async def _workflows(client: Client, session: Session, command: str) -> list[str]:
+    from api.wire_workflow import GetProcessGraphsMsg, ProcessGraph  # noqa: PLC0415 - takes a while
+
+    found: list[str] = []
+    for state in _STATES.get(command, range(len(render.PROCESS_STATES))):
+        message = GetProcessGraphsMsg(colonyname=session.colony, count=_COUNT, state=state)
+        found += [one.processgraphid for one in await client.ask_list(message, ProcessGraph)]
+    return found
+
+
+async def _crons(client: Client, session: Session, _command: str) -> list[str]:
+    from api.wire_cron import Cron, GetCronsMsg  # noqa: PLC0415 - for this kind only
+
+    message = GetCronsMsg(colonyname=session.colony, count=_COUNT)
+    found = await client.ask_list(message, Cron)
+    return [text for one in found for text in (one.name, one.cronid)]
+
+
+async def _generators(client: Client, session: Session, _command: str) -> list[str]:
+    from api.wire_generator import Generator, GetGeneratorsMsg  # noqa: PLC0415 - as above
+
+    message = GetGeneratorsMsg(colonyname=session.colony, count=_COUNT)
+    found = await client.ask_list(message, Generator)
+    return [text for one in found for text in (one.name, one.generatorid)]
+
+
 _ASK: dict[str, Callable[[Client, Session, str], Awaitable[list[str]]]] = {
     "executors": _executors,
     "types": _types,
@@ -160,4 +197,7 @@ _ASK: dict[str, Callable[[Client, Session, str], Awaitable[list[str]]]] = {
     "functions": _functions,
     "colonies": _colonies,
     "processes": _processes,
+    "workflows": _workflows,
+    "crons": _crons,
+    "generators": _generators,
 }

@@ -16,15 +16,25 @@ _USERS = "`colonies user ls` lists the users"
 _COLONIES = "`colonies colony ls` lists the colonies"
 _LOCATIONS = "`colonies location ls` lists the locations"
 
+_WORKFLOWS = "`colonies workflow ls --state STATE` lists the ids of workflows"
+_SPEC = "a workflow is a list of function specs, each with its own nodename; see docs/examples"
+
+_CRONS = "`colonies cron ls` lists the crons"
+_EXPRESSION = "names are unique; `colonies cron add --help` explains cron expressions"
+_GENERATORS = "`colonies generator ls` lists the generators"
+
 _BY_MESSAGE = {
     "addattributemsg": _HELD,
     "addcolonymsg": _ID_TAKEN,
+    "addcronmsg": _EXPRESSION,
     "addexecutormsg": _ID_TAKEN,
     "addfunctionmsg": _EXECUTORS,
+    "addgeneratormsg": "names are unique, and --trigger is 1 or more; `colonies generator ls`",
     "addlocationmsg": _LOCATIONS,
     "addusermsg": _ID_TAKEN,
     "approveexecutormsg": _EXECUTORS,
     "assignprocessmsg": "`colonies process psw` lists what waits; --timeout SECONDS waits longer",
+    "cancelprocessgraphmsg": _WORKFLOWS,
     "cancelprocessmsg": _HELD,
     "changecolonyidmsg": _NEW_ID,
     "changeexecutoridmsg": _NEW_ID,
@@ -35,19 +45,30 @@ _BY_MESSAGE = {
     "getattributemsg": "`colonies process get -p ID` lists the attributes of a process",
     "getcolonymsg": _COLONIES,
     "getcolonystatsmsg": _COLONIES,
+    "getcronmsg": _CRONS,
     "getexecutorbyidmsg": _EXECUTORS,
     "getexecutormsg": _EXECUTORS,
+    "getgeneratormsg": _GENERATORS,
     "getlocationmsg": _LOCATIONS,
     "getprocessesmsg": "--count takes at most 100",
+    "getprocessgraphmsg": _WORKFLOWS,
+    "getprocessgraphsmsg": "--count takes at most 100",
     "getprocessmsg": _PROCESSES,
     "getusermsg": _USERS,
+    "packgeneratormsg": _GENERATORS,
     "rejectexecutormsg": _EXECUTORS,
+    "removeallprocessgraphsmsg": _WORKFLOWS,
     "removecolonymsg": _COLONIES,
+    "removecronmsg": _CRONS,
     "removeexecutormsg": _EXECUTORS,
     "removefunctionmsg": _FUNCTIONS,
+    "removegeneratormsg": _GENERATORS,
     "removelocationmsg": _LOCATIONS,
+    "removeprocessgraphmsg": "what runs is cancelled first: `colonies workflow cancel ID`",
     "removeprocessmsg": _PROCESSES,
     "removeusermsg": _USERS,
+    "runcronmsg": _CRONS,
+    "submitworkflowspecmsg": _SPEC,
 }
 
 

@@ -121,7 +121,7 @@ class Output:
         if result.rows:
             self.stdout.write(render.table(result.header, result.rows, self.results))
         else:
-            self.say(result.nothing)
+            self.say(result.nothing, level=result.level)
 
 
 def _style(stream: TextIO, environ: Mapping[str, str]) -> render.Style:

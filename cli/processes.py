@@ -8,14 +8,12 @@ from typing import Annotated
 from cyclopts import Group, Parameter
 
 from api import wire
-from cli import render, spec
+from cli import ids, render, spec
 from cli.client import Client
-from cli.errors import UsageError
 
 _LONGEST_IN_LIST, _LONGEST = 20, 50
 _NONE = "None"
 _ATTRIBUTE_TYPES = ("In", "Out", "Err", "Env")
-_SHORTEST_ID, _ID_LENGTH, _HEX = 4, 64, frozenset("0123456789abcdef")
 
 
 @Parameter(name="*", group=Group("Filters", sort_key=50))
@@ -79,19 +77,14 @@ async def whole_id(client: Client, colony: str, typed: str) -> str:
     Raises:
         UsageError: several ids begin so.
     """
-    typed = typed.removesuffix("…")  # as a table on a terminal shows it
-    if not _SHORTEST_ID <= len(typed) < _ID_LENGTH or not set(typed) <= _HEX:
+    typed = ids.beginning(typed)
+    if not ids.is_short(typed):
         return typed
-    found: set[str] = set()
+    found: list[str] = []
     for state in range(len(render.PROCESS_STATES)):
         message = wire.GetProcessesMsg(colonyname=colony, count=COUNT.count, state=state)
-        same_state = await client.ask_list(message, wire.Process)
-        found |= {one.processid for one in same_state if one.processid.startswith(typed)}
-    if len(found) > 1:
-        raise UsageError(
-            f"{len(found)} processes have an id that begins with {typed}", hint="type more of it"
-        )
-    return found.pop() if found else typed
+        found += [one.processid for one in await client.ask_list(message, wire.Process)]
+    return ids.completed(typed, found, "processes")
 
 
 def listing(
@@ -131,10 +124,7 @@ def blocks(process: wire.Process) -> list[render.Block]:
     function = _function(process)
     return [
         render.Block(caption="Process", rows=_process_rows(process)),
-        render.Block(caption="FunctionSpec", rows=_function_rows(function)),
-        render.Block(
-            caption="Conditions", rows=_condition_rows(function.conditions or wire.Conditions())
-        ),
+        *spec_blocks(function),
         render.Block(
             caption="Attributes",
             header=("ID", "KEY", "VALUE", "TYPE"),
@@ -149,6 +139,15 @@ def blocks(process: wire.Process) -> list[render.Block]:
             ],
             nothing="No attributes found",
         ),
+    ]
+
+
+def spec_blocks(function: wire.FunctionSpec, caption: str = "FunctionSpec") -> list[render.Block]:
+    """What a function spec asks for."""
+    conditions = function.conditions or wire.Conditions()
+    return [
+        render.Block(caption=caption, rows=_function_rows(function)),
+        render.Block(caption="Conditions", rows=_condition_rows(conditions)),
     ]
 
 
@@ -181,14 +180,19 @@ def _process_rows(process: wire.Process) -> list[render.Row]:
 def _function_rows(function: wire.FunctionSpec) -> list[render.Row]:
     rows = [
         ("Func", function.funcname or ""),
-        ("Args", _cut(spec.words(function.args), _LONGEST) or _NONE),
-        ("KwArgs", _cut(spec.words(function.kwargs), _LONGEST) or _NONE),
+        ("Args", shortened_args(function.args)),
+        ("KwArgs", shortened_args(function.kwargs)),
         ("MaxWaitTime", str(function.maxwaittime)),
         ("MaxExecTime", str(function.maxexectime)),
         ("MaxRetries", str(function.maxretries)),
         ("Priority", str(function.priority)),
     ]
     return [*rows, ("Label", function.label)] if function.label else [*rows]
+
+
+def shortened_args(args: wire.Raw) -> str:
+    """Arguments as words, cut where they are long."""
+    return _cut(spec.words(args), _LONGEST) or _NONE
 
 
 def _condition_rows(conditions: wire.Conditions) -> list[render.Row]:

@@ -52,6 +52,15 @@ _STATE_STYLES = {
     State.UNKNOWN: ("?", "red"),
 }
 
+_COLOUR_NUMBERS = {
+    "yellow": "33",
+    "cyan": "36",
+    "green": "32",
+    "red": "31",
+    "magenta": "35",
+    "bright_black": "90",
+}
+
 PROCESS_STATES = (
     State.WAITING,
     State.RUNNING,
@@ -65,6 +74,12 @@ EXECUTOR_STATES = (State.PENDING, State.APPROVED, State.REJECTED, State.UNREGIST
 def state_of(states: Sequence[State], number: int) -> State:
     """The state a number of the protocol means."""
     return states[number] if 0 <= number < len(states) else State.UNKNOWN
+
+
+def state_style(state: State) -> tuple[str, str]:
+    """The symbol of a state, and the number of its colour."""
+    symbol, colour = _STATE_STYLES[state]
+    return symbol, _COLOUR_NUMBERS[colour]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +105,14 @@ class Block:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """Many things alike; ``nothing`` is said when there are none."""
+    """Many things alike; ``nothing`` is said when there are none, at this level."""
 
     header: Sequence[str]
     rows: Sequence[Row]
     nothing: str
     data: object
     ids: Sequence[str] = ()
+    level: str = "INFO"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,7 +200,7 @@ def blocks(parts: Iterable[Block], style: Style) -> str:
 def _block(part: Block, style: Style) -> str:
     caption = f"{part.caption}:\n" if part.caption else ""
     if not part.rows:
-        return f"{caption}{part.nothing}\n"
+        return caption + (f"{part.nothing}\n" if part.nothing or not caption else "")
     return caption + table(part.header, part.rows, style)
 
 

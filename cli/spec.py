@@ -2,6 +2,7 @@
 
 import csv
 import json
+import secrets
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -68,7 +69,18 @@ def function_spec(source: str, colony: str) -> wire.FunctionSpec:
             f"{_called(source)} holds a list, a function spec is an object",
             hint="a list of function specs is a workflow: colonies workflow submit",
         )
-    spec = _shaped(document, wire.FunctionSpec, source)
+    return with_defaults(document, colony, source)
+
+
+def with_defaults(
+    document: object, colony: str, source: str, *, place: str = ""
+) -> wire.FunctionSpec:
+    """A function spec out of a document; ``place`` says where in it, for a message.
+
+    Raises:
+        UsageError: not the shape of a function spec.
+    """
+    spec = _shaped(document, wire.FunctionSpec, source, place=place)
     given = cast("dict[str, object]", document)
     spec.maxwaittime = spec.maxwaittime if "maxwaittime" in given else _UNLIMITED
     spec.maxexectime = spec.maxexectime if "maxexectime" in given else _UNLIMITED
@@ -77,28 +89,49 @@ def function_spec(source: str, colony: str) -> wire.FunctionSpec:
     return spec
 
 
-def executor(source: str) -> wire.Executor:
-    """An executor spec; hardware and software may be objects or lists.
+def executor(source: str) -> tuple[wire.Executor, wire.Location | None]:
+    """An executor spec, and the place it describes; hardware and software may be objects or lists.
+
+    Specs written for v1.7.0 describe the place they are at, today's name one in the directory.
 
     Raises:
         UsageError: unreadable, or not the shape of an executor spec.
     """
     document = read_document(source)
     found = _shaped(document, wire.Executor, source)
-    place = cast("dict[str, object]", document).get("location")
-    if isinstance(place, dict) and found.locationname is wire.UNSET:
-        # Specs written for v1.7.0 describe the place instead of naming one.
-        found.locationname = str(cast("dict[str, object]", place).get("desc", ""))
-    return found
+    described = cast("dict[str, object]", document).get("location")
+    if not isinstance(described, dict) or found.locationname is not wire.UNSET:
+        return found, None
+    place = _shaped(cast("object", described), _Described, source)
+    if not place.desc:
+        return found, None
+    found.locationname = place.desc
+    return found, wire.Location(
+        locationid=secrets.token_hex(32),
+        name=place.desc,
+        description=place.desc,
+        long=place.long,
+        lat=place.lat,
+    )
 
 
-def _shaped(document: object, kind: type[W], source: str) -> W:
+class _Described(wire.Wire):
+    """A place in an executor spec of v1.7.0."""
+
+    long: float = 0
+    lat: float = 0
+    desc: str = ""
+
+
+def _shaped(document: object, kind: type[W], source: str, *, place: str = "") -> W:
+    where = f"{_called(source)}, {place}" if place else _called(source)
     if not isinstance(document, dict):
-        raise UsageError(f"{_called(source)} must hold a JSON object")
+        what = "must be" if place else "must hold"
+        raise UsageError(f"{where} {what} a JSON object")
     try:
         return wire.decode(json.dumps(document).encode(), kind)
     except Malformed as error:
-        raise UsageError(f"{_called(source)}: {error}") from error
+        raise UsageError(f"{where}: {error}") from error
 
 
 def split(values: Iterable[str] | None) -> list[str]:

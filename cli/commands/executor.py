@@ -20,6 +20,8 @@ app.command("cli.commands.runner:run", name="run")
 Name = Annotated[str, Parameter(name=("--name",))]
 Switch = Annotated[bool, Parameter(negative="")]
 _UNREGISTERED = 3
+_NOT_FOUND = 404
+_NOT_KNOWN = "n/a"
 _LINE = "=" * 94
 
 
@@ -44,9 +46,9 @@ async def add(
         options: global options.
     """
     async with Session(options) as session:
-        executor = _executor(session, spec_, name, type_)
+        executor, place = _executor(session, spec_, name, type_)
         executor.executorid = executorid
-        await _add(session, executor, approve=approve)
+        await _add(session, executor, place, approve=approve)
 
 
 @app.command
@@ -76,12 +78,12 @@ async def create(
             if path is not None and path.exists():
                 raise UsageError(f"{path} exists already", hint="a key is never overwritten")
         identity = Identity.generate()
-        executor = _executor(session, spec_, name, type_)
+        executor, place = _executor(session, spec_, name, type_)
         executor.executorid = identity.id
         # Written first: a key that the server knows must not be lost.
         write_private(keypath, identity.prvkey + "\n")
         try:
-            await _add(session, executor, approve=approve)
+            await _add(session, executor, place, approve=approve)
         except RpcError as error:
             if error.asked == "addexecutormsg":
                 _discard(keypath)
@@ -96,8 +98,8 @@ def _discard(path: Path) -> None:
 
 def _executor(
     session: Session, source: str | None, name: str | None, type_: str | None
-) -> wire.Executor:
-    executor = spec.executor(source) if source else wire.Executor()
+) -> tuple[wire.Executor, wire.Location | None]:
+    executor, place = spec.executor(source) if source else (wire.Executor(), None)
     executor.colonyname = session.colony
     executor.executorname = name or executor.executorname
     executor.executortype = type_ or executor.executortype or session.config.get("executor_type")
@@ -106,10 +108,12 @@ def _executor(
             "an executor needs a name and a type",
             hint="give them with --name and --type, or in the file of --spec",
         )
-    return executor
+    return executor, place
 
 
-async def _add(session: Session, executor: wire.Executor, *, approve: bool) -> None:
+async def _add(
+    session: Session, executor: wire.Executor, place: wire.Location | None, *, approve: bool
+) -> None:
     owner = session.client(Role.OWNER)
     added = await owner.ask(wire.AddExecutorMsg(executor=executor), wire.Executor)
     if approve:
@@ -118,6 +122,8 @@ async def _add(session: Session, executor: wire.Executor, *, approve: bool) -> N
             wire.ApproveExecutorMsg(colonyname=session.colony, executorname=added.executorname)
         )
         added.state = render.EXECUTOR_STATES.index(render.State.APPROVED)
+    if place is not None:
+        await _add_place(session, place)
     session.out.done(
         "Executor added",
         ids=added.executorname,
@@ -127,6 +133,18 @@ async def _add(session: Session, executor: wire.Executor, *, approve: bool) -> N
         ExecutorName=added.executorname,
         ExecutorType=added.executortype,
     )
+
+
+async def _add_place(session: Session, place: wire.Location) -> None:
+    """Put the place that a spec describes into the directory, unless it cannot be."""
+    place.colonyname = session.colony
+    try:
+        await session.client(Role.OWNER).tell(wire.AddLocationMsg(location=place))
+    except RpcError as error:
+        # The executor is added all the same, and very often its place was there before it.
+        session.out.say("The directory of locations stays as it is", Reason=error.message)
+    else:
+        session.out.say("Location added", Name=place.name)
 
 
 @app.command
@@ -215,7 +233,7 @@ async def ls(
             executors = await found()
             if not full or not executors:
                 return _listing(executors, all_=all_)
-            return _in_full(executors, await _functions(session))
+            return _in_full(executors, await _functions(session), await _places(session))
 
         await session.show(ask, watch)
 
@@ -239,15 +257,25 @@ def _row(executor: wire.Executor, *, all_: bool) -> render.Row:
     return (name, kind, state, place, render.moment(executor.lastheardfromtime))
 
 
-def _in_full(found: list[wire.Executor], functions: list[wire.Function]) -> render.Detail:
+def _in_full(
+    found: list[wire.Executor], functions: list[wire.Function], places: dict[str, wire.Location]
+) -> render.Detail:
     """The blocks of each executor, with a line between two of them."""
     line = render.Block(nothing=_LINE)
-    parts = [part for executor in found for part in (line, *_blocks(executor, functions))]
+    parts: list[render.Block] = []
+    for executor in found:
+        parts += [line, *_blocks(executor, functions, places.get(_location(executor)))]
     return render.Detail(
         blocks=parts[1:],
         data=spec.plain(found),
         ids=[executor.executorname for executor in found],
     )
+
+
+async def _places(session: Session) -> dict[str, wire.Location]:
+    message = wire.GetLocationsMsg(colonyname=session.colony)
+    found = await session.client().ask_list(message, wire.Location)
+    return {place.name: place for place in found}
 
 
 async def _functions(session: Session, executor: str = "") -> list[wire.Function]:
@@ -269,9 +297,10 @@ async def get(name: Name, *, options: Options = NONE) -> None:
             wire.GetExecutorMsg(colonyname=session.colony, executorname=name), wire.Executor
         )
         functions = await _functions(session, name)
+        place = await _place(session, executor)
         session.out.show(
             render.Detail(
-                blocks=_blocks(executor, functions),
+                blocks=_blocks(executor, functions, place),
                 data=spec.plain(executor),
                 ids=(executor.executorid,),
             )
@@ -296,18 +325,32 @@ async def chid(
         )
 
 
+async def _place(session: Session, executor: wire.Executor) -> wire.Location | None:
+    """Where an executor is, if the directory knows the place it names."""
+    name = _location(executor)
+    message = wire.GetLocationMsg(colonyname=session.colony, name=name)
+    try:
+        return await session.client().ask(message, wire.Location) if name else None
+    except RpcError as error:
+        if error.status == _NOT_FOUND:
+            return None
+        raise
+
+
 def _location(executor: wire.Executor) -> str:
     return executor.locationname if isinstance(executor.locationname, str) else ""
 
 
-def _blocks(executor: wire.Executor, functions: list[wire.Function]) -> list[render.Block]:
+def _blocks(
+    executor: wire.Executor, functions: list[wire.Function], place: wire.Location | None
+) -> list[render.Block]:
     """Everything about an executor; the functions may be those of others too."""
     hardware, software = executor.capabilities.hardware, executor.capabilities.software
     machines = hardware if isinstance(hardware, list) else [hardware] if hardware else []
     programs = software if isinstance(software, list) else [software] if software else []
     return [
         render.Block(caption="Executor", rows=_executor_rows(executor)),
-        render.Block(caption="Location", rows=[("Name", _location(executor) or "n/a")]),
+        render.Block(caption="Location", rows=_location_rows(executor, place)),
         *(render.Block(caption="Hardware", rows=_hardware_rows(one)) for one in machines),
         *(
             render.Block(
@@ -330,6 +373,15 @@ def _executor_rows(executor: wire.Executor) -> list[render.Row]:
         ("RequireFuncRegistration", str(executor.requirefuncreg)),
         ("CommissionTime", render.moment(executor.commissiontime)),
         ("LastHeardFrom", render.moment(executor.lastheardfromtime)),
+    ]
+
+
+def _location_rows(executor: wire.Executor, place: wire.Location | None) -> list[render.Row]:
+    return [
+        ("Name", _location(executor) or _NOT_KNOWN),
+        ("Longitude", f"{place.long:.6f}" if place else _NOT_KNOWN),
+        ("Latitude", f"{place.lat:.6f}" if place else _NOT_KNOWN),
+        ("Description", place.description if place else _NOT_KNOWN),
     ]
 
 

@@ -10,6 +10,7 @@ from cli.config import Role
 from cli.errors import UsageError
 from cli.options import NONE, ONCE, Format, Options, Watch
 from cli.processes import COUNT, Filters, blocks, listing, whole_id
+from cli.removal import ALL, Which, remove_all
 from cli.session import Session
 from cli.waiting import finish, output_text
 
@@ -18,7 +19,6 @@ app = App(name="process", help="Manage processes.", help_format="plaintext")
 Switch = Annotated[bool, Parameter(negative="")]
 Words = Annotated[list[str] | None, Parameter(negative="")]
 ProcessId = Annotated[str, Parameter(name=("--processid", "-p"))]
-_ALL = -1
 _STATES = {state.value.lower(): number for number, state in enumerate(render.PROCESS_STATES)}
 
 
@@ -231,42 +231,19 @@ async def remove(processid: ProcessId, *, options: Options = NONE) -> None:
 
 
 @app.command
-async def removeall(
-    *,
-    waiting: Switch = False,
-    successful: Switch = False,
-    failed: Switch = False,
-    cancelled: Switch = False,
-    options: Options = NONE,
-) -> None:
+async def removeall(*, which: Which = ALL, options: Options = NONE) -> None:
     """Remove all processes, or all in one state; signed by the colony owner.
 
-    Args:
-        waiting: only waiting ones.
-        successful: only successful ones.
-        failed: only failed ones.
-        cancelled: only cancelled ones.
-        options: global options.
+    Those that are running or belong to a workflow stay. How many were removed is the difference of
+    two counts, before and after: what others submit or finish meanwhile is in it.
     """
-    wanted = {
-        "waiting": waiting,
-        "successful": successful,
-        "failed": failed,
-        "cancelled": cancelled,
-    }
-    named = [name for name, said in wanted.items() if said]
-    if len(named) > 1:
-        raise UsageError(f"only one of --{' and --'.join(named)} can be given")
     async with Session(options) as session:
-        client = session.client(Role.OWNER)
-        which = named[0] if named else "all"
-        session.out.confirm(
-            f"Are you sure you want to remove {which} processes from Colony <{session.colony}>."
+        await remove_all(
+            session,
+            "processes",
+            which,
+            lambda colony, state: wire.RemoveAllProcessesMsg(colonyname=colony, state=state),
         )
-        state = _STATES[named[0]] if named else _ALL
-        await client.tell(wire.RemoveAllProcessesMsg(colonyname=session.colony, state=state))
-        text = f"Deleting all {named[0]} processes" if named else "Deleting all processes"
-        session.out.done(f"{text} in Colony", ids=session.colony, ColonyName=session.colony)
 
 
 @app.command

@@ -1,5 +1,6 @@
 """A real development server, and the command line run against it as a user does."""
 
+import asyncio
 import io
 import json
 import os
@@ -18,7 +19,11 @@ from typing import cast
 
 import pytest
 
+from api import wire
+from broker.identity import Identity
 from cli.app import run
+from cli.client import Client
+from cli.transport import Address
 
 PROGRAM = (sys.executable, "-c", "from cli.app import main; main()")
 CONFIGURING = ("COLONIES_", "XDG_", "NO_COLOR", "CLICOLOR", "COLUMNS", "BUILD_")
@@ -182,19 +187,37 @@ _fresh = iter(range(10**6))
 def colony(dev: Dev) -> Shell:
     """Command lines in a new colony with an approved user and an approved executor of type cli."""
     name = f"colony{next(_fresh)}"
-    owner, user, worker = (key(dev.shell) for _ in range(3))
-    dev.shell.ok(f"colony add --name {name} --colonyid {owner['id']}")
-    shell = dev.shell.with_environ(
+    owner, user, worker = (Identity.generate() for _ in range(3))
+    asyncio.run(_populate(dev, name, owner=owner, user=user, worker=worker))
+    return dev.shell.with_environ(
         COLONIES_COLONY_NAME=name,
-        COLONIES_COLONY_PRVKEY=owner["prvkey"],
-        COLONIES_PRVKEY=user["prvkey"],
-        WORKER_PRVKEY=worker["prvkey"],
-        WORKER_ID=worker["id"],
-        USER_ID=user["id"],
+        COLONIES_COLONY_PRVKEY=owner.prvkey,
+        COLONIES_PRVKEY=user.prvkey,
+        WORKER_PRVKEY=worker.prvkey,
+        WORKER_ID=worker.id,
+        USER_ID=user.id,
     )
-    shell.ok(f"user add --name johan --userid {user['id']} --email j@example.com --phone 46")
-    shell.ok(f"executor add --name worker --type cli --executorid {worker['id']} --approve")
-    return shell
+
+
+async def _populate(
+    dev: Dev, name: str, *, owner: Identity, user: Identity, worker: Identity
+) -> None:
+    """Without the command line: almost every test begins here, and most of them look elsewhere."""
+    server = Identity.from_hex(dev.exports["COLONIES_SERVER_PRVKEY"])
+    async with Client(Address(host="127.0.0.1", port=dev.port, tls=False), server) as client:
+        colony = wire.Colony(colonyid=owner.id, name=name)
+        await client.tell(wire.AddColonyMsg(colony=colony))
+        as_owner = client.as_identity(owner)
+        johan = wire.User(
+            colonyname=name, userid=user.id, name="johan", email="j@example.com", phone="46"
+        )
+        await as_owner.tell(wire.AddUserMsg(user=johan))
+        executor = wire.Executor(
+            colonyname=name, executorid=worker.id, executorname="worker", executortype="cli"
+        )
+        await as_owner.tell(wire.AddExecutorMsg(executor=executor))
+        approval = wire.ApproveExecutorMsg(colonyname=name, executorname="worker")
+        await as_owner.tell(approval)
 
 
 @pytest.fixture
@@ -203,6 +226,7 @@ def worker(colony: Shell) -> Shell:
     return colony.with_environ(COLONIES_PRVKEY=colony.environ["WORKER_PRVKEY"])
 
 
-def key(shell: Shell) -> dict[str, str]:
-    """A new key and its id."""
-    return cast("dict[str, str]", shell.ok("key generate --json").json)
+def new_key() -> dict[str, str]:
+    """A new key and its id, as ``key generate --json`` prints them."""
+    identity = Identity.generate()
+    return {"id": identity.id, "prvkey": identity.prvkey}

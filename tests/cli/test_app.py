@@ -10,21 +10,30 @@ from pathlib import Path
 import pytest
 
 from cli.app import GROUPS, build, overview
-from tests.cli.conftest import PROGRAM, Shell, clean_environ, free_port, key
+from tests.cli.conftest import PROGRAM, Shell, clean_environ, free_port, new_key
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 HELP = (
     "attribute add",
     "colony",
+    "cron",
+    "cron add",
     "executor",
     "executor run",
     "function exec",
+    "generator",
+    "generator add",
     "key generate",
     "process",
     "process assign",
     "process psw",
     "server start",
     "user add",
+    "workflow",
+    "workflow get",
+    "workflow psw",
+    "workflow removeall",
+    "workflow submit",
 )
 
 
@@ -65,7 +74,14 @@ def test_every_group_has_help(shell: Shell, group: str) -> None:
 
 def test_every_command_has_help_for_itself_and_for_each_of_its_options() -> None:
     missing: list[str] = []
-    explained = {"options", "filters", "watch", "state"}  # where they are declared
+    explained = {
+        "options",
+        "filters",
+        "watch",
+        "state",
+        "which",
+        "shown",
+    }  # where they are declared
     app = build()
     for group in GROUPS:
         for name in [name for name in app[group] if not name.startswith("-")]:
@@ -208,7 +224,7 @@ def test_the_configuration_is_shown_as_in_the_guide(shell: Shell, tmp_path: Path
 
 def test_profiles_are_set_listed_used_shown_and_removed(tmp_path: Path) -> None:
     shell = Shell({"COLONIES_HOME": str(tmp_path)})
-    made = key(shell)
+    made = new_key()
     shell.ok(
         "config set one --host one.example --port 1 --colony c --prvkey -", stdin=made["prvkey"]
     )
@@ -257,17 +273,17 @@ def test_commands_start_quickly(shell: Shell) -> None:
     assert cpu_seconds(shell, "process psw") <= 0.4
 
 
-def test_nothing_heavy_is_imported_for_a_list(shell: Shell) -> None:
-    heavy = ("rich", "httpx", "uvicorn", "starlette", "redis", "structlog", "boto", "apscheduler")
+@pytest.mark.parametrize("line", ["process psw", "workflow psw"])
+def test_nothing_heavy_is_imported_for_a_list(shell: Shell, line: str) -> None:
+    heavy = {"rich", "httpx", "uvicorn", "starlette", "redis", "structlog", "boto", "apscheduler"}
     ran = subprocess.run(  # noqa: S603 - ourselves
-        [PROGRAM[0], "-X", "importtime", *PROGRAM[1:], "process", "psw"],
+        [PROGRAM[0], "-X", "importtime", *PROGRAM[1:], *line.split()],
         env={**clean_environ(), **shell.environ},
         capture_output=True,
         text=True,
         check=True,
     )
-    imported = {
-        line.rpartition("|")[2].strip().partition(".")[0] for line in ran.stderr.splitlines()
-    }
-    assert "cli" in imported
-    assert not imported & set(heavy)
+    modules = {line.rpartition("|")[2].strip() for line in ran.stderr.splitlines()}
+    assert "cli.client" in modules
+    assert not {name.partition(".")[0] for name in modules} & heavy
+    assert not modules & {"api.specs", "broker.aggregates.process", "broker.store"}

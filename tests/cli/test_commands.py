@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 import yaml
 
-from tests.cli.conftest import Dev, Ran, Shell, key
+from tests.cli.conftest import Dev, Ran, Shell, new_key
 
 NOWHERE = "f" * 64
 
@@ -41,7 +41,7 @@ def said(ran: Ran) -> str:
 
 
 def test_a_colony_is_added_listed_and_removed(shell: Shell) -> None:
-    owner = key(shell)["id"]
+    owner = new_key()["id"]
     ran = shell.ok(f"colony add --name zoo --colonyid {owner}")
     assert ran.id == "zoo"
     assert said(ran) == f"INFO[....] Colony added{' ' * 32} ColonyID={owner} ColonyName=zoo\n"
@@ -64,7 +64,7 @@ def test_removing_a_colony_asks_first(shell: Shell, colony: Shell) -> None:
 
 
 def test_a_colony_of_that_name_already_there_is_refused(shell: Shell) -> None:
-    ran = shell(f"colony add --name dev --colonyid {key(shell)['id']}")
+    ran = shell(f"colony add --name dev --colonyid {new_key()['id']}")
     assert (ran.code, ran.out) == (1, "")
     error, hint = ran.err.splitlines()
     assert error == "error: A Colony with name <dev> already exists"
@@ -88,7 +88,7 @@ def test_statistics_of_another_colony_by_name(shell: Shell, colony: Shell) -> No
 
 def test_a_member_can_check_the_colony(colony: Shell) -> None:
     assert colony.ok("colony check").id == colony.environ["COLONIES_COLONY_NAME"]
-    stranger = colony.with_environ(COLONIES_PRVKEY=key(colony)["prvkey"])
+    stranger = colony.with_environ(COLONIES_PRVKEY=new_key()["prvkey"])
     ran = stranger("colony check")
     assert ran.code == 1
     assert "not a member" in ran.err
@@ -97,7 +97,7 @@ def test_a_member_can_check_the_colony(colony: Shell) -> None:
 
 
 def test_a_colony_can_be_handed_over(colony: Shell) -> None:
-    heir = key(colony)
+    heir = new_key()
     colony.ok(f"colony chid --colonyid {heir['id']}")
     assert colony("process pause").code == 1
     colony.with_environ(COLONIES_COLONY_PRVKEY=heir["prvkey"]).ok("process pause")
@@ -107,7 +107,7 @@ def test_a_colony_can_be_handed_over(colony: Shell) -> None:
 
 
 def test_a_user_is_added_shown_and_removed(colony: Shell) -> None:
-    user = key(colony)["id"]
+    user = new_key()["id"]
     ran = colony.ok(f"user add --name eva --email e@x.org --phone=+46 --userid {user}")
     assert said(ran).startswith("INFO[....] User added")
     assert f"ColonyName={colony.environ['COLONIES_COLONY_NAME']} Email=e@x.org Phone=+46" in ran.err
@@ -121,7 +121,7 @@ def test_a_user_is_added_shown_and_removed(colony: Shell) -> None:
 
 
 def test_an_empty_mail_address_is_one(colony: Shell) -> None:
-    user = key(colony)["id"]
+    user = new_key()["id"]
     colony.ok(f'user add --name="myuser" --email="" --phone="" --userid={user}')
     assert ["myuser", "", ""] in rows(colony.ok("user ls"))
 
@@ -135,13 +135,13 @@ def test_an_empty_mail_address_is_one(colony: Shell) -> None:
     ],
 )
 def test_mistakes_with_users_are_refused(colony: Shell, line: str, text: str) -> None:
-    ran = colony(line.replace("USER", key(colony)["id"]))
+    ran = colony(line.replace("USER", new_key()["id"]))
     assert (ran.code, ran.out) == (1, "")
     assert text in ran.err
 
 
 def test_a_user_moves_to_another_key(colony: Shell) -> None:
-    new = key(colony)
+    new = new_key()
     colony.ok(f"user chid --userid {new['id']}")
     assert colony("user ls").code == 1
     assert "johan" in colony.with_environ(COLONIES_PRVKEY=new["prvkey"]).ok("user ls").out
@@ -169,7 +169,7 @@ SPEC = {
 def test_an_executor_is_added_from_the_spec_of_the_guide(colony: Shell, tmp_path: Path) -> None:
     (tmp_path / "executor.json").write_text(json.dumps(SPEC))
     ran = colony.ok(
-        f"executor add --spec {tmp_path}/executor.json --executorid {key(colony)['id']} --approve"
+        f"executor add --spec {tmp_path}/executor.json --executorid {new_key()['id']} --approve"
     )
     assert "Approving Executor" in ran.err
     assert "ExecutorName=ml-executor ExecutorType=ml" in ran.err
@@ -179,6 +179,10 @@ def test_an_executor_is_added_from_the_spec_of_the_guide(colony: Shell, tmp_path
         ["State", "Approved"],
         ["RequireFuncRegistration", "False"],
         ["LastHeardFrom", "-"],
+        ["Name", "ICE Datacenter"],
+        ["Longitude", "65.600000"],
+        ["Latitude", "22.100000"],
+        ["Description", "ICE Datacenter"],
         ["Model", "AMD Ryzen 9 5950X 16-Core Processor"],
         ["Memory", "16Gi"],
         ["GPU", "nvidia_3080ti"],
@@ -189,8 +193,26 @@ def test_an_executor_is_added_from_the_spec_of_the_guide(colony: Shell, tmp_path
     assert shown.out.endswith("Functions:\nNo functions found\n")
 
 
+def test_the_place_of_an_executor_is_looked_up(colony: Shell) -> None:
+    spec = json.dumps({**SPEC, "location": None, "locationname": "lulea"})
+    colony.ok(f"executor add --spec '{spec}' --executorid {new_key()['id']}")
+    assert ["Longitude", "n/a"] in rows(colony.ok("executor get ml-executor"))
+    colony.ok("location add --name lulea --desc 'by the sea' --long 22.13 --lat=-65.6")
+    for command in ("executor get ml-executor", "executor ls --full --all"):
+        shown = rows(colony.ok(command))
+        assert ["Latitude", "-65.600000"] in shown
+        assert ["Description", "by the sea"] in shown
+
+
+def test_a_place_that_is_known_already_stays_as_it_is(colony: Shell) -> None:
+    colony.ok("location add --name 'ICE Datacenter' --long 1 --lat 2")
+    ran = colony.ok(f"executor add --spec '{json.dumps(SPEC)}' --executorid {new_key()['id']}")
+    assert "The directory of locations stays as it is" in ran.err
+    assert ["Longitude", "1.000000"] in rows(colony.ok("executor get ml-executor"))
+
+
 def test_flags_go_before_the_spec(colony: Shell) -> None:
-    options = f"--name n --type t --executorid {key(colony)['id']}"
+    options = f"--name n --type t --executorid {new_key()['id']}"
     ran = colony.ok(f"executor add --spec '{json.dumps(SPEC)}' {options}")
     assert "ExecutorName=n ExecutorType=t" in ran.err
 
@@ -202,7 +224,7 @@ def test_an_executor_needs_a_name_and_a_type(colony: Shell) -> None:
 
 
 def test_an_executor_is_approved_rejected_and_removed(colony: Shell) -> None:
-    colony.ok(f"executor add --executorid {key(colony)['id']} --name n --type t")
+    colony.ok(f"executor add --executorid {new_key()['id']} --name n --type t")
 
     def state() -> str:
         return next(row[2] for row in rows(colony.ok("executor ls --all")) if row[0] == "n")
@@ -227,7 +249,7 @@ def test_an_unknown_executor_is_refused(colony: Shell, command: str) -> None:
 
 
 def test_executors_are_filtered(colony: Shell) -> None:
-    colony.ok(f"executor add --executorid {key(colony)['id']} --name other --type ml --approve")
+    colony.ok(f"executor add --executorid {new_key()['id']} --name other --type ml --approve")
     assert colony.ok("executor ls --type ml -o id").id == "other"
     assert colony.ok("executor ls --filter work -o id").id == "worker"
     assert colony.ok("executor ls --location nowhere -o json").json == []
@@ -245,7 +267,7 @@ def test_an_executor_is_created_with_a_private_key_file(colony: Shell, tmp_path:
 
 
 def test_an_executor_moves_to_another_key(colony: Shell, worker: Shell) -> None:
-    new = key(worker)
+    new = new_key()
     worker.ok(f"executor chid --executorid {new['id']}")
     assert colony.ok("executor get worker -o id").id == new["id"]
 
@@ -449,8 +471,22 @@ def test_all_processes_in_a_state_are_removed(
     which = option.removeprefix("--") or "all"
     name = colony.environ["COLONIES_COLONY_NAME"]
     assert f"Are you sure you want to remove {which} processes from Colony <{name}>." in ran.err
+    assert f"Deleting all {option.removeprefix('--')} processes".replace("  ", " ") in ran.err
+    assert f"Left=0 Removed={2 - left}" in ran.err
     counts = cast("dict[str, int]", colony.ok("colony stats --json").json)
     assert counts["waitingprocesses"] + counts["successfulprocesses"] == left
+
+
+def test_what_removeall_leaves_is_counted_too(colony: Shell, worker: Shell) -> None:
+    submit(colony)
+    assign(worker)
+    submit(colony)
+    ran = colony.ok("process removeall --yes")
+    assert "Left=1 Removed=1" in ran.err
+    assert "Left are processes that run" in ran.err
+    name = colony.environ["COLONIES_COLONY_NAME"]
+    again = colony.ok("process removeall --yes --json")
+    assert again.json == {"colonyname": name, "removed": 0, "left": 1}
 
 
 def test_only_one_state_can_be_removed_at_a_time(colony: Shell) -> None:
@@ -528,7 +564,7 @@ def test_the_server_says_what_it_is(shell: Shell, dev: Dev) -> None:
 
 
 def test_a_wrong_server_key_is_refused_with_its_source(shell: Shell) -> None:
-    ran = shell("server stats", COLONIES_SERVER_PRVKEY=key(shell)["prvkey"])
+    ran = shell("server stats", COLONIES_SERVER_PRVKEY=new_key()["prvkey"])
     assert ran.code == 1
     assert "Access denied, not server owner" in ran.err
     assert "signed as the server owner" in ran.err
@@ -577,7 +613,7 @@ def test_a_spec_given_as_it_is_is_not_repeated_in_its_mistakes(colony: Shell) ->
 
 
 def test_a_full_list_shows_the_functions_of_each(colony: Shell, worker: Shell) -> None:
-    other = key(colony)["id"]
+    other = new_key()["id"]
     colony.ok(f"executor add --name other --type cli --executorid {other}")
     worker.ok("function register --name worker --func helloworld")
     first, second = colony.ok("executor ls --full").out.split("=" * 94 + "\n")
@@ -586,7 +622,7 @@ def test_a_full_list_shows_the_functions_of_each(colony: Shell, worker: Shell) -
 
 
 def test_the_type_of_an_executor_can_come_from_the_profile(colony: Shell) -> None:
-    made = key(colony)["id"]
+    made = new_key()["id"]
     ran = colony.ok(f"executor add --name typed --executorid {made} --json")
     assert cast("dict[str, str]", ran.json)["executortype"] == "cli"
 

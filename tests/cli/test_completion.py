@@ -38,6 +38,16 @@ def test_names_and_ids_come_from_the_server(colony: Shell, worker: Shell) -> Non
     assert offered(colony, "process", "psw", "--func", "") == ["fibonacci"]
 
 
+def test_ids_of_workflows_are_offered(colony: Shell) -> None:
+    spec = """'[{"nodename": "n"}]'"""
+    waiting, cancelled = (colony.ok(f"workflow submit --spec {spec}").id for _ in range(2))
+    colony.ok(f"workflow cancel {cancelled}")
+    assert set(offered(colony, "workflow", "get", "")) == {waiting, cancelled}
+    assert offered(colony, "workflow", "cancel", "--workflowid", "") == [waiting]
+    assert offered(colony, "workflow", "submit", "") == []
+    assert offered(colony, "workflow", "ls", "--state", "can") == ["cancelled"]
+
+
 def test_it_is_silent_when_it_knows_nothing(shell: Shell, tmp_path: Path) -> None:
     nowhere = Shell({"COLONIES_HOME": str(tmp_path), "COLONIES_SERVER_PORT": str(free_port())})
     for words in (

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import PROGRAM, Dev, Shell, clean_environ, free_port, key, running_dev
+from tests.cli.conftest import PROGRAM, Dev, Shell, clean_environ, free_port, new_key, running_dev
 
 
 def test_it_says_everything_an_sdk_needs(dev: Dev) -> None:
@@ -90,9 +90,9 @@ def test_a_first_start_that_was_cut_short_is_finished_by_the_next(tmp_path: Path
 def test_what_was_given_another_key_stays_so(tmp_path: Path) -> None:
     home = tmp_path / "home"
     with running_dev(home, free_port()) as first:
-        other = key(first.shell)["id"]
+        other = new_key()["id"]
         first.shell.ok(f"executor chid --executorid {other}")
-        first.shell.ok(f"user chid --userid {key(first.shell)['id']}")
+        first.shell.ok(f"user chid --userid {new_key()['id']}")
     with running_dev(home, free_port()) as second:
         second.shell.ok("colony ls")
     said = (tmp_path / "home.err").read_text()

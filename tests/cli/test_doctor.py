@@ -12,7 +12,7 @@ from typing import cast
 
 import pytest
 
-from tests.cli.conftest import Ran, Shell, free_port, key
+from tests.cli.conftest import Ran, Shell, free_port, new_key
 
 
 def findings(ran: Ran) -> dict[str, dict[str, str]]:
@@ -46,7 +46,7 @@ def test_a_server_that_is_away_is_found(shell: Shell) -> None:
 
 
 def test_each_wrong_key_is_named(shell: Shell) -> None:
-    stranger = key(shell)["prvkey"]
+    stranger = new_key()["prvkey"]
     found = findings(
         shell(
             "doctor --json",
@@ -70,7 +70,7 @@ def test_a_broken_key_is_named_and_not_shown(shell: Shell) -> None:
 
 
 def test_an_executor_that_waits_for_approval_is_told_how(colony: Shell) -> None:
-    made = key(colony)
+    made = new_key()
     colony.ok(f"executor add --name pending --type t --executorid {made['id']}")
     found = findings(colony("doctor --json", COLONIES_PRVKEY=made["prvkey"]))["key"]
     assert found["result"] == "fail"

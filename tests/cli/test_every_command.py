@@ -7,10 +7,11 @@ import pytest
 import yaml
 
 from cli.app import GROUPS, build
-from tests.cli.conftest import Shell, free_port, key
+from tests.cli.conftest import Shell, free_port, new_key
 
 NOWHERE = "f" * 64
 STRANGER = "a" * 64
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 KEYS = f"--prvkey {STRANGER} --colonyprvkey {STRANGER} --serverprvkey {STRANGER}"
 
 # In an order in which each succeeds; {id} is a new id each time.
@@ -50,6 +51,16 @@ process ls --state waiting
 process pause
 process status
 process resume
+workflow submit --spec '[{"nodename":"n","conditions":{"executortype":"x"}}]'
+workflow psw
+workflow ps
+workflow pss
+workflow psf
+workflow psc
+workflow ls --state waiting
+workflow removeall --yes
+cron ls
+generator ls
 process removeall --waiting --yes
 server stats
 """.splitlines()
@@ -57,11 +68,14 @@ server stats
 ELSEWHERE = {
     "attribute": {"add", "get"},
     "colony": {"chid"},
+    "cron": {"add", "get", "run", "remove"},
     "executor": {"chid", "run"},
     "function": {"register", "remove"},
+    "generator": {"add", "get", "pack", "remove"},
     "process": {"get", "assign", "close", "fail", "cancel", "remove"},
     "server": {"chid", "start", "stat", "status", "alive"},
     "user": {"chid"},
+    "workflow": {"get", "cancel", "remove"},
 }
 ASKING_NOBODY = {"completion", "config", "dev", "doctor", "key", "version"}
 BY_ID = (
@@ -79,11 +93,22 @@ BY_ID = (
     f"process remove {NOWHERE}",
     f"server chid --serverid {NOWHERE}",
     f"user chid --userid {NOWHERE}",
+    f"workflow get {NOWHERE}",
+    f"workflow cancel {NOWHERE}",
+    f"workflow remove {NOWHERE}",
+    f"cron add --name c --interval 9 --spec {EXAMPLES}/cron/cron_workflow.json",
+    f"cron get {NOWHERE}",
+    f"cron run {NOWHERE}",
+    f"cron remove {NOWHERE}",
+    f"generator add --name g --trigger 9 --spec {EXAMPLES}/generators/generator_workflow.json",
+    f"generator get {NOWHERE}",
+    f"generator pack {NOWHERE} --arg a",
+    f"generator remove {NOWHERE}",
 )
 
 
-def filled(line: str, shell: Shell, directory: Path) -> str:
-    made = key(shell)["id"]
+def filled(line: str, directory: Path) -> str:
+    made = new_key()["id"]
     return line.replace("{id}", made).replace("{file}", str(directory / made))
 
 
@@ -103,7 +128,7 @@ def test_no_command_is_forgotten() -> None:
 @pytest.mark.parametrize("form", ["json", "yaml"])
 def test_every_result_can_be_parsed(colony: Shell, tmp_path: Path, form: str) -> None:
     for line in ASKING:
-        command = filled(line, colony, tmp_path)
+        command = filled(line, tmp_path)
         ran = colony.ok(f"{command} -o {form}")
         parsed = ran.json if form == "json" else cast("object", yaml.safe_load(ran.out))
         assert parsed is not None, command
@@ -111,7 +136,7 @@ def test_every_result_can_be_parsed(colony: Shell, tmp_path: Path, form: str) ->
 
 def test_a_strangers_key_is_refused_everywhere(colony: Shell, tmp_path: Path) -> None:
     for line in (*ASKING, *BY_ID):
-        ran = colony(f"{filled(line, colony, tmp_path)} {KEYS}")
+        ran = colony(f"{filled(line, tmp_path)} {KEYS}")
         assert (ran.code, ran.out) == (1, ""), line
         assert "hint: " in ran.err, line
     assert list(tmp_path.iterdir()) == [], "no key is left of an executor that was refused"
@@ -120,7 +145,7 @@ def test_a_strangers_key_is_refused_everywhere(colony: Shell, tmp_path: Path) ->
 def test_a_missing_key_is_named_everywhere(tmp_path: Path) -> None:
     shell = Shell({"COLONIES_HOME": str(tmp_path / "home"), "COLONIES_COLONY_NAME": "dev"})
     for line in (*ASKING, *BY_ID):
-        ran = shell(filled(line, shell, tmp_path))
+        ran = shell(filled(line, tmp_path))
         assert (ran.code, ran.out) == (2, ""), line
         assert "PRVKEY is not set" in ran.err, line
         assert "hint: export COLONIES_" in ran.err, line
@@ -129,7 +154,7 @@ def test_a_missing_key_is_named_everywhere(tmp_path: Path) -> None:
 @pytest.mark.parametrize("group", sorted({line.split()[0] for line in ASKING}))
 def test_a_server_that_is_down_is_exit_code_3(colony: Shell, tmp_path: Path, group: str) -> None:
     line = next(line for line in ASKING if line.startswith(group))
-    ran = colony(f"{filled(line, colony, tmp_path)} --json --port {free_port()}")
+    ran = colony(f"{filled(line, tmp_path)} --json --port {free_port()}")
     assert (ran.code, ran.out) == (3, "")
     assert "connection refused" in ran.err
     assert "hint: is it running?" in ran.err

@@ -9,15 +9,18 @@ import json
 import re
 import shlex
 import textwrap
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import pytest
 
-from tests.cli.conftest import Ran, Shell, free_port, key, running_dev
+from tests.cli.conftest import Ran, Shell, free_port, new_key, running_dev
 
 GUIDE = Path(__file__).with_name("guide.rst")
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 HELLOWORLD_KEY = "8c32cdcea68600e05df8661eb0cb6679b9ba1d62c901b2a0a55c2eecd9bbbf58"
 SAME_ID_AGAIN = "24bbbc074019734fc4676ec1641ca6f22c3ac943c48067ded3649602653a96c1"
 
@@ -27,18 +30,24 @@ REPAIRS = (
     ("", r"\\ *\n\s*", " "),
     # The second of two equal commands is shown with the output of another.
     ("Process closed as Failed", r"process close (.*) --out Hej", r"process fail \1"),
+    # The clock of the author's prompt.
+    ("", r" +\d\d:\d\d:\d\d$", ""),
 )
+# Messages that the guide shows and that are wrong there: shown, and what is right.
+MESSAGES = {("workflow psf", "No successful workflows found"): "No failed workflows found"}
 # Labels that the guide misspells or that have been corrected since.
 LABELS = {
     "FUNC": "FUNCNAME",
     "Memmory": "Memory",
     "ExecutorIDs": "ExecutorNames",
-    # A location is a name in the protocol by now.
-    "Longitude": "Name",
-    "Latitude": "Name",
-    "Description": "Name",
 }
-ASKS_FIRST = ("colony remove", "user remove", "process removeall")
+ASKS_FIRST = (
+    "colony remove",
+    "user remove",
+    "process removeall",
+    "workflow removeall",
+    "worklflow removeall",
+)
 
 
 @dataclass(frozen=True)
@@ -49,20 +58,32 @@ class Step:
     shown: str
 
 
-def steps() -> Iterator[Step]:
-    """The commands in order, each with the block that follows it when that is its output."""
+def steps(first: str, end: str = "") -> list[Step]:
+    """The commands of some chapters, each with the block that follows it when that is its output.
+
+    Args:
+        first: title of the first chapter; empty for the first of all.
+        end: title of the first chapter that is left out.
+    """
     text = GUIDE.read_text(encoding="utf-8")
+    text = text[text.index(f"\n{first}\n====") if first else 0 :]
+    text = text[: text.index(f"\n{end}\n====") if end else len(text)]
     found = re.findall(
         r"^\.\. code-block:: *(\w+) *\n((?:[ \t]+\S.*\n|\s*\n)+)", text, re.MULTILINE
     )
     blocks = [(kind, textwrap.dedent(body).strip("\n").strip()) for kind, body in found]
-    for number, (_, body) in enumerate(blocks):
-        if not body.startswith("colonies"):
-            continue
-        following = blocks[number + 1][1] if number + 1 < len(blocks) else ""
-        kind = blocks[number + 1][0] if number + 1 < len(blocks) else ""
-        is_output = kind == "console" and not re.match(r"colonies\b|export ", following)
-        yield Step(body, following if is_output else "")
+    return [step for number in range(len(blocks)) for step in _steps(blocks[number:][:2])]
+
+
+def _steps(blocks: list[tuple[str, str]]) -> Iterator[Step]:
+    """The commands in the first block; the second is the output of the last of them, or is not."""
+    (_, body), (kind, following) = blocks[0], [*blocks, ("", "")][1]
+    if not body.startswith("colonies"):
+        return
+    is_output = kind in {"console", "text"} and not re.match(r"colonies\b|export ", following)
+    *commands, last = re.split(r"\n(?=colonies )", body)
+    yield from (Step(command, "") for command in commands)
+    yield Step(last, following if is_output else "")
 
 
 class Story:
@@ -72,6 +93,7 @@ class Story:
         self.shell = shell
         self.process = ""
         self.attribute = ""
+        self.made: dict[str, str] = {}
         self.done: list[str] = []
 
     def walk(self, step: Step) -> Ran:
@@ -95,8 +117,10 @@ class Story:
     def _with_ids(self, command: str) -> str:
         command = re.sub(r"-p +[0-9a-f]{64}", f"-p {self.process}", command)
         command = re.sub(r"--attributeid [0-9a-f]{64}", f"--attributeid {self.attribute}", command)
+        for what, made in self.made.items():
+            command = re.sub(rf"--{what}id +[0-9a-f]{{64}}", f"--{what}id {made}", command)
         # One id cannot be that of three executors.
-        return command.replace(SAME_ID_AGAIN, key(self.shell)["id"])
+        return command.replace(SAME_ID_AGAIN, new_key()["id"])
 
     def _prepare(self, command: str) -> None:
         """What the prose assumes at this point."""
@@ -117,9 +141,11 @@ class Story:
             self.shell.ok(f"process fail -p {self._running()} --prvkey {HELLOWORLD_KEY}")
         if words == ["process", "get"] and "attribute add" not in self.done:
             self.process = self.shell.ok("process pss -o id").out.split()[0]
+        if words[1:] == ["psw"] and {*self.done[-1:]} & {"cron add", "generator pack"}:
+            self.made["workflow"] = self._started()
 
     def _add_executor(self, name: str, options: str = "--type ml") -> None:
-        made = key(self.shell)["id"]
+        made = new_key()["id"]
         self.shell.ok(f"executor add --name {name} {options} --executorid {made} --approve")
 
     def _forget(self, name: str) -> None:
@@ -129,6 +155,13 @@ class Story:
         self.shell.ok("function submit --spec examples/functions/helloworld.json")
         return self.shell.ok(f"process assign --prvkey {HELLOWORLD_KEY}").id
 
+    def _started(self) -> str:
+        """The workflow that a cron or a generator starts, once it is there."""
+        late = time.monotonic() + 20
+        while not (found := self.shell.ok("workflow psw --count 1 -o id").out.split()):
+            assert time.monotonic() < late, "no workflow was started"
+        return found[0]
+
     def _remember(self, command: str, ran: Ran) -> None:
         words = " ".join(command.split()[1:3])
         self.done.append(words)
@@ -136,55 +169,74 @@ class Story:
             self.process = ran.id
         if words == "attribute add":
             self.attribute = ran.id
+        if words in {"workflow submit", "cron add", "generator add"}:
+            self.made[words.split()[0]] = ran.id
 
 
-def write_examples(directory: Path) -> None:
-    """The files that the guide tells to copy."""
+def documents() -> list[object]:
+    """The JSON documents that the guide tells to copy."""
     blocks = re.findall(
-        r"^\.\. code-block:: json\n\n((?:[ \t]+.*\n|\s*\n)+)", GUIDE.read_text(), re.MULTILINE
+        r"^\.\. code-block:: json *\n\n((?:[ \t]+.*\n|\s*\n)+)", GUIDE.read_text(), re.MULTILINE
     )
-    documents = [json.loads(block) for block in blocks[:3]]
-    executor, minimal, function = documents
-    assert (minimal["executortype"], function["funcname"]) == ("ml", "helloworld")
-    for name, document in (("executors/executor", executor), ("functions/helloworld", function)):
-        path = directory / "examples" / f"{name}.json"
-        path.parent.mkdir(parents=True)
-        path.write_text(json.dumps(document))
+    return [cast("object", json.loads(block)) for block in blocks]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["executors/executor", "functions/helloworld", "workflows/workflow", "cron/cron_workflow"],
+)
+def test_the_examples_are_those_of_the_guide(name: str) -> None:
+    assert json.loads((EXAMPLES / f"{name}.json").read_text()) in documents()
 
 
 def expected_labels(shown: str) -> set[str]:
     """Headers and first columns of the tables in an output, captions, and names of fields."""
     lines = [line.strip() for line in shown.splitlines()]
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if "|" in line]
-    header = {cell for row in rows[:1] if len(row) > 2 for cell in row}
-    first = {row[0] for row in rows if len(row) == 2 and row[0]}
-    single = {row[0] for row in rows[:1] if len(row) == 1}
+    rows = {
+        n: [cell.strip() for cell in line.strip("|").split("|")]
+        for n, line in enumerate(lines)
+        if "|" in line
+    }
+    # Below a header there is a rule, and below that the first row.
+    headers = {n for n in rows if n + 1 not in rows and n + 2 in rows and n - 1 not in rows}
+    header = {cell for n in headers for cell in rows[n]}
+    headed = {n for n in rows if any(m + 1 <= n for m in headers)}
+    first = {row[0] for n, row in rows.items() if n not in headers | headed and row[0]}
     captions = {line for line in lines if re.fullmatch(r"[A-Z]\w+( \w+)*:", line)}
     fields = {
         f"{name}=" for name in re.findall(r"^\s*(\w+)=|\s(\w+)=", shown) for name in name if name
     }
-    return {LABELS.get(label, label) for label in header | first | single | captions | fields}
+    return {LABELS.get(label, label) for label in header | first | captions | fields}
 
 
-def message(shown: str) -> str:
-    """The text of the message line, if there is one."""
-    found = re.search(r"^INFO\[\d+\] (.*?) *$", shown, re.MULTILINE)
-    return found[1] if found else ""
+def messages(step: Step) -> list[str]:
+    """The texts of the message lines."""
+    words = " ".join(step.command.split()[1:3])
+    found = re.findall(r"^(?:INFO|WARN)\[\d+\] (.*?) *$", step.shown, re.MULTILINE)
+    return [MESSAGES.get((words, text), text) for text in cast("list[str]", found)]
 
 
+@pytest.mark.parametrize(
+    ("first", "end", "count"),
+    [
+        ("", "Workflows", 44),
+        ("Workflows", "Crons", 12),
+        ("Crons", "Generators", 8),
+        ("Generators", "", 11),
+    ],
+)
 def test_every_command_of_the_guide_works_as_typed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: str, end: str, count: int
 ) -> None:
-    write_examples(tmp_path)
-    monkeypatch.chdir(tmp_path)
-    walked = list(steps())
-    assert len(walked) == 44
+    monkeypatch.chdir(EXAMPLES.parent)
+    walked = steps(first, end)
+    assert len(walked) == count
     with running_dev(tmp_path / "home", free_port()) as dev:
         story = Story(dev.shell)
         for step in walked:
             ran = story.walk(step)
             assert ran.code == 0, f"{step.command}\n{ran.out}{ran.err}"
             said = ran.out + ran.err
-            assert message(step.shown) in said, step.command
+            assert [text for text in messages(step) if text not in said] == [], step.command
             missing = {label for label in expected_labels(step.shown) if label not in said}
             assert missing == set(), f"{step.command}\n{said}"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import PROGRAM, Shell, clean_environ, free_port, key
+from tests.cli.conftest import PROGRAM, Shell, clean_environ, free_port, new_key
 
 
 @contextmanager
@@ -40,7 +40,7 @@ def nowhere(tmp_path: Path) -> Shell:
 
 @pytest.mark.real
 def test_a_server_runs_on_a_redis_of_its_own(nowhere: Shell, redis_url: str) -> None:
-    owner = key(nowhere)
+    owner = new_key()
     port = str(free_port())
     environ = {
         "COLONIES_REDIS_URL": redis_url,
@@ -56,7 +56,7 @@ def test_a_server_runs_on_a_redis_of_its_own(nowhere: Shell, redis_url: str) -> 
 
 @pytest.mark.real
 def test_several_workers_share_the_port(nowhere: Shell, redis_url: str) -> None:
-    owner = key(nowhere)
+    owner = new_key()
     port = str(free_port())
     # The id of the owner follows from the key.
     environ = {"COLONIES_REDIS_URL": redis_url, "COLONIES_SERVER_PRVKEY": owner["prvkey"]}
@@ -82,7 +82,7 @@ def test_tls_is_served(nowhere: Shell, redis_url: str, tmp_path: Path) -> None:
         capture_output=True,
     )
     port = str(free_port())
-    environ = {"COLONIES_REDIS_URL": redis_url, "COLONIES_SERVER_ID": key(nowhere)["id"]}
+    environ = {"COLONIES_REDIS_URL": redis_url, "COLONIES_SERVER_ID": new_key()["id"]}
     options = ("--port", port, "--tlscert", str(cert), "--tlskey", str(private))
     with started(environ, *options):
         line = f"server alive --port {port}"

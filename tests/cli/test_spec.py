@@ -46,11 +46,13 @@ def test_wrong_types_are_named() -> None:
 
 
 def test_hardware_may_be_an_object_and_a_place_a_description() -> None:
-    found = spec.executor(
+    found, place = spec.executor(
         '{"executorname": "n", "location": {"long": 1.5, "lat": 2, "desc": "ICE"},'
         ' "capabilities": {"hardware": {"model": "m"}, "software": [{"name": "s"}]}}'
     )
     assert found.locationname == "ICE"
+    assert place is not None
+    assert (place.name, place.long, place.lat) == ("ICE", 1.5, 2)
     assert found.capabilities.hardware is not None
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Shell, key
+from tests.cli.conftest import Shell, new_key
 from tests.cli.test_worker import running
 
 READING = """\
@@ -35,7 +35,7 @@ MOVING = (
 
 
 def typed(line: str, shell: Shell, **more: str) -> str:
-    variables = {**shell.environ, "NEW_ID": key(shell)["id"], **more}
+    variables = {**shell.environ, "NEW_ID": new_key()["id"], **more}
     return string.Template(line).substitute(variables)
 
 
