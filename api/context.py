@@ -27,10 +27,10 @@ from broker.reactors.due import Due
 from broker.reactors.generators import Generators
 from broker.reactors.requeue import Requeuer
 from broker.reactors.sweep import Sweeper
-from broker.schedule import zone_named
 from broker.settings import Settings
 from broker.store import BY_SERVER, Done, EventStore, Signed
 from broker.waiting import WaitingRoom
+from broker.zones import zone_named
 from projections.core import listings
 from projections.progress import Progress
 

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
 from typing import Any, Protocol
-from zoneinfo import ZoneInfo
 
 from apscheduler.triggers.cron import CronTrigger
 
 from broker.errors import Invalid
+from broker.zones import zone_named
 
 _SECOND_NS = 1_000_000_000
 _YEARS = 5
@@ -195,16 +195,6 @@ def _change_within(before: datetime, after: datetime, zone: tzinfo) -> datetime:
 
 
 # -------------------------------------------------------------------- parsing
-
-
-def zone_named(name: str) -> tzinfo | None:
-    """A time zone of the IANA database; None when there is none of that name here."""
-    if name in {"", "UTC"}:
-        return UTC
-    try:
-        return ZoneInfo(name)
-    except (ValueError, OSError, LookupError):
-        return None
 
 
 @lru_cache(maxsize=1_024)

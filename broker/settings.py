@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from broker.errors import Malformed
 from broker.identity import is_identity
-from broker.schedule import zone_named
+from broker.zones import zone_named
 
 DEFAULT_PORT = 50080
 

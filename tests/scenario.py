@@ -72,13 +72,11 @@ def _holds(values: dict[Key, Value], expect: Expect) -> bool:
         case "equals":
             return as_hash.get(field.encode()) == encoded(value)
         case "above":
-            return int(as_hash.get(field.encode(), b"0")) > int(value)
+            return int(as_hash.get(field.encode(), b"%d" % value)) > int(value)
         case "has" | "listed":
             return field.encode() in (row or {})
         case "lacks":
             return field.encode() not in as_hash
-        case "above":
-            return int(as_hash.get(field.encode(), b"%d" % value)) > int(value)
         case "absent":
             return row is None
         case "counts":

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker.errors import Invalid
-from broker.schedule import Every, parse, zone_named
+from broker.schedule import Every, parse
+from broker.zones import zone_named
 
 SECOND_NS = 1_000_000_000
 LOW = (0, 0, 0, 1, 1, 0)
