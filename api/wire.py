@@ -675,6 +675,7 @@ class GetProcessesMsg(OfColony):
     label: str = ""
     initiator: str = ""
     processgraphid: str = ""
+    """Only those of a workflow; then in its order, and state -1 is any."""
 
 
 class GetProcessHistMsg(OfColony):

@@ -26,6 +26,7 @@ from broker.matching import class_of
 from projections.core import listings
 
 _MOST_LISTED = 100
+_ANY = -1
 _SECOND_NS = 1_000_000_000
 
 Rows = tuple[Gate, ProcessRow | None]
@@ -169,6 +170,8 @@ async def get_many(ctx: Context, call: Call, msg: wire.GetProcessesMsg) -> list[
         raise Invalid(f"Count is larger than MaxCount limit <{_MOST_LISTED}>")
     if msg.count < 0:
         raise Invalid("Failed to get processes, count must not be negative")
+    if msg.processgraphid:
+        return await _of_workflow(ctx, colony, msg)
     keep = await _filter(ctx, colony, msg)
     if msg.state not in set(State):
         raise Invalid("Failed to get processes, invalid msg.State")
@@ -179,6 +182,25 @@ async def get_many(ctx: Context, call: Call, msg: wire.GetProcessesMsg) -> list[
         ctx.store, colony.tag, classes, State(msg.state), keep, count=msg.count
     )
     return [shown_process(row, colony.name) for row in rows]
+
+
+async def _of_workflow(
+    ctx: Context, colony: Colony | None, msg: wire.GetProcessesMsg
+) -> list[wire.Process]:
+    """The processes of one workflow in its order, in one state or (-1) in any."""
+    if msg.state not in {_ANY, *State}:
+        raise Invalid("Failed to get processes, invalid msg.State")
+    if colony is None:
+        return []
+    ids = await listings.nodes(ctx.store, colony.tag, msg.processgraphid)
+    found = list[wire.Process]()
+    for first in range(0, len(ids), listings.PAGE):
+        page = await listings.processes(ctx.store, colony.tag, ids[first : first + listings.PAGE])
+        kept = (row for row in page if msg.state in {_ANY, row.state})
+        found += (shown_process(row, colony.name) for row in kept)
+        if len(found) >= msg.count:
+            break
+    return found[: msg.count]
 
 
 async def _filter(ctx: Context, colony: Colony | None, msg: wire.GetProcessesMsg) -> listings.Keep:
