@@ -1,90 +1,20 @@
 """Crons on a store, with the time passed in."""
 
 import asyncio
-import json
-from typing import Any
 
 import pytest
 
 from api import wire, wire_cron, wire_workflow
-from api.handlers import cron, process, user, workflow
+from api.handlers import cron, user, workflow
 from broker import keys
 from broker.aggregates.cron import CronFired, CronHeld, CronSkipped
-from broker.aggregates.process import State
 from broker.errors import Denied, Invalid, Malformed, Missing
 from broker.store import EventStore
+from tests.clockwork import Clockwork, spec
 from tests.facts import COLONY, EXECUTOR, OTHER, STRANGER, USER
 from tests.store.ground import types
-from tests.store.test_deadlines import Timed
 
 TICKS = 20
-
-
-def spec(*names: str, colony_name: str | None = COLONY, **fields: Any) -> str:  # noqa: ANN401
-    """A chain of processes, each depending on the one before."""
-    conditions = [
-        {"executortype": "cli", "dependencies": list(names[at - 1 : at])}
-        for at in range(len(names))
-    ]
-    nodes = [
-        {"nodename": name, "funcname": "echo", "conditions": asked, **fields}
-        for name, asked in zip(names, conditions, strict=True)
-    ]
-    return json.dumps({"colonyname": colony_name, "functionspecs": nodes})
-
-
-class Clockwork(Timed):
-    """A stage with crons."""
-
-    async def add_cron(self, caller: str = USER, **fields: Any) -> wire_cron.Cron:  # noqa: ANN401
-        """A cron that starts a chain of two processes each second, unless told otherwise."""
-        asked: dict[str, Any] = {
-            "colonyname": COLONY,
-            "name": "tick",
-            "interval": 1,
-            "workflowspec": spec("first", "last"),
-            **fields,
-        }
-        message = wire_cron.AddCronMsg(cron=wire_cron.Cron(**asked))
-        added: wire_cron.Cron = await self.say(cron.add, caller, message)
-        return added
-
-    async def see(self, cron_id: str) -> wire_cron.Cron:
-        """Read a cron."""
-        seen: wire_cron.Cron = await self.say(cron.get, USER, wire_cron.GetCronMsg(cronid=cron_id))
-        return seen
-
-    async def run_cron(self, cron_id: str, caller: str = USER, nonce: str = "") -> wire_cron.Cron:
-        """Start its workflow by hand."""
-        message = wire_cron.RunCronMsg(cronid=cron_id)
-        shown: wire_cron.Cron = await self.say(cron.run, caller, message, nonce=nonce)
-        return shown
-
-    async def workflows(self, state: State = State.WAITING) -> list[wire_workflow.ProcessGraph]:
-        """All there are in a state, newest first."""
-        message = wire_workflow.GetProcessGraphsMsg(colonyname=COLONY, count=100, state=int(state))
-        found: list[wire_workflow.ProcessGraph] = await self.say(workflow.get_many, USER, message)
-        return found
-
-    async def cancel(self, workflow_id: str) -> None:
-        """Call a workflow off."""
-        message = wire_workflow.CancelProcessGraphMsg(processgraphid=workflow_id)
-        await self.say(workflow.cancel, USER, message)
-
-    async def close_with(self, process_id: str, out: bytes) -> None:
-        """Close as successful, with output."""
-        text = b'{"msgtype":"","processid":"%b","out":%b}' % (process_id.encode(), out)
-        message = wire.decode(text, wire.CloseSuccessfulMsg)
-        await self.say(process.close_successful, EXECUTOR, message)
-
-    async def look_at_held(self) -> None:
-        """What the timer does once a second."""
-        for colony in await self.context.directory.every():
-            await self.context.crons.look_at_held(colony)
-
-    async def happenings(self, *kinds: str) -> list[str]:
-        """The events of these types."""
-        return [name for name in await types(self.store, await self.tag()) if name in kinds]
 
 
 @pytest.fixture

@@ -1,77 +1,21 @@
 """What the passing of time does to processes and executors, with the time passed in."""
 
 import asyncio
-import time
 
-import msgspec
 import pytest
 
 from api import wire
-from api.handlers import colony, executor, process
-from api.specs import SubmitMsg
+from api.handlers import process
 from broker.access import MemberState
 from broker.aggregates.backoff import Backoff
 from broker.aggregates.process import RAN_TOO_LONG, WAITED_TOO_LONG, State
 from broker.errors import Denied, Invalid, NothingAvailable
 from broker.reactors.stale import StaleExecutors
 from broker.store import EventStore
-from projections.core import fold
-from projections.replay import verify
-from tests.facts import COLONY, EXECUTOR, OTHER, OWNER, USER
-from tests.stage import Stage
+from tests.clockwork import Timed
+from tests.facts import EXECUTOR, OTHER, USER
 
-SECOND_NS = 1_000_000_000
 SILENT_S = 600
-
-
-class Timed(Stage):
-    """A stage on which time stands still until it is moved."""
-
-    def __init__(self, store: EventStore) -> None:
-        super().__init__(store)
-        self.due = self.context.due()
-
-    def pass_time(self, seconds: float) -> None:
-        """Move the store's time on."""
-        local = time.monotonic_ns()
-        then = self.store.clock.now_ns() + int(seconds * SECOND_NS)
-        self.store.clock.synchronise(local, then, local)
-
-    async def look_at_deadlines(self) -> None:
-        """What the timer does every now and then."""
-        await self.due.all_due(await self.context.directory.every())
-
-    async def submit_timed(
-        self, *, wait: int = -1, run: int = -1, retries: int = 0, backoff: Backoff | None = None
-    ) -> str:
-        """A process with limits in seconds."""
-        spec = wire.FunctionSpec(
-            funcname="echo",
-            maxwaittime=wait,
-            maxexectime=run,
-            maxretries=retries,
-            retrybackoff=backoff or msgspec.UNSET,
-            conditions=wire.Conditions(colonyname=COLONY, executortype="cli"),
-        )
-        message = wire.decode(wire.encode(wire.SubmitFuncSpecMsg(spec=spec)), SubmitMsg)
-        submitted: wire.Process = await self.say(process.submit, USER, message)
-        return submitted.processid
-
-    async def waiting_processes(self) -> int:
-        """How many processes wait, as counted."""
-        message = wire.GetColonyStatsMsg(colonyname=COLONY)
-        counted: wire.Statistics = await self.say(colony.statistics, USER, message)
-        return counted.waitingprocesses
-
-    async def is_sound(self) -> None:
-        """The live rows are what the log folds into."""
-        assert (await verify(self.store, await self.tag(), fold)).differences == ()
-
-    async def state_of_executor(self, name: str = "worker") -> MemberState:
-        """How an executor is listed."""
-        message = wire.GetExecutorsMsg(colonyname=COLONY)
-        listed: list[wire.Executor] = await self.say(executor.get_all, OWNER, message)
-        return MemberState(next(e.state for e in listed if e.executorname == name))
 
 
 @pytest.fixture

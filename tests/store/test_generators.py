@@ -6,83 +6,15 @@ from typing import Any
 
 import pytest
 
-from api import wire, wire_generator, wire_workflow
-from api.handlers import generator, process, workflow
+from api import wire, wire_generator
+from api.handlers import generator
 from broker.aggregates.generator import ArgumentPacked
-from broker.aggregates.process import NodeSubmitted, State
+from broker.aggregates.process import NodeSubmitted
 from broker.errors import Denied, Invalid, Malformed, Missing, Overloaded
 from broker.store import EventStore
+from tests.clockwork import ONE, Gatherer
 from tests.facts import COLONY, EXECUTOR, OTHER, STRANGER, USER
 from tests.store.ground import types
-from tests.store.test_deadlines import Timed
-
-ROOTS = json.dumps(
-    {
-        "functionspecs": [
-            {"nodename": "r1", "funcname": "f", "args": [1], "kwargs": {"k": 1}, "label": "x"},
-            {"nodename": "r2", "funcname": "f"},
-            {
-                "nodename": "leaf",
-                "funcname": "f",
-                "args": ["kept"],
-                "kwargs": {"k": 2},
-                "conditions": {"dependencies": ["r1", "r2"]},
-            },
-        ]
-    }
-)
-ONE = json.dumps({"functionspecs": [{"nodename": "a", "funcname": "f"}]})
-
-
-class Gatherer(Timed):
-    """A stage with generators."""
-
-    async def add(self, caller: str = USER, **fields: Any) -> wire_generator.Generator:  # noqa: ANN401
-        """A generator with a trigger of 5 that starts two roots, unless told otherwise."""
-        asked: dict[str, Any] = {
-            "colonyname": COLONY,
-            "name": "gather",
-            "trigger": 5,
-            "timeout": -1,
-            "workflowspec": ROOTS,
-            **fields,
-        }
-        message = wire_generator.AddGeneratorMsg(generator=wire_generator.Generator(**asked))
-        added: wire_generator.Generator = await self.say(generator.add, caller, message)
-        return added
-
-    async def pack(
-        self, generator_id: str, *arguments: str, caller: str = USER, nonce: str = ""
-    ) -> None:
-        """Pack one after the other."""
-        for argument in arguments:
-            message = wire_generator.PackGeneratorMsg(generatorid=generator_id, arg=argument)
-            await self.say(generator.pack, caller, message, nonce=nonce)
-
-    async def see(self, generator_id: str) -> wire_generator.Generator:
-        """Read a generator."""
-        message = wire_generator.GetGeneratorMsg(generatorid=generator_id)
-        seen: wire_generator.Generator = await self.say(generator.get, USER, message)
-        return seen
-
-    async def workflows(self) -> list[wire_workflow.ProcessGraph]:
-        """All that wait, oldest first."""
-        message = wire_workflow.GetProcessGraphsMsg(
-            colonyname=COLONY, count=100, state=int(State.WAITING)
-        )
-        found: list[wire_workflow.ProcessGraph] = await self.say(workflow.get_many, USER, message)
-        return found[::-1]
-
-    async def arguments(self, process_id: str) -> Any:  # noqa: ANN401
-        """The arguments of a process."""
-        found: wire.Process = await self.say(
-            process.get, USER, wire.GetProcessMsg(processid=process_id)
-        )
-        return json.loads(wire.encode(found))["spec"]["args"]
-
-    async def batches(self) -> list[list[str]]:
-        """The arguments of each workflow, oldest first."""
-        return [await self.arguments(g.rootprocessids[0]) for g in await self.workflows()]
 
 
 @pytest.fixture
@@ -100,7 +32,7 @@ async def test_twelve_packs_with_a_trigger_of_five_give_two_workflows(stage: Gat
     added = await stage.add()
     await stage.pack(added.generatorid, *numbered("b", 12))
 
-    seen = await stage.see(added.generatorid)
+    seen = await stage.look_into(added.generatorid)
 
     assert await stage.batches() == [numbered("b", 5), numbered("b", 10)[5:]]
     assert seen.queuesize == 2
@@ -145,7 +77,7 @@ async def test_packs_on_several_servers_at_once_lose_and_double_nothing(
     assert batches == [order[at * trigger : (at + 1) * trigger] for at in range(whole)]
     for _, args in clients:
         assert [arg for arg in order if arg in set(args)] == args
-    assert (await stage.see(added.generatorid)).queuesize == len(order) - whole * trigger
+    assert (await stage.look_into(added.generatorid)).queuesize == len(order) - whole * trigger
     await stage.is_sound()
 
 
@@ -159,7 +91,7 @@ async def pack_evenly(stage: Gatherer, clients: int, each: int, trigger: int) ->
     batches = await stage.batches()
     assert [len(batch) for batch in batches] == [trigger] * (clients * each // trigger)
     assert len({argument for batch in batches for argument in batch}) == clients * each
-    assert (await stage.see(added.generatorid)).queuesize == 0
+    assert (await stage.look_into(added.generatorid)).queuesize == 0
 
 
 async def test_many_packs_give_exactly_as_many_workflows_as_they_fill(stage: Gatherer) -> None:
@@ -197,7 +129,7 @@ async def test_pack_that_is_repeated_takes_effect_once(stage: Gatherer) -> None:
     await stage.pack(added.generatorid, "b", nonce="n")
 
     assert await stage.batches() == [["a", "b"]]
-    assert (await stage.see(added.generatorid)).queuesize == 0
+    assert (await stage.look_into(added.generatorid)).queuesize == 0
 
 
 async def test_what_waits_too_long_is_started_once(stage: Gatherer) -> None:
@@ -211,7 +143,7 @@ async def test_what_waits_too_long_is_started_once(stage: Gatherer) -> None:
     await asyncio.gather(*(server.look_at_deadlines() for server in servers))
 
     assert await stage.batches() == [["t1", "t2"]]
-    assert (await stage.see(added.generatorid)).queuesize == 0
+    assert (await stage.look_into(added.generatorid)).queuesize == 0
     await stage.is_sound()
 
 
@@ -268,9 +200,9 @@ async def test_removed_generator_takes_its_arguments_along(stage: Gatherer) -> N
     with pytest.raises(Missing, match="Failed to increment generator, generator is nil"):
         await stage.pack(added.generatorid, "b")
     with pytest.raises(Missing, match="Failed to get generator, generator is nil"):
-        await stage.see(added.generatorid)
+        await stage.look_into(added.generatorid)
     again = await stage.add()
-    assert (await stage.see(again.generatorid)).queuesize == 0
+    assert (await stage.look_into(again.generatorid)).queuesize == 0
     await stage.is_sound()
 
 
@@ -318,7 +250,7 @@ async def test_any_timeout_is_taken(stage: Gatherer, seconds: int) -> None:
     await stage.pack(added.generatorid, "a")
     await stage.look_at_deadlines()
 
-    assert (await stage.see(added.generatorid)).queuesize == 1
+    assert (await stage.look_into(added.generatorid)).queuesize == 1
 
 
 async def test_workflow_that_is_none_is_refused(stage: Gatherer) -> None:
