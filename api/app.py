@@ -10,7 +10,6 @@ import structlog
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.routing import Route as HttpRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
@@ -63,31 +62,29 @@ class Server:
     _http: Starlette = field(init=False)
 
     def __post_init__(self) -> None:
-        routes: list[BaseRoute] = [
-            HttpRoute("/health", health(lambda: self.context.store), methods=["GET"])
-        ]
+        routes = [HttpRoute("/health", health(lambda: self.context.store), methods=["GET"])]
         if Role.API in self.settings.roles:
             routes += [
                 HttpRoute("/api/", _to_api, methods=["POST"]),
                 HttpRoute("/pubsub", _no_upgrade, methods=["GET"]),
                 HttpRoute("/events", self._events, methods=["GET", "POST"]),
-                WebSocketRoute("/pubsub", self._pubsub),
             ]
         handlers = {404: _not_found, 405: _not_found}
         self._http = Starlette(routes=routes, exception_handlers=handlers)
         self._http.router.redirect_slashes = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer; POST /api takes no detour through a router."""
+        """Answer; what is asked or held open often takes no detour through a router."""
+        is_api = Role.API in self.settings.roles
+        if scope["type"] == "websocket" and scope["path"] == "/pubsub" and is_api:
+            # Each call on the way here would take memory for as long as the socket is open.
+            await self._pubsub(WebSocket(scope, receive, send))
+            return
         if scope["type"] != "http":
             await self._http(scope, receive, send)
             return
         app: ASGIApp = self._http
-        if (
-            scope["path"] == "/api"
-            and scope["method"] == "POST"
-            and Role.API in self.settings.roles
-        ):
+        if scope["path"] == "/api" and scope["method"] == "POST" and is_api:
             app = self.endpoint
         if origin_of(scope) is not None:
             app = Cors(app)

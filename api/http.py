@@ -221,6 +221,8 @@ class BoundedProtocol(HttpToolsProtocol):
         """Leave the connection to a websocket, which counts among the connections."""
         self.every.discard(self)
         super().handle_websocket_upgrade()
+        # They refer to each other, and the collector would come by late.
+        del self.parser
 
     def on_body(self, body: bytes) -> None:
         """Keep a part of the body, within the limit."""
