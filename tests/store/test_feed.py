@@ -118,13 +118,14 @@ async def test_an_entry_is_unpacked_once_and_when_wanted(ground: Ground) -> None
     assert mine.event is yours.event
 
 
-async def test_new_colony_is_heard_while_another_is_silent(ground: Ground) -> None:
-    await ground.feed.follow(OTHER)
-    await blocked(ground)
-    follower = await ground.feed.follow(TAG)
-    await ground.happen("a")
+async def test_new_colony_is_heard_while_another_is_silent(server: Mortal) -> None:
+    async with following(server.url) as ground:
+        await ground.feed.follow(OTHER)
+        await blocked(ground)
+        follower = await ground.feed.follow(TAG)
+        await ground.happen("a")
 
-    assert await heard(follower, 1) == ["a"]
+        assert await heard(follower, 1) == ["a"]
 
 
 async def test_many_colonies_at_once_are_all_heard(ground: Ground) -> None:
@@ -185,13 +186,14 @@ async def test_store_that_was_lost_and_came_back_skips_nothing(server: Mortal) -
         assert await heard(follower, 2) == ["b", "c"]
 
 
-async def test_read_that_was_cut_off_is_repeated(ground: Ground) -> None:
-    follower = await ground.feed.follow(TAG)
-    await blocked(ground)
-    await ground.store.send("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
-    await ground.happen("a", "b")
+async def test_read_that_was_cut_off_is_repeated(server: Mortal) -> None:
+    async with following(server.url) as ground:
+        follower = await ground.feed.follow(TAG)
+        await blocked(ground)
+        await ground.store.send("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        await ground.happen("a", "b")
 
-    assert await heard(follower, 2) == ["a", "b"]
+        assert await heard(follower, 2) == ["a", "b"]
 
 
 async def test_store_that_does_not_answer_loses_nothing(server: Mortal) -> None:
@@ -230,7 +232,7 @@ async def test_glance_shows_a_row_with_its_position(ground: Ground) -> None:
 
 
 async def blocked(ground: Ground) -> None:
-    """Until the feed's read blocks."""
+    """Until the feed's read blocks, on a server that nobody else uses."""
 
     async def blocks() -> bool:
         said: bytes = await ground.store.send("INFO", "clients")
