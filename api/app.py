@@ -12,17 +12,22 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route as HttpRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from api.context import Context, narrate
 from api.cors import Cors, origin_of
+from api.events import Events
 from api.handlers.server import ensure_founded
 from api.health import health
+from api.pubsub import PubSub
 from api.routes import ROUTES, UNSIGNED
 from api.rpc import Rpc
+from api.signals import Signals
 from broker.clock import StoreClock
 from broker.directory import Directory
 from broker.durability import check_durability
 from broker.errors import Unavailable
+from broker.feed import Feed
 from broker.logs import Retention
 from broker.notices import RedisNotices
 from broker.pipeline import Pipeline
@@ -52,6 +57,8 @@ class Server:
     settings: Settings
     context: Context = field(init=False)
     endpoint: Rpc = field(init=False)
+    feed: Feed = field(init=False)
+    signals: Signals = field(init=False)
     _http: Starlette = field(init=False)
 
     def __post_init__(self) -> None:
@@ -60,30 +67,39 @@ class Server:
             routes += [
                 HttpRoute("/api/", _to_api, methods=["POST"]),
                 HttpRoute("/pubsub", _no_upgrade, methods=["GET"]),
+                HttpRoute("/events", self._events, methods=["GET", "POST"]),
             ]
         handlers = {404: _not_found, 405: _not_found}
         self._http = Starlette(routes=routes, exception_handlers=handlers)
         self._http.router.redirect_slashes = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer; POST /api takes no detour through a router."""
+        """Answer; what is asked or held open often takes no detour through a router."""
+        is_api = Role.API in self.settings.roles
+        if scope["type"] == "websocket" and scope["path"] == "/pubsub" and is_api:
+            # Each call on the way here would take memory for as long as the socket is open.
+            await self._pubsub(WebSocket(scope, receive, send))
+            return
         if scope["type"] != "http":
             await self._http(scope, receive, send)
             return
         app: ASGIApp = self._http
-        if (
-            scope["path"] == "/api"
-            and scope["method"] == "POST"
-            and Role.API in self.settings.roles
-        ):
+        if scope["path"] == "/api" and scope["method"] == "POST" and is_api:
             app = self.endpoint
         if origin_of(scope) is not None:
             app = Cors(app)
         await app(scope, receive, send)
 
     def stop_waiting(self) -> None:
-        """Send waiting executors home, so that their connections can end."""
+        """Send waiting executors home, and who follows events, so that connections can end."""
         self.context.waiting.close()
+        self.feed.close()
+
+    async def _events(self, request: Request) -> Response:
+        return await Events(self.context, self.feed).answer(request)
+
+    async def _pubsub(self, websocket: WebSocket) -> None:
+        await PubSub(self.context, self.feed, self.signals).serve(websocket)
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
@@ -95,7 +111,7 @@ class Server:
         async with AsyncExitStack() as stack:
             await self._start(stack)
             yield
-            self.context.waiting.close()
+            self.stop_waiting()
             await asyncio.gather(*self.context.tasks, return_exceptions=True)
 
     async def _start(self, stack: AsyncExitStack) -> None:
@@ -124,8 +140,26 @@ class Server:
         await ensure_founded(self.context)
         stack.push_async_callback(self.context.presence.write)
         self._schedule(stack)
+        await self._follow(stack)
         if Role.PROJECTOR in settings.roles:
             await self._project(stack)
+
+    async def _follow(self, stack: AsyncExitStack) -> None:
+        """Read along with the streams that subscribers follow, on a connection of its own."""
+        store, limits = self.context.store, self.settings.limits
+        waits = Pipeline(self.settings.redis_url, limits.max_in_flight)
+        await waits.start()
+        reads = EventStore(waits, fold, store.clock)
+        feed = self.feed = Feed(store, reads, limits.max_subscription_backlog)
+        self.signals = Signals(store, feed)
+        task = asyncio.get_running_loop().create_task(feed.run())
+
+        async def stop() -> None:
+            feed.close()
+            await waits.close()
+            await asyncio.gather(task, return_exceptions=True)
+
+        stack.push_async_callback(stop)
 
     async def _project(self, stack: AsyncExitStack) -> None:
         """Drive the async projections on a connection of their own for blocking reads."""

@@ -24,6 +24,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from api.answer import Answer, Header
 from broker.settings import Limits
 
+ABORT = "colonies.abort"
+"""The extension of an ASGI scope that ends a connection whose client takes nothing any more."""
 _PROGRESS_BYTES = 64 * 1024
 _MOST_QUEUED_BYTES = 1024 * 1024
 _KEEPALIVE = ((socket.TCP_KEEPIDLE, 30), (socket.TCP_KEEPINTVL, 10), (socket.TCP_KEEPCNT, 3))
@@ -213,6 +215,14 @@ class BoundedProtocol(HttpToolsProtocol):
         for name, value in headers:
             super().on_header(name, value)
         super().on_headers_complete()
+        self.scope["extensions"] = {ABORT: cast("dict[object, object]", self.transport.abort)}
+
+    def handle_websocket_upgrade(self) -> None:
+        """Leave the connection to a websocket, which counts among the connections."""
+        self.every.discard(self)
+        super().handle_websocket_upgrade()
+        # They refer to each other, and the collector would come by late.
+        del self.parser
 
     def on_body(self, body: bytes) -> None:
         """Keep a part of the body, within the limit."""

@@ -94,15 +94,15 @@ class Rpc:
         except BrokerError as error:
             status = status_of(error)
             headers = _RETRY if isinstance(error, Unavailable | Overloaded) else _JSON
-            return Answer(status, _failure(status, str(error)), headers)
+            return Answer(status, failure(status, str(error)), headers)
         except Exception:  # noqa: BLE001 - a client gets an answer to a bug, too
             _log.exception("bug")
-            return Answer(500, _failure(500, "internal error; the server's log says more"), _JSON)
+            return Answer(500, failure(500, "internal error; the server's log says more"), _JSON)
 
     def too_large(self) -> Answer:
         """The reply to a body beyond the limit."""
         text = f"the request is larger than the limit of {self._limit} bytes"
-        return Answer(_TOO_LARGE, _failure(_TOO_LARGE, text), _JSON)
+        return Answer(_TOO_LARGE, failure(_TOO_LARGE, text), _JSON)
 
     async def _reply(self, body: bytes, line: Line) -> bytes:
         request = wire.decode(body, wire.Request)
@@ -119,7 +119,7 @@ class Rpc:
         message = _message(route, text, name)
         by = Signed(caller=caller, proof=signed + bytes.fromhex(request.signature))
         if message.nonce:
-            by = self._marked(by, message)
+            by = marked(self._context, by, message)
         call = Call(caller=caller, signed=by, payload=text, line=line)
         if route.reads and message.nonce:
             reply = await self._read_once(route, call, message)
@@ -137,27 +137,6 @@ class Rpc:
             line=line,
         )
         return _encoded(await route.handler(self._context, call, message))
-
-    def _marked(self, by: Signed, message: wire.Message) -> Signed:
-        """Who asked, with the nonce and how long it has to be remembered.
-
-        Raises:
-            Replayed, Malformed: issued outside the window; a nonce without a time, or too long.
-        """
-        if not message.issuedat:
-            raise Malformed("a nonce needs issuedat, the Unix time in ns at which it was made")
-        if len(message.nonce) > _MOST_NONCE:
-            raise Malformed(f"the nonce is longer than {_MOST_NONCE} characters")
-        window_ms = self._context.settings.replay_window_ms
-        age_ms = (self._context.store.clock.now_ns() - message.issuedat) // _MS_NS
-        if abs(age_ms) > window_ms:
-            raise Replayed(
-                f"issuedat is {abs(age_ms) / 1000:.1f} s {'old' if age_ms > 0 else 'ahead'};"
-                f" requests with a nonce are accepted within {window_ms / 1000:g} s."
-                " Is the clock right?"
-            )
-        lifetime_ms = window_ms - age_ms + _GRACE_MS
-        return replace(by, nonce=message.nonce, nonce_ms=lifetime_ms)
 
     async def _read_once(self, route: Route, call: Call, message: wire.Message) -> bytes:
         """Answer a read with a nonce; a second time as the first time.
@@ -211,6 +190,28 @@ class AsgiLine:
             self._watching.cancel()
 
 
+def marked(context: Context, by: Signed, message: wire.Message) -> Signed:
+    """Who asked, with the nonce and how long it has to be remembered.
+
+    Raises:
+        Replayed, Malformed: issued outside the window; a nonce without a time, or too long.
+    """
+    if not message.issuedat:
+        raise Malformed("a nonce needs issuedat, the Unix time in ns at which it was made")
+    if len(message.nonce) > _MOST_NONCE:
+        raise Malformed(f"the nonce is longer than {_MOST_NONCE} characters")
+    window_ms = context.settings.replay_window_ms
+    age_ms = (context.store.clock.now_ns() - message.issuedat) // _MS_NS
+    if abs(age_ms) > window_ms:
+        raise Replayed(
+            f"issuedat is {abs(age_ms) / 1000:.1f} s {'old' if age_ms > 0 else 'ahead'};"
+            f" requests with a nonce are accepted within {window_ms / 1000:g} s."
+            " Is the clock right?"
+        )
+    lifetime_ms = window_ms - age_ms + _GRACE_MS
+    return replace(by, nonce=message.nonce, nonce_ms=lifetime_ms)
+
+
 def _message(route: Route, text: bytes, name: str) -> wire.Message:
     try:
         message = wire.decode(text, route.kind)
@@ -244,6 +245,7 @@ def _envelope(name: str, reply: bytes) -> bytes:
     return wire.encode(wire.Success(payloadtype=name, payload=reply))
 
 
-def _failure(status: int, text: str) -> bytes:
+def failure(status: int, text: str) -> bytes:
+    """An envelope that says why something was refused."""
     payload = wire.payload_text(wire.Failure(status=status, message=text))
     return wire.encode(wire.Reply(payloadtype="error", payload=payload, error=True))

@@ -21,6 +21,7 @@ import uvloop
 
 from api.app import Server
 from api.http import BoundedProtocol, bounded
+from api.socket import socket_protocol
 from api.supervise import SOCKET, follow_parent, supervise, tell_parent_ready
 from broker.errors import BrokerError
 from broker.settings import Limits, Role, Settings
@@ -165,7 +166,10 @@ def _config(settings: Settings, app: Server, protocol: type[BoundedProtocol]) ->
         app,
         http=protocol,
         loop="none",
-        ws="websockets-sansio",
+        ws=socket_protocol(settings.limits),
+        ws_max_size=settings.limits.max_frame_bytes,
+        ws_per_message_deflate=False,
+        ws_ping_interval=None,
         log_config=None,
         access_log=False,
         server_header=False,

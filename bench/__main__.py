@@ -19,7 +19,7 @@ from bench.connection import Endpoint
 from bench.errors import BenchError
 from bench.plan import Plan, Stage
 from bench.report import Measurement
-from bench.scenarios import depth, fleet, lifecycle, logs, workflow
+from bench.scenarios import depth, fleet, lifecycle, logs, realtime, workflow
 from bench.servers import Target
 from bench.wire import Member
 from broker.identity import Identity
@@ -32,6 +32,7 @@ _SCENARIOS: dict[str, Callable[[Stage], Awaitable[list[Measurement]]]] = {
     "workflow": workflow.measure,
     "logs": logs.measure,
     "fleet": fleet.measure,
+    "realtime": realtime.measure,
 }
 _DEFAULT_PORT = 50080
 _TOLD_TO_STOP = 143

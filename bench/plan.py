@@ -24,6 +24,10 @@ class Plan:
     workflow_processes: int = 2_000
     log_rounds: int = 3
     log_requests: int = 4_000
+    sockets: int = 10_000
+    subscribers: int = 1_000
+    realtime_samples: int = 50
+    realtime_interval_s: float = 0.5
     fleet: int = 2_000
     fleet_rounds: int = 3
     fleet_samples: int = 100
@@ -41,6 +45,8 @@ class Plan:
             workflow_processes=500,
             log_rounds=1,
             log_requests=800,
+            sockets=1_000,
+            realtime_samples=20,
             fleet=500,
             fleet_rounds=1,
             fleet_samples=50,

@@ -30,5 +30,6 @@ PROJECT = _load("project")
 LOG = _load("log")
 TRIM_LOGS = _load("trim_logs")
 CHANNEL = _load("channel")
+GLANCE = _load("glance")
 CLAIM = _load("claim")
 """Not complete: ``broker/claiming.py`` fills in what the fold writes."""

@@ -43,7 +43,9 @@ class Limits:
     ``max_in_flight`` commands are under way to the store from one process, ``max_waiting``
     processes wait in one colony, ``max_workflow_nodes`` belong to one
     workflow. A client has ``header_timeout_ms`` for a request's headers, and again for each
-    further 64 KiB of its body.
+    further 64 KiB of its body. A frame of a websocket may have ``max_frame_bytes``, a socket
+    ``max_subscriptions``, and who follows events may be ``max_subscription_backlog`` of them
+    behind; a silent event feed says something every ``heartbeat_ms``.
     """
 
     max_header_bytes: int = 64 * 1024
@@ -53,6 +55,10 @@ class Limits:
     max_waiting: int = 1_000_000
     max_workflow_nodes: int = 10_000
     max_log_bytes: int = 64 * 1024
+    max_frame_bytes: int = 64 * 1024
+    max_subscriptions: int = 100
+    max_subscription_backlog: int = 1_000
+    heartbeat_ms: int = 15_000
     header_timeout_ms: int = 10_000
     idle_timeout_ms: int = 120_000
 

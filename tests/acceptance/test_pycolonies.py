@@ -224,3 +224,20 @@ def test_everything_is_removed_again(story: Story) -> None:
 def test_unknown_process_is_an_error_with_a_message(story: Story) -> None:
     with pytest.raises(pycolonies.ColoniesConnectionError, match="process not found"):
         story.sdk.get_process("ab" * 32, story.user)
+
+
+def test_wait_hears_that_a_process_succeeded(story: Story, thread: ThreadPoolExecutor) -> None:
+    process = story.submit("a")
+    waiting = thread.submit(story.sdk.wait, process, 20, story.user)
+    assigned = story.assign()
+    story.sdk.close(assigned.processid, ["out"], story.executor)
+    waited = waiting.result(timeout=20)
+
+    assert (waited.processid, waited.state, waited.output) == (process.processid, SUCCESS, ["out"])
+
+
+def test_wait_for_a_process_that_succeeded_before_returns_at_once(story: Story) -> None:
+    process = story.submit("a")
+    story.sdk.close(story.assign().processid, ["out"], story.executor)
+
+    assert story.sdk.wait(process, 20, story.user).state == SUCCESS
