@@ -1,0 +1,66 @@
+"""The function specs of processes that reconcile a blueprint, or clean up behind one."""
+
+from msgspec import UNSET, Raw, Struct, field
+
+from api import wire
+from api.specs import SubmittedSpec, check_free_form, command_of
+from broker import keys
+from broker.aggregates.definition import DefinitionRow
+from broker.aggregates.process import SubmitProcess
+from broker.directory import Colony
+
+CLEANUP = "cleanup"
+"""The function that cleans up, whatever the definition."""
+
+
+class About(Struct, frozen=True):
+    """The blueprint that a process is about."""
+
+    name: str
+    kind: str
+    location: str
+
+
+class _Kwargs(Struct, kw_only=True, omit_defaults=True):
+    name: str = field(name="blueprintName")
+    kind: str
+    force: bool = False
+
+
+def reconcile(
+    colony: Colony, definition: DefinitionRow | None, about: About, *, force: bool = False
+) -> SubmitProcess | None:
+    """The process that reconciles a blueprint; None when its definition names nobody for it."""
+    if definition is None or not definition.executor_type or not definition.function:
+        return None
+    return _command(colony, definition.executor_type, definition.function, about, force=force)
+
+
+def clean_up(
+    colony: Colony, definition: DefinitionRow | None, about: About
+) -> SubmitProcess | None:
+    """The process that cleans up behind a blueprint; None when there is nobody for it."""
+    if definition is None or not definition.executor_type:
+        return None
+    return _command(colony, definition.executor_type, CLEANUP, about)
+
+
+def _command(
+    colony: Colony, executor_type: str, function: str, about: About, *, force: bool = False
+) -> SubmitProcess:
+    conditions = wire.Conditions(
+        colonyname=colony.name,
+        executortype=executor_type,
+        locationname=about.location or UNSET,
+    )
+    kwargs = _Kwargs(name=about.name, kind=about.kind, force=force)
+    spec = SubmittedSpec(
+        nodename=f"{executor_type}-{function}",
+        funcname=function,
+        kwargs=Raw(wire.encode(kwargs)),
+        maxexectime=-1,
+        maxretries=-1,
+        conditions=Raw(wire.encode(conditions)),
+    )
+    check_free_form(spec)
+    return command_of(spec, keys.new_id(colony.suffix))
