@@ -136,19 +136,39 @@ async def _entitled(
 
 async def _site_of(ctx: Context, colony: Colony, command: PutBlueprint, *, fresh: bool) -> Site:
     """What a blueprint is put into."""
+    row = await _row(ctx, colony, command.name)
     definition = await of_kind(ctx, colony, command.kind)
     same_id, knows_location = await ctx.store.read(
         ("HGET", colony.tag.key(keys.BLUEPRINT_IDS), command.blueprint_id),
         ("HEXISTS", colony.tag.key(keys.LOCATIONS), command.location),
     )
     about = About(command.name, command.kind, command.location)
+    name = aggregate.cron_name(command.kind, command.location)
+    neighbours, their_cron = await _neighbours(ctx, colony, row)
     return Site(
-        row=await _row(ctx, colony, command.name),
+        row=row,
         definition=definition,
         work=reconciling.reconcile(colony, definition, about),
         classes=await _classes(ctx, colony, fresh=fresh),
         same_id=same_id.decode() if same_id else None,
         knows_location=bool(knows_location),
+        cron=reconciling.cron(ctx, colony, definition, about),
+        cron_id=await ctx.id_named(colony, keys.CRON_NAMES, name),
+        neighbours=neighbours,
+        their_cron=their_cron,
+    )
+
+
+async def _neighbours(
+    ctx: Context, colony: Colony, row: BlueprintRow | None
+) -> tuple[int, str | None]:
+    """How many blueprints of its kind are where a blueprint is, and the cron there."""
+    if row is None:
+        return 0, None
+    key = colony.tag.key(keys.blueprints_at(row.kind, row.location))
+    name = aggregate.cron_name(row.kind, row.location)
+    return int(await ctx.store.send("SCARD", key)), await ctx.id_named(
+        colony, keys.CRON_NAMES, name
     )
 
 
@@ -225,11 +245,14 @@ def _existing(
             return colony, (gate, colony, Site(row=None))
         definition = await of_kind(ctx, colony, row.kind)
         about = About(row.name, row.kind, row.location)
+        neighbours, their_cron = await _neighbours(ctx, colony, row)
         site = Site(
             row=row,
             definition=definition,
             work=work(colony, definition, about),
             classes=await _classes(ctx, colony, fresh=fresh),
+            neighbours=neighbours,
+            their_cron=their_cron,
         )
         return colony, (gate, colony, site)
 

@@ -8,6 +8,7 @@ not exist.
 
 from collections.abc import Container
 from dataclasses import dataclass
+from datetime import UTC
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -15,7 +16,8 @@ from msgspec import Struct
 
 from broker import keys
 from broker.access import Gate, Hash, checked_name, member, member_or_owner, text_in
-from broker.aggregates import process
+from broker.aggregates import cron, process
+from broker.aggregates.cron import AddCron, CronRemoved
 from broker.aggregates.definition import (
     DefinitionRow,
     checked_optional,
@@ -24,7 +26,7 @@ from broker.aggregates.definition import (
 )
 from broker.aggregates.location import LocationAdded
 from broker.aggregates.process import SubmitProcess
-from broker.decision import Decision, Event, Expect, absent, equals, lacks
+from broker.decision import Decision, Event, Expect, absent, counts, equals, lacks
 from broker.errors import Clash, Invalid, NotFound
 from broker.matching import class_of
 from broker.schema import check, read, same
@@ -187,7 +189,9 @@ class Site:
     ``row`` is the blueprint there is, ``definition`` that of its kind, ``work`` the process that is
     to be submitted, if the definition names somebody for it. ``classes`` is the requirement
     classes there are. ``same_id`` has the id already, ``knows_location`` whether its location has a
-    row.
+    row. ``cron`` has all of its kind and place reconciled; ``cron_id`` is that one if it is there.
+    ``neighbours`` is how many blueprints of the kind of ``row`` are at its place, itself included,
+    and ``their_cron`` the id of the cron there.
     """
 
     row: BlueprintRow | None
@@ -196,6 +200,15 @@ class Site:
     classes: Container[str] = ()
     same_id: str | None = None
     knows_location: bool = True
+    cron: AddCron | None = None
+    cron_id: str | None = None
+    neighbours: int = 0
+    their_cron: str | None = None
+
+
+def cron_name(kind: str, location: str) -> str:
+    """The name of the cron for the blueprints of a kind at a place."""
+    return f"reconcile-{kind}-{location}" if location else f"reconcile-{kind}"
 
 
 def add(gate: Gate, command: PutBlueprint, site: Site, now_ns: int) -> Decision:
@@ -230,10 +243,12 @@ def add(gate: Gate, command: PutBlueprint, site: Site, now_ns: int) -> Decision:
         lacks(keys.BLUEPRINT_IDS, command.blueprint_id),
     )
     place = _place(gate, command, site, now_ns)
+    again = _again(gate, site, now_ns)
     work = _submitted(gate, site, now_ns)
+    known = (definition.as_read(), *place.expects, *again.expects)
     return Decision(
-        expects=(*expects, definition.as_read(), *free, *place.expects, *work.expects),
-        events=(*place.events, *work.events, added),
+        expects=(*expects, *free, *known, *work.expects),
+        events=(*place.events, *again.events, *work.events, added),
         wakes=work.wakes,
     )
 
@@ -283,6 +298,27 @@ def _place(gate: Gate, command: PutBlueprint, site: Site, now_ns: int) -> Decisi
     return Decision(expects=(lacks(keys.LOCATIONS, command.location),), events=(added,))
 
 
+def _again(gate: Gate, site: Site, now_ns: int) -> Decision:
+    """The cron for a blueprint is there, or comes; one of the owner's could start nothing."""
+    if site.cron is None:
+        return Decision()
+    if site.cron_id is not None:
+        return Decision(expects=(equals(keys.CRON_NAMES, site.cron.name, site.cron_id),))
+    if gate.member is None:
+        return Decision()
+    return cron.add(gate, site.cron, None, UTC, now_ns)
+
+
+def _leave(gate: Gate, row: BlueprintRow, site: Site, now_ns: int) -> Decision:
+    """A blueprint leaves its kind or place; the cron there goes with the last one."""
+    there = counts(keys.blueprints_at(row.kind, row.location), site.neighbours)
+    if site.neighbours > 1 or site.their_cron is None:
+        return Decision(expects=(there,))
+    name, cron_id = cron_name(row.kind, row.location), site.their_cron
+    removed = CronRemoved(subject=cron_id, actor=gate.caller, at_ns=now_ns, name=name)
+    return Decision(expects=(there, equals(keys.CRON_NAMES, name, cron_id)), events=(removed,))
+
+
 def _submitted(gate: Gate, site: Site, now_ns: int) -> Decision:
     """The process about a blueprint waits for whoever its definition names."""
     if site.work is None:
@@ -321,11 +357,15 @@ def update(gate: Gate, command: PutBlueprint, site: Site, now_ns: int, *, force:
         status=command.status,
         history_id=command.history_id if renewed else "",
     )
+    moves = (row.kind, row.location) != (command.kind, command.location)
+    left = _leave(gate, row, site, now_ns) if moves else Decision()
     place = _place(gate, command, site, now_ns)
+    again = _again(gate, site, now_ns)
     work = _submitted(gate, site, now_ns) if renewed else Decision()
+    known = (definition.as_read(), row.as_read(), *left.expects, *place.expects, *again.expects)
     return Decision(
-        expects=(*expects, definition.as_read(), row.as_read(), *place.expects, *work.expects),
-        events=(*place.events, *work.events, updated),
+        expects=(*expects, *known, *work.expects),
+        events=(*left.events, *place.events, *again.events, *work.events, updated),
         wakes=work.wakes,
     )
 
@@ -403,9 +443,10 @@ def remove(gate: Gate, site: Site, now_ns: int) -> Decision:
         kind=row.kind,
         location=row.location,
     )
+    left = _leave(gate, row, site, now_ns)
     work = _submitted(gate, site, now_ns)
     return Decision(
-        expects=(*expects, row.as_read(), *work.expects),
-        events=(*work.events, removed),
+        expects=(*expects, row.as_read(), *left.expects, *work.expects),
+        events=(*left.events, *work.events, removed),
         wakes=work.wakes,
     )

@@ -4,8 +4,9 @@ import re
 from dataclasses import dataclass, field
 
 # The reference names changes of blueprints by UUIDs, and everything else by 64 digits.
-ID = re.compile(r"[0-9a-f]{64}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_SERVER_MADE = r"[0-9a-f]{64}|\d{16,19}"
+_IDS = r"[0-9a-f]{64}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+ID = re.compile(_IDS)
+_SERVER_MADE = rf"{_IDS}|\d{{16,19}}"
 _SECOND = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
 
 

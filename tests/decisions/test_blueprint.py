@@ -17,7 +17,9 @@ from broker.aggregates.blueprint import (
     BlueprintUpdated,
     PutBlueprint,
     Site,
+    cron_name,
 )
+from broker.aggregates.cron import AddCron, CronAdded, CronRemoved
 from broker.aggregates.definition import (
     MOST_BYTES,
     BlueprintDefinitionRemoved,
@@ -77,6 +79,7 @@ PUT = PutBlueprint(
     status=b"",
     history_id="h0",
 )
+CRON_ID = "c" * 64
 OFF = b'{"power": false}'
 HERE = (*inhabited(), defined(), class_added())
 NOT_OWNER = "Access denied, not colony owner"
@@ -124,14 +127,26 @@ def updated(**fields: Any) -> BlueprintUpdated:  # noqa: ANN401
     return BlueprintUpdated(**given_ | fields)
 
 
-def site(world: World, command: PutBlueprint = PUT) -> Site:
+def named(world: World, name: str) -> str | None:
+    found = world.hash(keys.CRON_NAMES).get(name.encode())
+    return found.decode() if found else None
+
+
+def site(world: World, command: PutBlueprint = PUT, *, with_cron: bool = False) -> Site:
     same_id = world.hash(keys.BLUEPRINT_IDS).get(command.blueprint_id.encode())
     definitions = world.hash(keys.definitions_of(command.kind))
-    row = DefinitionRow.read(DEFINITION, world.hash(keys.definition(DEFINITION)))
-    definition = row if definitions else None
+    kind = DefinitionRow.read(DEFINITION, world.hash(keys.definition(DEFINITION)))
+    definition = kind if definitions else None
     is_handled = definition is not None and definition.executor_type and definition.function
+    row = BlueprintRow.read(command.name, world.hash(keys.blueprint(command.name)))
+    asked = reconciler(command.location) if is_handled and with_cron else None
+    there = keys.blueprints_at(row.kind, row.location) if row else None
     return Site(
-        row=BlueprintRow.read(command.name, world.hash(keys.blueprint(command.name))),
+        row=row,
+        cron=asked,
+        cron_id=named(world, asked.name) if asked else None,
+        neighbours=len(world.hash(there)) if there else 0,
+        their_cron=named(world, cron_name(row.kind, row.location)) if row else None,
         definition=definition,
         work=WORK if is_handled else None,
         classes={name.decode() for name in world.hash(keys.CLASSES)},
@@ -140,17 +155,70 @@ def site(world: World, command: PutBlueprint = PUT) -> Site:
     )
 
 
-def add(caller: str = USER, **fields: Any) -> Decide:  # noqa: ANN401
+def reconciler(location: str = "") -> AddCron:
+    return AddCron(
+        cron_id=CRON_ID,
+        name=f"reconcile-{KIND}-{location}" if location else f"reconcile-{KIND}",
+        expression="",
+        interval=60,
+        random=False,
+        waits=True,
+        missed="skip",
+        workflow="{}",
+        template=b"",
+        chance=60,
+    )
+
+
+def ticking(
+    location: str = "", *, by: str = USER, name: str = "alice", cron_id: str = CRON_ID
+) -> CronAdded:
+    """The cron of a kind at a place."""
+    asked = reconciler(location)
+    return CronAdded(
+        subject=cron_id,
+        actor=by,
+        at_ns=LATER,
+        name=asked.name,
+        initiator_kind="user",
+        initiator_name=name,
+        expression="",
+        interval=60,
+        random=False,
+        waits=True,
+        missed="skip",
+        workflow="{}",
+        template=b"",
+        next_ns=LATER + 60 * process.SECOND_NS,
+    )
+
+
+def stopped(location: str = "", by: str = USER) -> CronRemoved:
+    return CronRemoved(subject=CRON_ID, actor=by, at_ns=LATER, name=reconciler(location).name)
+
+
+def add(caller: str = USER, *, with_cron: bool = False, **fields: Any) -> Decide:  # noqa: ANN401
     command = replace(PUT, **fields)
-    return lambda world: blueprint.add(world.gate(caller), command, site(world, command), LATER)
+
+    def decide(world: World) -> Decision:
+        where = site(world, command, with_cron=with_cron)
+        return blueprint.add(world.gate(caller), command, where, LATER)
+
+    return decide
 
 
-def update(caller: str = USER, *, force: bool = False, **fields: Any) -> Decide:  # noqa: ANN401
+def update(
+    caller: str = USER,
+    *,
+    force: bool = False,
+    with_cron: bool = False,
+    **fields: Any,  # noqa: ANN401
+) -> Decide:
     command = replace(PUT, **{"spec": OFF, "history_id": "h1"} | fields)
 
     def decide(world: World) -> Decision:
-        gate = world.gate(caller)
-        return blueprint.update(gate, command, site(world, command), LATER, force=force)
+        gate, where = world.gate(caller), site(world, command, with_cron=with_cron)
+        return blueprint.update(gate, command, where, LATER, force=force)
 
     return decide
 
@@ -417,3 +485,67 @@ def test_removed_blueprint_leaves_no_row() -> None:
     after = World((*HERE, lit(), updated(location="home"), replace(GONE, location="home"))).values
 
     assert after == before
+
+
+# -------------------------------------------------------------------- crons
+
+
+def test_first_blueprint_of_a_kind_has_it_reconciled_again_and_again() -> None:
+    (
+        given(*HERE)
+        .when(add(with_cron=True))
+        .then(ticking(), work(), added())
+        .unless(ticking(cron_id="another"))
+    )
+
+
+def test_each_place_has_a_cron_of_its_own() -> None:
+    given(*HERE, ticking(), HOME).when(add(with_cron=True, location="home")).then(
+        ticking("home"), work(), added(location="home")
+    )
+
+
+def test_next_blueprint_finds_the_cron_there_and_relies_on_it() -> None:
+    here = (*HERE, lit("other", "o"), ticking())
+
+    given(*here).when(add(with_cron=True)).then(work(), added()).unless(stopped())
+
+
+def test_owner_makes_no_cron_as_it_could_start_nothing() -> None:
+    given(*HERE).when(add(OWNER, with_cron=True)).then(work(OWNER, ""), added(actor=OWNER))
+
+
+def test_update_by_a_member_makes_the_cron_that_is_missing() -> None:
+    same = updated(generation=0, spec=PUT.spec, history_id="")
+
+    given(*HERE, lit()).when(update(with_cron=True, spec=PUT.spec)).then(ticking(), same)
+
+
+def test_blueprint_that_moves_takes_its_cron_along() -> None:
+    moved = updated(location="home", generation=0, spec=PUT.spec, history_id="")
+    move = update(with_cron=True, location="home", spec=PUT.spec)
+    alone = (*HERE, lit(), ticking(), HOME)
+
+    given(*alone).when(move).then(stopped(), ticking("home"), moved)
+    given(*alone, lit("other", "o")).when(move).then(ticking("home"), moved)
+
+
+@pytest.mark.parametrize("caller", [USER, OWNER])
+def test_cron_goes_with_the_last_blueprint_of_its_kind_and_place(caller: str) -> None:
+    gone = replace(GONE, actor=caller)
+    name = "alice" if caller == USER else ""
+    (
+        given(*HERE, lit(), ticking())
+        .when(remove(caller))
+        .then(stopped(by=caller), work(caller, name), gone)
+        .unless(lit("other", "o"))
+        .unless(stopped())
+    )
+
+
+def test_cron_stays_while_another_blueprint_is_there() -> None:
+    others = (lit("other", "o"), lit("away", "a", location="home"))
+    other_gone = BlueprintRemoved(
+        subject="o", actor=USER, at_ns=LATER, name="other", kind=KIND, location=""
+    )
+    (given(*HERE, lit(), *others, ticking()).when(remove()).then(work(), GONE).unless(other_gone))

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from api import wire, wire_blueprint
-from api.handlers import blueprint, definition, location, process, user
+from api import wire, wire_blueprint, wire_cron
+from api.handlers import blueprint, cron, definition, location, process, user
 from api.wire import decode, encode
 from broker import keys
 from broker.aggregates.blueprint import BlueprintAdded, BlueprintUpdated
@@ -122,6 +122,11 @@ class Workshop(Stage):
         message = wire.GetProcessesMsg(colonyname=COLONY, count=100, state=0)
         found = json.loads(encode(await self.say(process.get_many, USER, message)))
         return [(each["spec"]["nodename"], each["spec"]["kwargs"]) for each in found]
+
+    async def crons(self) -> dict[str, int]:
+        """Names and intervals of crons."""
+        message = wire_cron.GetCronsMsg(colonyname=COLONY, count=100)
+        return {each.name: each.interval for each in await self.say(cron.get_many, USER, message)}
 
     async def is_sound(self) -> None:
         """The rows are what the log says."""
@@ -429,6 +434,44 @@ async def test_id_that_two_colonies_use_is_told_apart_by_the_caller(shop: Worksh
     assert [each["name"] for each in await shop.history("same", caller=OTHER_OWNER)] == ["theirs"]
     with pytest.raises(Denied, match="not colony owner"):
         await shop.history("same", caller=STRANGER)
+
+
+async def test_crons_come_and_go_with_blueprints(shop: Workshop) -> None:
+    await shop.put("a")
+    await shop.put("b", metadata={"locationname": "home"})
+    await shop.put("c", metadata={"locationname": "home"})
+    assert await shop.crons() == {"reconcile-Device": 60, "reconcile-Device-home": 60}
+
+    await shop.replace("a", metadata={"locationname": "shed"})
+    assert set(await shop.crons()) == {"reconcile-Device-home", "reconcile-Device-shed"}
+
+    await asyncio.gather(shop.remove("b"), shop.remove("c"), shop.remove("a"))
+    assert await shop.crons() == {}
+    await shop.is_sound()
+
+
+async def test_cron_has_its_kind_reconciled_at_its_place(shop: Workshop) -> None:
+    await shop.put("a", metadata={"locationname": "home"})
+    at_home = ("cli-reconcile", {"kind": "Device", "blueprintName": "a"})
+    (cron_id,) = await shop.store.send("ZRANGE", (await shop.tag()).key(keys.CRONS), 0, -1)
+
+    await shop.say(cron.run, USER, wire_cron.RunCronMsg(cronid=cron_id.decode()))
+
+    assert await shop.work() == [at_home, ("cli-reconcile", {"kind": "Device"})]
+    message = wire.GetProcessesMsg(colonyname=COLONY, count=100, state=0)
+    found = json.loads(encode(await shop.say(process.get_many, USER, message)))
+    assert {each["spec"]["conditions"]["locationname"] for each in found} == {"home"}
+
+
+async def test_kind_whose_cron_could_have_no_name_is_refused(shop: Workshop) -> None:
+    kind = "k" * 250
+    await shop.define("long", spec={"names": {"kind": kind}, "handler": HANDLER})
+    before = await types(shop.store, await shop.tag())
+
+    with pytest.raises(Invalid, match="Cron name is longer than 256 characters"):
+        await shop.put(kind=kind)
+
+    assert await types(shop.store, await shop.tag()) == before
 
 
 async def test_full_queue_refuses_what_would_queue_more(shop: Workshop) -> None:
