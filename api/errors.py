@@ -10,6 +10,7 @@ STATUS: dict[type[errors.BrokerError], int] = {
     errors.Denied: 403,
     errors.NotFound: 404,
     errors.Missing: 500,
+    errors.Clash: 409,
     errors.NothingAvailable: 404,
     errors.PausedWhileWaiting: 408,
     errors.Paused: 503,

@@ -5,13 +5,23 @@ for an inner type that differs from the outer (core.md, section 2.1, with its sl
 without an ``unreadable`` text is answered whatever its payload says.
 """
 
-from api import wire, wire_channel, wire_cron, wire_generator, wire_log, wire_workflow
+from api import (
+    wire,
+    wire_blueprint,
+    wire_channel,
+    wire_cron,
+    wire_generator,
+    wire_log,
+    wire_workflow,
+)
 from api.handlers import (
     assign,
     attribute,
+    blueprint,
     channel,
     colony,
     cron,
+    definition,
     executor,
     function,
     generator,
@@ -262,5 +272,54 @@ ROUTES = {
     "getlocationmsg": _reads(wire.GetLocationMsg, location.get, "Failed to get location"),
     "removelocationmsg": _route(
         wire.RemoveLocationMsg, location.remove, "Failed to remove location"
+    ),
+    # blueprint
+    "addblueprintdefinitionmsg": _route(
+        wire_blueprint.AddBlueprintDefinitionMsg,
+        definition.add,
+        "Failed to add blueprint definition",
+    ),
+    "getblueprintdefinitionmsg": _reads(
+        wire_blueprint.GetBlueprintDefinitionMsg,
+        definition.get,
+        "Failed to get blueprint definition",
+    ),
+    "getblueprintdefinitionsmsg": _reads(
+        wire_blueprint.GetBlueprintDefinitionsMsg,
+        definition.get_all,
+        "Failed to get blueprint definitions",
+    ),
+    "removeblueprintdefinitionmsg": _route(
+        wire_blueprint.RemoveBlueprintDefinitionMsg,
+        definition.remove,
+        "Failed to remove blueprint definition",
+    ),
+    "addblueprintmsg": _route(
+        wire_blueprint.AddBlueprintMsg, blueprint.add, "Failed to add blueprint"
+    ),
+    "getblueprintmsg": _reads(
+        wire_blueprint.GetBlueprintMsg, blueprint.get, "Failed to get blueprint"
+    ),
+    "getblueprintsmsg": _reads(
+        wire_blueprint.GetBlueprintsMsg, blueprint.get_all, "Failed to get blueprints"
+    ),
+    "updateblueprintmsg": _route(
+        wire_blueprint.UpdateBlueprintMsg, blueprint.update, "Failed to update blueprint"
+    ),
+    "removeblueprintmsg": _route(
+        wire_blueprint.RemoveBlueprintMsg, blueprint.remove, "Failed to remove blueprint"
+    ),
+    "getblueprinthistorymsg": _reads(
+        wire_blueprint.GetBlueprintHistoryMsg,
+        blueprint.history,
+        "Failed to get blueprint history",
+    ),
+    "updateblueprintstatusmsg": _route(
+        wire_blueprint.UpdateBlueprintStatusMsg,
+        blueprint.set_status,
+        "Failed to update blueprint status",
+    ),
+    "reconcileblueprintmsg": _route(
+        wire_blueprint.ReconcileBlueprintMsg, blueprint.reconcile, "Failed to reconcile blueprint"
     ),
 }

@@ -192,6 +192,18 @@ def member(gate: Gate, *, approved: bool = True) -> tuple[Expect, ...]:
     )
 
 
+def member_or_owner(gate: Gate) -> tuple[Expect, ...]:
+    """The caller is an approved member of the colony, or owns it.
+
+    Raises:
+        Denied: neither, in the words for who is no owner; or there is no such colony.
+    """
+    row = gate.member
+    if gate.colony is not None and row is not None and row.state is MemberState.APPROVED:
+        return member(gate)
+    return colony_owner(gate)
+
+
 def reader(gate: Gate, *, approved: bool = True) -> None:
     """The caller may read what v1.7 showed to members and to the owner of the colony.
 

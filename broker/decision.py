@@ -85,7 +85,7 @@ def hincrby(key: Key, field: str, by: int = 1) -> Write:
     return ("HINCRBY", key, (field, by))
 
 
-def zadd(key: Key, score: Arg, member: str) -> Write:
+def zadd(key: Key, score: Arg, member: str | bytes) -> Write:
     """Put a member into a sorted set."""
     return ("ZADD", key, (score, member))
 
@@ -108,6 +108,11 @@ def zrem(key: Key, member: str) -> Write:
 def rpush(key: Key, value: Arg) -> Write:
     """Put a value at the end of a list."""
     return ("RPUSH", key, (value,))
+
+
+def zkeep(key: Key, most: int) -> Write:
+    """Take out members with the lowest scores until at most so many are left."""
+    return ("ZREMRANGEBYRANK", key, (0, -most - 1))
 
 
 def sadd(key: Key, member: str) -> Write:

@@ -6,6 +6,7 @@ BrokerError
 │   ├── Denied           the signer is not entitled to it
 │   ├── NotFound         what was named is not there
 │   ├── Invalid          the request contradicts itself, a limit or the state of what it names
+│   ├── Clash            what is there already stands in the way
 │   └── Missing, Paused, NothingAvailable, Replayed, Overloaded …
 ├── Unavailable          the store cannot answer now; safe to try again
 └── Corrupt              the log or a row is not what we wrote; stop and look
@@ -59,6 +60,12 @@ class Invalid(Rejected):
     """The request contradicts a limit, itself, or the state of what it names."""
 
     code = "invalid"
+
+
+class Clash(Rejected):
+    """What is there already stands in the way: a name is taken, or something is still in use."""
+
+    code = "clash"
 
 
 class NothingAvailable(Rejected):

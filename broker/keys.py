@@ -124,6 +124,14 @@ LOCATIONS = Key("locations")
 """Hash: location name -> location."""
 ATTRIBUTES = Key("attributes")
 """Hash: attribute id -> process id."""
+BLUEPRINTS = Key("blueprints")
+"""Sorted set: blueprints; score 0, member name."""
+BLUEPRINT_IDS = Key("blueprintids")
+"""Hash: blueprint id -> name."""
+DEFINITIONS = Key("definitions")
+"""Sorted set: blueprint definitions; score 0, member name."""
+DEFINITION_IDS = Key("definitionids")
+"""Hash: id of a blueprint definition -> name."""
 DUE = Key("due")
 """Sorted set: what must happen at a time; score Unix ms, member ``<kind>/<id>``."""
 CRONS = Key("crons")
@@ -182,6 +190,36 @@ def member(member_id: str) -> Key:
 def functions(executor_name: str) -> Key:
     """Hash: function id -> registration, of one executor."""
     return Key(f"f:{executor_name}")
+
+
+def definition(name: str) -> Key:
+    """Hash: one blueprint definition."""
+    return Key(f"bd:{name}")
+
+
+def definitions_of(kind: str) -> Key:
+    """Sorted set: definitions of one kind; score Unix μs of when they were added, member name."""
+    return Key(f"bk:{kind}")
+
+
+def blueprint(name: str) -> Key:
+    """Hash: one blueprint."""
+    return Key(f"b:{name}")
+
+
+def blueprints_of(kind: str) -> Key:
+    """Sorted set: blueprints of one kind; score 0, member name."""
+    return Key(f"bo:{kind}")
+
+
+def blueprints_at(kind: str, location: str) -> Key:
+    """Set: names of the blueprints of one kind at one location."""
+    return Key(f"bl:{len(kind)}:{kind}{location}")
+
+
+def blueprint_history(blueprint_id: str) -> Key:
+    """Sorted set: the newest changes of a blueprint; score 0, member the time and the change."""
+    return Key(f"bh:{blueprint_id}")
 
 
 def process(process_id: str) -> Key:

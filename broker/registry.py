@@ -7,8 +7,10 @@ from msgspec.structs import fields
 
 from broker.aggregates import (
     attribute,
+    blueprint,
     colony,
     cron,
+    definition,
     executor,
     function,
     generator,
@@ -34,6 +36,8 @@ _CLASSES: tuple[type[Event], ...] = (
     *workflow.EVENTS,
     *cron.EVENTS,
     *generator.EVENTS,
+    *definition.EVENTS,
+    *blueprint.EVENTS,
 )
 _BY_NAME = {(c.TYPE, c.VERSION): c for c in _CLASSES}
 _ENVELOPE = {f.name for f in fields(Event)}

@@ -32,6 +32,7 @@ class Rows:
             "HINCRBY": self._hincrby,
             "ZADD": self._zadd,
             "ZREM": self._zrem,
+            "ZREMRANGEBYRANK": self._zremrangebyrank,
             "SADD": self._sadd,
             "SREM": self._srem,
             "RPUSH": self._rpush,
@@ -83,6 +84,13 @@ class Rows:
             members.pop(member, None)
         if not members:
             self._sorted_sets.pop(key, None)
+
+    def _zremrangebyrank(self, key: Key, args: list[bytes]) -> None:
+        """From the first to one that is counted from the end, as ``decision.zkeep`` writes it."""
+        members = self._sorted_sets.get(key, {})
+        ranked = sorted(members, key=lambda member: (members[member], member))
+        first, last = int(args[0]), int(args[1]) + 1
+        self._zrem(key, ranked[first : last or None])
 
     def _sadd(self, key: Key, args: list[bytes]) -> None:
         self._sets.setdefault(key, set()).update(args)

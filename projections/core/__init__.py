@@ -9,8 +9,10 @@ from collections.abc import Iterable
 from broker.decision import Event, Write
 from projections.core import (
     attribute,
+    blueprint,
     colony,
     cron,
+    definition,
     executor,
     function,
     generator,
@@ -34,6 +36,8 @@ _FOLDS: Folds = {
     **workflow.FOLDS,
     **cron.FOLDS,
     **generator.FOLDS,
+    **definition.FOLDS,
+    **blueprint.FOLDS,
 }
 
 

@@ -241,3 +241,34 @@ def test_wait_for_a_process_that_succeeded_before_returns_at_once(story: Story) 
     story.sdk.close(story.assign().processid, ["out"], story.executor)
 
     assert story.sdk.wait(process, 20, story.user).state == SUCCESS
+
+
+def test_blueprint_lives_through_generations_until_it_is_cleaned_up(story: Story) -> None:
+    metadata = {"name": "lamp", "colonyname": story.colony}
+    handler = {"executorType": "echo-executor", "functionName": "echo"}
+    schema = {"properties": {"power": {"type": "boolean"}}, "required": ["power"]}
+    device = {
+        "kind": "BlueprintDefinition",
+        "metadata": {"name": "devices", "colonyname": story.colony},
+        "spec": {"names": {"kind": "Device"}, "schema": schema, "handler": handler},
+    }
+    lamp = {"kind": "Device", "metadata": metadata, "spec": {"power": True}}
+    story.sdk.add_blueprint_definition(device, story.owner)
+
+    added = story.sdk.add_blueprint(lamp, story.user)
+    updated = story.sdk.update_blueprint(lamp | {"spec": {"power": False}}, story.user)
+    story.sdk.update_blueprint_status(story.colony, "lamp", {"phase": "Ready"}, story.executor)
+    asked = story.sdk.reconcile_blueprint(story.colony, "lamp", story.user)
+    seen = story.sdk.get_blueprint(story.colony, "lamp", story.user)
+    changes = story.sdk.get_blueprint_history(added["blueprintid"], story.user)
+    listed = story.sdk.get_blueprints(story.colony, story.user, kind="Device")
+    story.sdk.remove_blueprint(story.colony, "lamp", story.user)
+    story.sdk.remove_blueprint_definition(story.colony, "devices", story.owner)
+
+    assert updated["metadata"]["generation"] == 1
+    assert (seen["metadata"]["generation"], seen["status"]) == (1, {"phase": "Ready"})
+    assert [each["changetype"] for each in changes] == ["update", "create"]
+    assert listed == [seen]
+    works = [story.assign() for _ in range(4)]
+    assert works[2].processid == asked["processid"]
+    assert [each.spec.funcname for each in works] == ["echo", "echo", "echo", "cleanup"]

@@ -3,8 +3,10 @@
 import re
 from dataclasses import dataclass, field
 
-ID = re.compile(r"[0-9a-f]{64}")
-_SERVER_MADE = r"[0-9a-f]{64}|\d{16,19}"
+# The reference names changes of blueprints by UUIDs, and everything else by 64 digits.
+_IDS = r"[0-9a-f]{64}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+ID = re.compile(_IDS)
+_SERVER_MADE = rf"{_IDS}|\d{{16,19}}"
 _SECOND = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
 
 
@@ -40,7 +42,7 @@ class Names:
 
     def name_id(self, recorded: str, ours: str) -> str | None:
         """Let our id stand for a recorded one; the problem if it cannot."""
-        if not ID.fullmatch(ours):
+        if not ID.fullmatch(ours) or len(ours) != len(recorded):
             return f"recorded an id, answered {ours!r}"
         if ours in self.ours.values():
             return f"answered the id {ours}, which already names something else"

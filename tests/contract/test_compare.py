@@ -6,6 +6,8 @@ from tests.contract.stand_in import OUR_ID, RECORDED_ID, Answering, always, exch
 
 TIME = "2026-11-23T07:15:32.196609Z"
 OTHER_TIME = "2027-01-01T00:00:00Z"
+RECORDED_UUID = "b5071c5e-fd44-42af-8630-a460f4eae705"
+OUR_UUID = "b2e5db38-30e0-4ab2-b2a4-45e8c9a9526a"
 UNSET = "0001-01-01T00:00:00Z"
 
 
@@ -186,3 +188,22 @@ async def test_list_without_an_order_has_as_many_ids_as_recorded() -> None:
     answers = {"getprocessgraphsmsg": always(200, {"processids": [OUR_ID, "no id"]})}
 
     assert len(await replay(line, answers=answers)) == 1
+
+
+@pytest.mark.parametrize(
+    ("second", "problems"),
+    [(OUR_UUID, 0), ("5" * 8 + OUR_UUID[8:], 1), (OUR_ID, 1), ("", 1)],
+    ids=["repeated", "another", "other form", "none"],
+)
+async def test_uuid_of_the_server_is_volatile_but_stays_the_same(
+    second: str, problems: int
+) -> None:
+    answers = iter(({"historyid": OUR_UUID}, {"historyid": second}))
+
+    found = await replay(
+        exchange("addcolonymsg", {"historyid": RECORDED_UUID}, name="one"),
+        exchange("addcolonymsg", {"historyid": RECORDED_UUID}, name="two"),
+        answers={"addcolonymsg": lambda _: (200, next(answers))},
+    )
+
+    assert len(found) == problems

@@ -29,7 +29,7 @@ def test_every_refusal_has_a_row_of_its_own_and_a_code(kind: type[errors.Rejecte
 @pytest.mark.parametrize("kind", descendants(errors.BrokerError), ids=named)
 def test_every_error_has_a_status_of_the_protocol(kind: type[errors.BrokerError]) -> None:
     if kind is not errors.Rejected:
-        assert status_of(kind("x")) in {400, 403, 404, 408, 413, 500, 503}
+        assert status_of(kind("x")) in {400, 403, 404, 408, 409, 413, 500, 503}
 
 
 def test_codes_are_unique_words() -> None:
