@@ -22,6 +22,7 @@ from api.health import health
 from api.pubsub import PubSub
 from api.routes import ROUTES, UNSIGNED
 from api.rpc import Rpc
+from api.said import Said
 from api.signals import Signals
 from broker.clock import StoreClock
 from broker.directory import Directory
@@ -133,6 +134,7 @@ class Server:
             presence=Presence(store),
             progress=Progress(store, notices.listen, notices.leave),
             listen=notices.listen,
+            said=Said(notices.listen, notices.leave),
         )
         if settings.verbose:
             self.context.observers.append(narrate)
@@ -215,7 +217,7 @@ class Server:
 
     def _heard(self, channel: str, message: str) -> None:
         """A notice from another process; our own we acted upon already."""
-        if self.context.progress.heard(channel):
+        if self.context.progress.heard(channel) or self.context.said.hear(channel, message):
             return
         text, count, origin = message.rsplit("|", 2)
         if origin == self.context.store.origin:
@@ -227,6 +229,7 @@ class Server:
     def _missed(self) -> None:
         """The connection that hears notices came back."""
         self.context.waiting.wake_all()
+        self.context.said.wake_all()
 
 
 def _stopped_projecting(task: asyncio.Task[None]) -> None:

@@ -11,6 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from api.packing import Packing
+from api.said import Said
 from broker import keys
 from broker.access import EXECUTOR, ColonyRow, Gate, Hash, MemberRow
 from broker.aggregates import colony as colony_aggregate
@@ -109,6 +110,7 @@ class Context:
     zone: tzinfo = field(init=False)
     """What cron expressions mean that name no zone."""
     progress: Progress
+    said: Said
     listen: Callable[[str], Awaitable[None]]
     """Hear notices of a channel; returns when nothing can be missed any more."""
     assigned: dict[str, ProcessRow] = field(default_factory=dict[str, ProcessRow])

@@ -5,7 +5,8 @@ frames of the same kind. There is one table of what can be subscribed to, ``SUBS
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -15,19 +16,27 @@ from starlette.websockets import WebSocket
 from api import wire
 from api.context import Call, Context
 from api.errors import status_of
+from api.handlers.channel import shown as shown_entry
 from api.present import shown_process
 from api.rpc import failure
 from api.sealed import Sealed, accepted, opened, read
 from api.signals import Signals, Wish, frame_of
 from api.socket import NOT_ALLOWED, SOCKET, TRY_LATER, SubscriberSocket
-from api.wire_realtime import SubscribeProcessesMsg, SubscribeProcessMsg
-from broker import access
+from api.wire_realtime import SubscribeChannelMsg, SubscribeProcessesMsg, SubscribeProcessMsg
+from broker import access, channels, keys
 from broker.access import EXECUTOR
-from broker.errors import BrokerError, Denied, Malformed, Overloaded
+from broker.aggregates.process import State
+from broker.channels import Entry
+from broker.directory import Colony
+from broker.errors import BrokerError, Corrupt, Denied, Malformed, Overloaded
 from broker.feed import Feed
+from broker.position import START
+from projections.core import listings
 
 _log = structlog.get_logger(__name__)
 _LONGEST_S = 366 * 24 * 3600
+_LISTENING_S = 30
+"""How long a subscription to a channel lasts unless it says so."""
 M = TypeVar("M", bound=wire.Message)
 
 
@@ -177,6 +186,121 @@ async def processes(
     subscriber.end_after(msg.timeout)
 
 
+async def channel(
+    subscriber: Subscriber,
+    call: Call,
+    msg: SubscribeChannelMsg,
+    binary: bool,  # noqa: FBT001 - Handler's own shape
+) -> None:
+    """Tell what is said in a channel: what there is in one frame, then each entry in its own.
+
+    The end of the time, or of the process, is an empty frame; the socket stays open.
+    """
+    context = subscriber.context
+    colony, gate = await context.gate_of(call, msg.processid)
+    row = await listings.process(context.store, colony.tag, msg.processid) if colony else None
+    channels.listening(gate, msg.name, row)
+    if colony is None:
+        raise Corrupt("a process in no colony")
+    listening = _Listening(subscriber=subscriber, colony=colony, asked=msg, binary=binary)
+    task = asyncio.get_running_loop().create_task(listening.run(call))
+
+    def stop() -> None:
+        task.cancel()
+
+    let_go = subscriber.hold(stop)
+    task.add_done_callback(lambda _: let_go())
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class _Listening:
+    """One subscription to a channel."""
+
+    subscriber: Subscriber
+    colony: Colony
+    asked: SubscribeChannelMsg
+    binary: bool
+
+    async def run(self, call: Call) -> None:
+        """Until the time is over, or the process or the membership of the caller."""
+        seconds = self.asked.timeout if self.asked.timeout > 0 else _LISTENING_S
+        try:
+            async with asyncio.timeout(min(seconds, _LONGEST_S)):
+                await self._tell(call)
+        except TimeoutError:
+            self._say([])
+        except BrokerError as error:
+            self.subscriber.say(failure(status_of(error), str(error)), binary=self.binary)
+        except Exception:  # noqa: BLE001 - a client hears of a bug, too
+            _log.exception("bug")
+            why = "internal error; the server's log says more"
+            self.subscriber.say(failure(500, why), binary=self.binary)
+
+    async def _tell(self, call: Call) -> None:
+        context, asked = self.subscriber.context, self.asked
+        ended = asyncio.Event()
+        said = context.said.heard(self.colony.tag, asked.processid, asked.name)
+        async with said as more, self._until(call, ended, more):
+            after, first = max(asked.afterseq, 0), True
+            while True:
+                more.clear()
+                over = ended.is_set() or await self._is_over()
+                found = await channels.read(
+                    context.store,
+                    self.colony.tag,
+                    asked.processid,
+                    asked.name,
+                    after=after,
+                    limit=0,
+                )
+                after += len(found)
+                for entries in [found] if first and found else ([entry] for entry in found):
+                    self._say(entries)
+                first = False
+                if over:
+                    self._say([])
+                    return
+                await more.wait()
+
+    async def _is_over(self) -> bool:
+        key = self.colony.tag.key(keys.process(self.asked.processid))
+        state = await self.subscriber.context.store.send("HGET", key, "state")
+        return state is None or State(int(state)) not in {State.WAITING, State.RUNNING}
+
+    @asynccontextmanager
+    async def _until(
+        self, call: Call, ended: asyncio.Event, more: asyncio.Event
+    ) -> AsyncGenerator[None]:
+        """Hear of the end of the process meanwhile, and of the caller's membership."""
+
+        def end(_: object) -> None:
+            ended.set()
+            more.set()
+
+        signals = self.subscriber.signals
+        async with AsyncExitStack() as stack:
+            for state in (State.SUCCESS, State.FAILED, State.CANCELLED):
+                wish = Wish(
+                    caller=call.caller,
+                    process_id=self.asked.processid,
+                    executor_type="",
+                    state=int(state),
+                    hear=end,
+                    end=end,
+                    expel=self.subscriber.expel,
+                )
+                stack.callback(await signals.add(self.colony, wish))
+                wish.begin(START)
+            yield
+
+    def _say(self, entries: Sequence[Entry]) -> None:
+        reply = wire.Success(
+            payloadtype="subscribechannelmsg",
+            payload=wire.encode([shown_entry(entry) for entry in entries]),
+        )
+        self.subscriber.say(wire.encode(reply), binary=self.binary)
+
+
 def _wish(
     subscriber: Subscriber,
     call: Call,
@@ -202,6 +326,13 @@ SUBSCRIPTIONS: dict[str, Subscription] = {
         handler=process,
         unreadable="Failed to subscribe to process",
         mismatch="Failed to subscribe to process, msg.msgType does not match rpcMsg.PayloadType",
+    ),
+    "subscribechannelmsg": Subscription(
+        kind=SubscribeChannelMsg,
+        handler=channel,
+        unreadable="Failed to subscribe to channel",
+        mismatch="Failed to subscribe to channel, msg.MsgType does not match rpcMsg.PayloadType",
+        mismatched=Malformed,
     ),
     "subscribeprocessesmsg": Subscription(
         kind=SubscribeProcessesMsg,

@@ -22,6 +22,15 @@ class SubscribeProcessesMsg(wire.Message):
     timeout: wire.Int = 0
 
 
+class SubscribeChannelMsg(wire.Message):
+    """Hear what is said in a channel after the first ``afterseq`` entries; 0 seconds mean 30."""
+
+    processid: str = ""
+    name: str = ""
+    afterseq: wire.Int = 0
+    timeout: wire.Int = 0
+
+
 class SubscribeEventsMsg(wire.Message):
     """Follow the events of a colony. Ours, not the reference's.
 

@@ -84,6 +84,18 @@ def reading(gate: Gate, channel: str, row: ProcessRow | None) -> None:
         raise NotFound("Channel not found")
 
 
+def listening(gate: Gate, channel: str, row: ProcessRow | None) -> ProcessRow:
+    """Whether the caller may hear what is said from now on, as long as the process goes on.
+
+    Raises:
+        NotFound, Denied: as for reading.
+    """
+    row = _party_to(gate, row, "subscribe to")
+    if channel not in row.channels:
+        raise NotFound("Channel not found")
+    return row
+
+
 def _party_to(gate: Gate, row: ProcessRow | None, what: str) -> ProcessRow:
     if row is None:
         raise NotFound("Process not found")

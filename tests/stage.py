@@ -11,6 +11,7 @@ import msgspec
 from api import wire
 from api.context import Call, Context
 from api.handlers import assign, colony, executor, process, server, user
+from api.said import Said
 from api.specs import SubmitMsg
 from broker.directory import Directory
 from broker.keys import Tag
@@ -73,6 +74,7 @@ class Stage:
             waiting=WaitingRoom(),
             presence=Presence(store),
             listen=_heard,
+            said=Said(_heard, _ignored),
             progress=Progress(store, _heard, _ignored),
         )
 

@@ -167,3 +167,6 @@ def test_submitter_and_executor_talk_in_a_channel(story: Story) -> None:
 
     entries = story.sdk.channel_read(submitted.processid, "chat", 0, 0, story.user)
     assert [(entry["sequence"], entry.get("inreplyto", 0)) for entry in entries] == [(1, 0), (1, 1)]
+    story.sdk.close(process.processid, [], story.executor)
+    heard = story.sdk.subscribe_channel(submitted.processid, "chat", story.user)
+    assert [entry["payload"] for entry in heard] == [b"2+2?", b"4"]
