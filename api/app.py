@@ -219,11 +219,11 @@ class Server:
         """A notice from another process; our own we acted upon already."""
         if self.context.progress.heard(channel) or self.context.said.hear(channel, message):
             return
-        text, count, origin = message.rsplit("|", 2)
-        if origin == self.context.store.origin:
-            return
         colony = self.context.directory.on_channel(channel)
-        if colony is not None:
+        if colony is None:
+            return  # a channel that was left a moment ago, or is of a colony nobody asked about
+        text, count, origin = message.rsplit("|", 2)
+        if origin != self.context.store.origin:
             self.context.notice(colony, text, int(count))
 
     def _missed(self) -> None:

@@ -78,7 +78,7 @@ def envelope(
     return json.dumps(outer).encode()
 
 
-def sealed(who: Identity | None, kind: str, **fields: Any) -> bytes:  # noqa: ANN401 - JSON
+def sealed(who: Identity | None, kind: str, /, **fields: Any) -> bytes:  # noqa: ANN401 - JSON
     """A signed request."""
     return envelope(kind, json.dumps({"msgtype": kind, **fields}).encode(), who)
 
@@ -110,7 +110,7 @@ class Api:
         reply = await self._client.post("/api", content=body)
         return opened(reply.status_code, reply.content, dict(reply.headers))
 
-    async def ask(self, who: Identity | None, kind: str, **fields: Any) -> Answer:  # noqa: ANN401
+    async def ask(self, who: Identity | None, kind: str, /, **fields: Any) -> Answer:  # noqa: ANN401
         """Send a signed message."""
         return await self.post(sealed(who, kind, **fields))
 
