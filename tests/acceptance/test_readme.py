@@ -66,6 +66,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     program.parent.mkdir(parents=True)
     program.write_text(f"#!/bin/sh\nexec {sys.executable} -c '{_START}' \"$@\"\n")
     program.chmod(0o755)
+    (path / "docs").symlink_to(ROOT / "docs")
     environ = {
         "PATH": os.environ["PATH"],
         "HOME": str(path),
@@ -116,6 +117,13 @@ def test_executor_of_the_readme_closes_what_was_submitted(checkout: Checkout) ->
     assert "running helloworld" in printed
     shown = checkout.sh(f".venv/bin/colonies process get --processid {process_id}")
     assert re.search(r"Output\W+hello", shown)
+
+
+def test_workflow_of_the_readme_is_drawn(checkout: Checkout) -> None:
+    printed = checkout.sh(_block("sh", "workflow submit"))
+
+    assert "task_a (Waiting)" in printed
+    assert "4 nodes: 4 waiting" in printed
 
 
 def test_commands_the_readme_names_are_targets_of_the_makefile() -> None:
