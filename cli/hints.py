@@ -30,7 +30,9 @@ _BY_MESSAGE = {
     "addexecutormsg": _ID_TAKEN,
     "addfunctionmsg": _EXECUTORS,
     "addgeneratormsg": "names are unique, and --trigger is 1 or more; `colonies generator ls`",
+    "addexecutorlogmsg": _EXECUTORS,
     "addlocationmsg": _LOCATIONS,
+    "addlogmsg": _HELD,
     "addusermsg": _ID_TAKEN,
     "approveexecutormsg": _EXECUTORS,
     "assignprocessmsg": "`colonies process psw` lists what waits; --timeout SECONDS waits longer",
@@ -50,6 +52,7 @@ _BY_MESSAGE = {
     "getexecutormsg": _EXECUTORS,
     "getgeneratormsg": _GENERATORS,
     "getlocationmsg": _LOCATIONS,
+    "getlogsmsg": f"{_PROCESSES}, `colonies executor ls` the names of executors",
     "getprocessesmsg": "--count takes at most 100",
     "getprocessgraphmsg": _WORKFLOWS,
     "getprocessgraphsmsg": "--count takes at most 100",
@@ -68,6 +71,7 @@ _BY_MESSAGE = {
     "removeprocessmsg": _PROCESSES,
     "removeusermsg": _USERS,
     "runcronmsg": _CRONS,
+    "searchlogsmsg": "--days takes at most 30, --count at most 100",
     "submitworkflowspecmsg": _SPEC,
 }
 

@@ -61,6 +61,7 @@ workflow ls --state waiting
 workflow removeall --yes
 cron ls
 generator ls
+log search --text hello
 process removeall --waiting --yes
 server stats
 """.splitlines()
@@ -72,6 +73,7 @@ ELSEWHERE = {
     "executor": {"chid", "run"},
     "function": {"register", "remove"},
     "generator": {"add", "get", "pack", "remove"},
+    "log": {"add", "get"},
     "process": {"get", "assign", "close", "fail", "cancel", "remove"},
     "server": {"chid", "start", "stat", "status", "alive"},
     "user": {"chid"},
@@ -104,6 +106,8 @@ BY_ID = (
     f"generator get {NOWHERE}",
     f"generator pack {NOWHERE} --arg a",
     f"generator remove {NOWHERE}",
+    f"log add -p {NOWHERE} -m hello",
+    f"log get {NOWHERE}",
 )
 
 
