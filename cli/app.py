@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 GROUPS = {
     "attribute": "Manage process attributes",
+    "channel": "Manage channels",
     "cluster": "Manage clusters",
     "colony": "Manage colonies",
     "completion": "Generate the autocompletion script for the specified shell",

@@ -10,6 +10,7 @@ from cli.errors import UsageError
 
 GROUPS = {
     "attributes": "attribute",
+    "channels": "channel",
     "clusters": "cluster",
     "colonies": "colony",
     "executors": "executor",
@@ -74,6 +75,7 @@ _FREE_TEXT = frozenset(
         "--errors",
         "--msg",
         "-m",
+        "--file",
         "--text",
         "-t",
         "--value",

@@ -27,7 +27,7 @@ _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 2.0
 _NONCES = "nonce"
 # How the protocol names what only reads.
-_READING = ("get", "resolve", "version")
+_READING = ("channelread", "get", "resolve", "search", "version")
 
 R = TypeVar("R", bound=wire.Wire)
 

@@ -24,6 +24,8 @@ _STATES = {
     "close": (1,),
     "fail": (1,),
     "cancel": (0, 1),
+    "append": (0, 1),
+    "read": (0, 1),
     "remove": (0, 2, 3, 4),
 }
 _NAMED = {
@@ -33,6 +35,7 @@ _NAMED = {
     "colony": "colonies",
 }
 _BY_ID = {
+    "channel": "processes",
     "log": "processes",
     "process": "processes",
     "workflow": "workflows",

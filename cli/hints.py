@@ -23,6 +23,10 @@ _CRONS = "`colonies cron ls` lists the crons"
 _EXPRESSION = "names are unique; `colonies cron add --help` explains cron expressions"
 _GENERATORS = "`colonies generator ls` lists the generators"
 
+_CHANNELS = (
+    "a function spec lists the names of its `channels`; they are there until the process ends"
+)
+
 _BY_MESSAGE = {
     "addattributemsg": _HELD,
     "addcolonymsg": _ID_TAKEN,
@@ -42,6 +46,8 @@ _BY_MESSAGE = {
     "changeexecutoridmsg": _NEW_ID,
     "changeserveridmsg": _NEW_ID,
     "changeuseridmsg": _NEW_ID,
+    "channelappendmsg": _CHANNELS,
+    "channelreadmsg": _CHANNELS,
     "closefailedmsg": _HELD,
     "closesuccessfulmsg": _HELD,
     "getattributemsg": "`colonies process get -p ID` lists the attributes of a process",

@@ -15,6 +15,8 @@ from tests.cli.conftest import PROGRAM, Shell, clean_environ, free_port, new_key
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 HELP = (
     "attribute add",
+    "channel append",
+    "channel read",
     "colony",
     "cron",
     "cron add",

@@ -68,6 +68,7 @@ server stats
 # They need an id that an earlier one made, or have no server to ask; other tests run them.
 ELSEWHERE = {
     "attribute": {"add", "get"},
+    "channel": {"append", "read"},
     "colony": {"chid"},
     "cron": {"add", "get", "run", "remove"},
     "executor": {"chid", "run"},
@@ -108,6 +109,8 @@ BY_ID = (
     f"generator remove {NOWHERE}",
     f"log add -p {NOWHERE} -m hello",
     f"log get {NOWHERE}",
+    f"channel append {NOWHERE} --name chat --msg hello",
+    f"channel read {NOWHERE} --name chat",
 )
 
 
