@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from cli.argv import normalise
+from cli.argv import CONTINUATION, normalise
 from cli.errors import CliError, Exit, UsageError
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 GROUPS = {
     "attribute": "Manage process attributes",
+    "channel": "Manage channels",
     "cluster": "Manage clusters",
     "colony": "Manage colonies",
     "completion": "Generate the autocompletion script for the specified shell",
@@ -30,6 +31,7 @@ GROUPS = {
     "generator": "Manage generators",
     "key": "Manage private keys",
     "location": "Manage locations",
+    "log": "Manage logging",
     "process": "Manage processes",
     "server": "Manage production server",
     "user": "Manage users",
@@ -110,7 +112,10 @@ def _usage_error(error: "CycloptsError", arguments: Sequence[str]) -> UsageError
         if arguments[1].startswith("-"):
             text = f"`colonies {arguments[0]}` needs a command"
     if isinstance(error, UnusedCliTokensError):
-        text = f"nothing is expected here: {' '.join(error.unused_tokens or [])}"
+        unused = error.unused_tokens or []
+        text = f"nothing is expected here: {' '.join(unused)}"
+        if "n" in unused:
+            return UsageError(text, hint=f"\\n continues no line; {CONTINUATION}")
     words = [word for word in known if not word.startswith("-")]
     return UsageError(text, hint=f"see `colonies {' '.join([*words, '--help'])}`")
 

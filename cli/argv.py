@@ -10,6 +10,7 @@ from cli.errors import UsageError
 
 GROUPS = {
     "attributes": "attribute",
+    "channels": "channel",
     "clusters": "cluster",
     "colonies": "colony",
     "executors": "executor",
@@ -73,6 +74,10 @@ _FREE_TEXT = frozenset(
         "--kwargs",
         "--errors",
         "--msg",
+        "-m",
+        "--file",
+        "--text",
+        "-t",
         "--value",
         "--spec",
         "--prvkey",
@@ -80,6 +85,7 @@ _FREE_TEXT = frozenset(
         "--serverprvkey",
     }
 )
+CONTINUATION = "a backslash that continues a line must be the last character of the line"
 _COLONY_BY_ID_NAME = frozenset({"executor", "generator", "workflow"})
 
 
@@ -111,7 +117,7 @@ def _check_continuations(argv: Sequence[str]) -> None:
         if argument.isspace() and not previous.startswith("-"):
             raise UsageError(
                 "an argument is blank",
-                hint="a backslash that continues a line must be the last character of the line",
+                hint=CONTINUATION,
             )
 
 

@@ -27,7 +27,7 @@ _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 2.0
 _NONCES = "nonce"
 # How the protocol names what only reads.
-_READING = ("get", "resolve", "version")
+_READING = ("channelread", "get", "resolve", "search", "version")
 
 R = TypeVar("R", bound=wire.Wire)
 
@@ -116,6 +116,14 @@ class Client:
         """Send a message whose reply says nothing but that it was done."""
         await self._exchange(message)
 
+    async def knows(self, extension: str) -> bool:
+        """Whether the server announces an extension of the protocol; it is asked once.
+
+        Raises:
+            Unreachable: no server answered within the patience.
+        """
+        return extension in await self._announced(_Retry(self._timeouts.patience_s))
+
     async def _exchange(self, message: wire.Message) -> bytes:
         """The JSON text of the reply; repeats the same bytes while that may help."""
         kind = type(message).__name__.lower()
@@ -146,20 +154,26 @@ class Client:
         return _payload(reply, self._transport.address)
 
     async def _would_do_it_twice(self, doubt: RpcError | Unreachable, retry: "_Retry") -> bool:
-        """Whether the server does not know nonces; asked once, and until it can be asked."""
+        """Whether the server does not know nonces."""
+        return _NONCES not in await self._announced(retry, doubt)
+
+    async def _announced(
+        self, retry: "_Retry", doubt: RpcError | Unreachable | None = None
+    ) -> frozenset[str]:
+        """The extensions of the server; asked once, and until it can be asked."""
         while self._transport.extensions is None:
             try:
                 info = await self._server_info()
-            except Unreachable:
-                await retry.pause(doubt)
+            except Unreachable as error:
+                await retry.pause(doubt or error)
             except RpcError as error:
                 if error.status == _UNAVAILABLE:
-                    await retry.pause(doubt)
+                    await retry.pause(doubt or error)
                 else:
                     self._transport.extensions = frozenset()
             else:
                 self._transport.extensions = frozenset(info.extensions)
-        return _NONCES not in self._transport.extensions
+        return self._transport.extensions
 
     async def _server_info(self) -> wire.ServerInfo:
         anybody = self.as_identity(None)

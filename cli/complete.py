@@ -24,6 +24,8 @@ _STATES = {
     "close": (1,),
     "fail": (1,),
     "cancel": (0, 1),
+    "append": (0, 1),
+    "read": (0, 1),
     "remove": (0, 2, 3, 4),
 }
 _NAMED = {
@@ -33,6 +35,8 @@ _NAMED = {
     "colony": "colonies",
 }
 _BY_ID = {
+    "channel": "processes",
+    "log": "processes",
     "process": "processes",
     "workflow": "workflows",
     "cron": "crons",
@@ -43,6 +47,8 @@ _OPTIONS = {
     "--type": "types",
     "--executortype": "types",
     "--targetname": "executors",
+    "--executorname": "executors",
+    "-e": "executors",
     "--initiator": "users",
     "--func": "functions",
     "--processid": "processes",
@@ -105,7 +111,7 @@ def _kind(group: str, command: str, previous: str) -> str:
         return _OPTIONS[previous]
     if previous in ("--name", command):
         by_name = {"config": "profiles", **_BY_ID, **_NAMED}
-        nameless = {"add", "ls", "create", "generate", "assign", "submit", "stats"}
+        nameless = {"add", "ls", "create", "generate", "assign", "submit", "stats", "search"}
         if command in nameless or (group, command) == ("executor", "run"):
             return ""
         return by_name.get(group, "")

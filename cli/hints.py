@@ -23,6 +23,10 @@ _CRONS = "`colonies cron ls` lists the crons"
 _EXPRESSION = "names are unique; `colonies cron add --help` explains cron expressions"
 _GENERATORS = "`colonies generator ls` lists the generators"
 
+_CHANNELS = (
+    "a function spec lists the names of its `channels`; they are there until the process ends"
+)
+
 _BY_MESSAGE = {
     "addattributemsg": _HELD,
     "addcolonymsg": _ID_TAKEN,
@@ -30,7 +34,9 @@ _BY_MESSAGE = {
     "addexecutormsg": _ID_TAKEN,
     "addfunctionmsg": _EXECUTORS,
     "addgeneratormsg": "names are unique, and --trigger is 1 or more; `colonies generator ls`",
+    "addexecutorlogmsg": _EXECUTORS,
     "addlocationmsg": _LOCATIONS,
+    "addlogmsg": _HELD,
     "addusermsg": _ID_TAKEN,
     "approveexecutormsg": _EXECUTORS,
     "assignprocessmsg": "`colonies process psw` lists what waits; --timeout SECONDS waits longer",
@@ -40,6 +46,8 @@ _BY_MESSAGE = {
     "changeexecutoridmsg": _NEW_ID,
     "changeserveridmsg": _NEW_ID,
     "changeuseridmsg": _NEW_ID,
+    "channelappendmsg": _CHANNELS,
+    "channelreadmsg": _CHANNELS,
     "closefailedmsg": _HELD,
     "closesuccessfulmsg": _HELD,
     "getattributemsg": "`colonies process get -p ID` lists the attributes of a process",
@@ -50,6 +58,7 @@ _BY_MESSAGE = {
     "getexecutormsg": _EXECUTORS,
     "getgeneratormsg": _GENERATORS,
     "getlocationmsg": _LOCATIONS,
+    "getlogsmsg": f"{_PROCESSES}, `colonies executor ls` the names of executors",
     "getprocessesmsg": "--count takes at most 100",
     "getprocessgraphmsg": _WORKFLOWS,
     "getprocessgraphsmsg": "--count takes at most 100",
@@ -68,6 +77,7 @@ _BY_MESSAGE = {
     "removeprocessmsg": _PROCESSES,
     "removeusermsg": _USERS,
     "runcronmsg": _CRONS,
+    "searchlogsmsg": "--days takes at most 30, --count at most 100",
     "submitworkflowspecmsg": _SPEC,
 }
 

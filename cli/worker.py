@@ -2,6 +2,7 @@
 
 The command reads the process as JSON on its standard input and finds the most needed of it in its
 environment. Its standard output becomes the output of the process; a non-zero exit code fails it.
+All that it prints goes to the log of the process, too, while it runs.
 """
 
 import asyncio
@@ -14,17 +15,17 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from api import wire
-from cli import spec
+from cli import child, spec
+from cli.child import Ran
 from cli.client import Client
 from cli.errors import RpcError, Unreachable
+from cli.loglines import LogLines
 
 _ASK_S = 20
 _RETRY_S = 1.0
 _CLOSE_S = 240.0
 _NOTHING = 404
 _PAUSED = 408
-_MOST_OUTPUT = 1024 * 1024
-_MOST_ERROR_LINES = 20
 
 Say = Callable[..., None]
 
@@ -127,42 +128,38 @@ class Worker:
             await self._close(process, [f"this executor runs {wanted!r} only, not {name!r}"], "")
             return
         try:
-            code, output, errors = await self._execute(process, function)
+            ran = await self._execute(process, function)
         except OSError as error:
             problems = [f"{self.work.command[0]} cannot be run: {error.strerror}"]
             await self._close(process, problems, "")
             return
-        if code and self._ending and self.work.returnable:
+        if ran.code and self._ending and self.work.returnable:
             self.say("Process goes back to the queue", level="WARN", ProcessId=process.processid)
             return
-        problems = [f"exit code {code}", *errors] if code else []
-        await self._close(process, problems, output)
+        problems = [f"exit code {ran.code}", *ran.errors] if ran.code else []
+        await self._close(process, problems, ran.output)
 
-    async def _execute(
-        self, process: wire.Process, function: wire.FunctionSpec
-    ) -> tuple[int, str, list[str]]:
-        """Exit code, standard output and the last lines of standard error."""
-        child = await asyncio.create_subprocess_exec(
-            *self.work.command,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env={**os.environ, **environment(process, function)},
-            # A Ctrl-C of the terminal is ours to handle: the work is to be finished first.
-            start_new_session=True,
-        )
-        self._running[process.processid] = child
+    async def _execute(self, process: wire.Process, function: wire.FunctionSpec) -> Ran:
+        environ = {**os.environ, **environment(process, function)}
+        running = await child.start(self.work.command, environ)
+        self._running[process.processid] = running
         if self._ending:
-            _end(child)
+            _end(running)
+        lines = LogLines(self.client.patient(_CLOSE_S), process.processid)
         try:
-            output, errors = await child.communicate(wire.encode(process))
+            async with lines:
+                ran = await child.finish(running, wire.encode(process), lines.say)
         finally:
             del self._running[process.processid]
-            if child.returncode is None:
-                _end(child)
-        text = output.decode(errors="replace").removesuffix("\n")
-        last = errors.decode(errors="replace").splitlines()[-_MOST_ERROR_LINES:]
-        return child.returncode or 0, text[:_MOST_OUTPUT], last
+            if running.returncode is None:
+                _end(running)
+        if lines.lost:
+            self.say(
+                f"{lines.lost} log lines lost: {lines.reason}",
+                level="WARN",
+                ProcessId=process.processid,
+            )
+        return ran
 
     async def _close(self, process: wire.Process, problems: list[str], output: str) -> None:
         identity = process.processid
@@ -186,10 +183,10 @@ class Worker:
             self.say("Process closed as Successful", ProcessId=identity)
 
 
-def _end(child: asyncio.subprocess.Process) -> None:
+def _end(running: asyncio.subprocess.Process) -> None:
     """End a command and whatever it has started."""
     with suppress(ProcessLookupError):
-        os.killpg(child.pid, signal.SIGTERM)
+        os.killpg(running.pid, signal.SIGTERM)
 
 
 def environment(process: wire.Process, function: wire.FunctionSpec) -> Mapping[str, str]:

@@ -8,6 +8,7 @@ from cyclopts import App, Parameter
 from api import wire
 from broker.identity import Identity
 from cli import render, spec
+from cli.commands.runner import run
 from cli.config import Role
 from cli.errors import RpcError, UsageError
 from cli.options import NONE, ONCE, Options, Watch
@@ -15,7 +16,7 @@ from cli.profile import write_private
 from cli.session import Session
 
 app = App(name="executor", help="Manage executors, or run one.", help_format="plaintext")
-app.command("cli.commands.runner:run", name="run")
+app.command(run)
 
 Name = Annotated[str, Parameter(name=("--name",))]
 Switch = Annotated[bool, Parameter(negative="")]

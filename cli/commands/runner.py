@@ -33,7 +33,8 @@ async def run(
     The command gets the process as JSON on standard input, and COLONIES_PROCESS_ID,
     COLONIES_FUNC_NAME, COLONIES_ARGS and COLONIES_KWARGS in its environment. What it prints
     becomes the output of the process; an exit code other than 0 fails it, with the last lines of
-    its standard error. Example: colonies executor run --type cli -- sh -c 'echo hello'
+    its standard error. All that it prints goes to the log of the process, too, while it runs.
+    Example: colonies executor run --type cli -- sh -c 'echo hello'
 
     Without --name and --type it is the executor whose key is configured. With one of them it is
     a new one, which the colony owner's key adds and which is removed at the end. Ctrl-C lets

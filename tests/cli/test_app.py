@@ -15,6 +15,8 @@ from tests.cli.conftest import PROGRAM, Shell, clean_environ, free_port, new_key
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 HELP = (
     "attribute add",
+    "channel append",
+    "channel read",
     "colony",
     "cron",
     "cron add",
@@ -24,6 +26,10 @@ HELP = (
     "generator",
     "generator add",
     "key generate",
+    "log",
+    "log add",
+    "log get",
+    "log search",
     "process",
     "process assign",
     "process psw",

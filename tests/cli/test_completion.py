@@ -34,6 +34,9 @@ def test_names_and_ids_come_from_the_server(colony: Shell, worker: Shell) -> Non
     assert offered(colony, "process", "close", "-p", "") == []
     worker.ok("process assign")
     assert offered(colony, "process", "close", "-p", "") == [waiting]
+    assert offered(colony, "log", "get", "") == [waiting]
+    assert offered(colony, "log", "get", "-e", "") == ["worker"]
+    assert offered(colony, "log", "search", "") == []
     worker.ok("function register --name worker --func fibonacci")
     assert offered(colony, "process", "psw", "--func", "") == ["fibonacci"]
 

@@ -61,17 +61,20 @@ workflow ls --state waiting
 workflow removeall --yes
 cron ls
 generator ls
+log search --text hello
 process removeall --waiting --yes
 server stats
 """.splitlines()
 # They need an id that an earlier one made, or have no server to ask; other tests run them.
 ELSEWHERE = {
     "attribute": {"add", "get"},
+    "channel": {"append", "read"},
     "colony": {"chid"},
     "cron": {"add", "get", "run", "remove"},
     "executor": {"chid", "run"},
     "function": {"register", "remove"},
     "generator": {"add", "get", "pack", "remove"},
+    "log": {"add", "get"},
     "process": {"get", "assign", "close", "fail", "cancel", "remove"},
     "server": {"chid", "start", "stat", "status", "alive"},
     "user": {"chid"},
@@ -104,6 +107,10 @@ BY_ID = (
     f"generator get {NOWHERE}",
     f"generator pack {NOWHERE} --arg a",
     f"generator remove {NOWHERE}",
+    f"log add -p {NOWHERE} -m hello",
+    f"log get {NOWHERE}",
+    f"channel append {NOWHERE} --name chat --msg hello",
+    f"channel read {NOWHERE} --name chat",
 )
 
 

@@ -28,6 +28,8 @@ SAME_ID_AGAIN = "24bbbc074019734fc4676ec1641ca6f22c3ac943c48067ded3649602653a96c
 REPAIRS = (
     # Backslash and space: a shell would end the command there.
     ("", r"\\ *\n\s*", " "),
+    # What a line break is in C: a shell would hand over the letter.
+    ("", r"\\n\n\s*", " "),
     # The second of two equal commands is shown with the output of another.
     ("Process closed as Failed", r"process close (.*) --out Hej", r"process fail \1"),
     # The clock of the author's prompt.
@@ -219,7 +221,7 @@ def messages(step: Step) -> list[str]:
 @pytest.mark.parametrize(
     ("first", "end", "count"),
     [
-        ("", "Workflows", 44),
+        ("", "Workflows", 50),
         ("Workflows", "Crons", 12),
         ("Crons", "Generators", 8),
         ("Generators", "", 11),

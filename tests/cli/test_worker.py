@@ -64,6 +64,29 @@ def test_the_command_reads_the_process_from_its_standard_input(worker: Shell) ->
     assert (read["processid"], read["state"]) == (process, 1)
 
 
+def test_all_that_the_command_prints_is_in_the_log_of_the_process(worker: Shell) -> None:
+    process = submit(worker)
+    with running(worker, "", "sh", "-c", "seq 1 1200; echo oops >&2; printf end"):
+        worker.ok(f"process get {process} --wait")
+    lines = worker.ok(f"log get {process} --first --count 2000").out.splitlines()
+    assert sorted(lines) == sorted([*map(str, range(1, 1201)), "oops", "end"])
+    assert [line for line in lines if line.isdigit()] == [*map(str, range(1, 1201))]
+
+
+def test_lines_that_the_server_refuses_end_no_work(worker: Shell, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    process = submit(worker)
+    with running(worker, "", "cat", str(tmp_path / "fifo")) as runner:
+        runner.until("Process assigned")
+        worker.ok(f"process cancel {process}")
+        (tmp_path / "fifo").write_text("one\ntwo\n")
+        assert "2 log lines lost: " in runner.until("log lines lost")
+        runner.until("Process not closed")
+        again = submit(worker)
+        (tmp_path / "fifo").write_text("three\n")
+        assert worker.ok(f"process get {again} --wait --out").out == "three\n"
+
+
 def test_an_exit_code_fails_the_process_with_the_last_errors(worker: Shell) -> None:
     process = submit(worker)
     with running(worker, "", "sh", "-c", "echo oops >&2; exit 3"):
@@ -149,6 +172,7 @@ def test_work_survives_a_server_that_is_killed_meanwhile(tmp_path: Path) -> None
         with running_dev(home, port) as again:
             runner.until("Process closed as Successful")
             assert again.shell.ok(f"process get {process} --out").out == "done\n"
+            assert again.shell.ok(f"log get {process}").out == "done\n"
 
 
 def test_it_goes_on_when_nobody_reads_its_messages_any_more(worker: Shell) -> None:
