@@ -116,7 +116,8 @@ class Families:
         open_parents = [parent for parent in there if parent.state is not State.SUCCESS]
         if row.state is State.WAITING:
             assert row.pending == len(open_parents)
-        if row.parents and not row.pending:
+        released = row.state is State.WAITING or row.started_ns
+        if row.parents and not row.pending and released:
             outputs = [self.processes[i].row.get(b"out", b"[]") for i in row.parents]
             assert row.row[b"in"] == joined(outputs)
 
