@@ -210,9 +210,11 @@ async def _as_first_time(ctx: Context, attempt: _Attempt, repeat: Repeat) -> Pro
         raise NothingAvailable("No process available for assignment")
     then = {b"state": b"1", b"holder": event.actor.encode(), b"started": b"%d" % event.at_ns}
     earlier = row.attributes_until(event.at_ns)
-    since = {b"ended", b"out", b"errors"} | {
+    since = {b"out", b"errors"} | {
         b"a:" + name.encode() for name in row.added_attributes if name not in earlier
     }
+    if row.ended_ns > event.at_ns:  # else it is the end of an earlier try
+        since.add(b"ended")
     now = {k: v for k, v in row.row.items() if k not in since}
     return ProcessRow(id=row.id, row=now | then)
 

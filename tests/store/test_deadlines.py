@@ -66,6 +66,20 @@ async def test_process_that_runs_too_long_waits_again_at_its_old_place(stage: Ti
     await stage.is_sound()
 
 
+async def test_repeated_assign_of_a_retried_process_answers_as_the_first_time(
+    stage: Timed,
+) -> None:
+    await stage.submit_timed(run=5, retries=1)
+    await stage.assign()
+    stage.pass_time(6)
+    await stage.look_at_deadlines()
+
+    first = await stage.assign(nonce="n1")
+
+    assert first.endtime != wire.NO_TIME
+    assert await stage.assign(nonce="n1") == first
+
+
 async def test_late_close_after_the_execution_deadline_is_refused(stage: Timed) -> None:
     process_id = await stage.submit_timed(run=5, retries=1)
     await stage.assign()
