@@ -19,7 +19,7 @@ from bench.connection import Endpoint
 from bench.errors import BenchError
 from bench.plan import Plan, Stage
 from bench.report import Measurement
-from bench.scenarios import depth, fleet, lifecycle, logs, realtime, workflow
+from bench.scenarios import deadlines, depth, fleet, lifecycle, logs, realtime, workflow
 from bench.servers import Target
 from bench.wire import Member
 from broker.identity import Identity
@@ -29,6 +29,7 @@ from cli import embedded
 _SCENARIOS: dict[str, Callable[[Stage], Awaitable[list[Measurement]]]] = {
     "lifecycle": lifecycle.measure,
     "depth": depth.measure,
+    "deadlines": deadlines.measure,
     "workflow": workflow.measure,
     "logs": logs.measure,
     "fleet": fleet.measure,

@@ -22,6 +22,7 @@ class Plan:
     sizes: tuple[int, ...] = (10, 100, 1_000)
     workflow_rounds: int = 3
     workflow_processes: int = 2_000
+    deadline_samples: int = 200
     log_rounds: int = 3
     log_requests: int = 4_000
     sockets: int = 10_000

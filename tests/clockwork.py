@@ -1,7 +1,6 @@
 """Stages on which time stands still until it is moved, with crons and generators."""
 
 import json
-import time
 from typing import Any
 
 import msgspec
@@ -28,12 +27,6 @@ class Timed(Stage):
     def __init__(self, store: EventStore) -> None:
         super().__init__(store)
         self.due = self.context.due()
-
-    def pass_time(self, seconds: float) -> None:
-        """Move the store's time on."""
-        local = time.monotonic_ns()
-        then = self.store.clock.now_ns() + int(seconds * SECOND_NS)
-        self.store.clock.synchronise(local, then, local)
 
     async def look_at_deadlines(self) -> None:
         """What the timer does every now and then."""

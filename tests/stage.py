@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -26,6 +27,7 @@ from tests.patience import until
 M = TypeVar("M", bound=wire.Message)
 N = TypeVar("N", bound=wire.OfExecutor)
 WINDOW_MS = 60_000
+_BEHIND_NS = 2_000_000
 
 
 @dataclass
@@ -97,6 +99,12 @@ class Stage:
         )
         call = Call(caller=caller, signed=signed, payload=payload, line=line or PhoneLine())
         return await handler(self.context, call, message)
+
+    def pass_time(self, seconds: float) -> None:
+        """Move the store's time on, by the moment more that a look at what is due is behind."""
+        local = time.monotonic_ns()
+        then = self.store.clock.now_ns() + int(seconds * 1_000_000_000) + _BEHIND_NS
+        self.store.clock.synchronise(local, then, local)
 
     async def settle(self) -> None:
         """Until nothing runs in the background."""

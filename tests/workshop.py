@@ -1,6 +1,5 @@
 """Stages on which workflows run, in a time of their own, and what the log says they did."""
 
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,8 +24,6 @@ from projections.replay import live_rows, verify
 from tests.facts import COLONY, EXECUTOR, OWNER, USER
 from tests.stage import Stage
 
-SECOND_NS = 1_000_000_000
-
 
 def spec(name: str, *depends: str, **fields: Any) -> dict[str, Any]:  # noqa: ANN401 - JSON
     """A function spec of a workflow, as a client writes it."""
@@ -46,12 +43,6 @@ class Workshop(Stage):
         self.due = self.context.due()
 
     # ------------------------------------------------------------ time
-
-    def pass_time(self, seconds: float) -> None:
-        """Move the store's time on."""
-        local = time.monotonic_ns()
-        then = self.store.clock.now_ns() + int(seconds * SECOND_NS)
-        self.store.clock.synchronise(local, then, local)
 
     async def look_at_due(self) -> None:
         """What the timer does every now and then."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import time
 
 import msgspec
 import pytest
@@ -58,12 +57,6 @@ class Chatting(Stage):
         message = ChannelReadMsg(processid=process_id, name="chat", afterseq=after, limit=limit)
         found: list[Entry] = await self.say(channel.read, caller, message)
         return found
-
-    def pass_time(self, seconds: float) -> None:
-        """Move the store's time on."""
-        local = time.monotonic_ns()
-        then = self.store.clock.now_ns() + int(seconds * 1e9)
-        self.store.clock.synchronise(local, then, local)
 
 
 @pytest.fixture

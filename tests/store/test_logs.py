@@ -1,7 +1,6 @@
 """Log lines: who may say them, in which order they are read, and what is forgotten."""
 
 import asyncio
-import time
 
 import pytest
 
@@ -24,8 +23,6 @@ from projections.core import fold
 from projections.replay import verify
 from tests.facts import COLONY, EXECUTOR, OTHER, OWNER, STRANGER, USER
 from tests.stage import Stage
-
-_SECOND_NS = 1_000_000_000
 
 
 class Logging(Stage):
@@ -74,12 +71,6 @@ class Logging(Stage):
         length = await self.store.send("XLEN", tag.key(keys.LOGS))
         counted = await self.store.send("HGET", tag.key(keys.LOG_STATE), "lines")
         return int(length), int(counted or 0)
-
-    def pass_time(self, seconds: float) -> None:
-        """Move the store's time on."""
-        local = time.monotonic_ns()
-        then = self.store.clock.now_ns() + int(seconds * _SECOND_NS)
-        self.store.clock.synchronise(local, then, local)
 
 
 @pytest.fixture
