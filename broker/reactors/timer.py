@@ -18,7 +18,7 @@ from broker.reactors.requeue import Requeuer
 from broker.reactors.stale import StaleExecutors
 from broker.store import EventStore
 
-DUE_S = 0.05
+DUE_S = 0.025
 """How often one looks at what is due; a bound on how late it is done on a server at rest."""
 _log = structlog.get_logger(__name__)
 
