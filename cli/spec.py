@@ -23,11 +23,14 @@ def read_document(source: str) -> object:
     Raises:
         UsageError: no such file, or no JSON; with the line and a mark below the place.
     """
-    text = _text(source)
+    # A file ends with a newline; what is missing at its end is missing on the line before.
+    text = _text(source).rstrip()
+    if not text:
+        raise UsageError(f"{_called(source)} is empty, JSON is expected")
     try:
         return cast("object", json.loads(text))
     except json.JSONDecodeError as error:
-        line = [*text.splitlines(), ""][error.lineno - 1]
+        line = text.split("\n")[error.lineno - 1].rstrip("\r")
         raise UsageError(
             f"{_called(source)} is no JSON: {error.msg}, line {error.lineno} column {error.colno}\n"
             f"  {line}\n  {' ' * (error.colno - 1)}^"

@@ -29,6 +29,22 @@ def test_json_that_is_none_is_shown_with_its_place(tmp_path: Path) -> None:
     assert refusal.value.message.endswith('  "funcname": oops\n                ^')
 
 
+def test_json_that_ends_too_soon_is_shown_with_its_end(tmp_path: Path) -> None:
+    path = tmp_path / "spec.json"
+    path.write_text('{"funcname": \n\n')
+    with pytest.raises(UsageError) as refusal:
+        spec.function_spec(str(path), "dev")
+    assert "line 1 column 13" in refusal.value.message
+    assert refusal.value.message.endswith('  {"funcname":\n              ^')
+
+
+def test_an_empty_file_is_called_empty(tmp_path: Path) -> None:
+    path = tmp_path / "spec.json"
+    path.write_text("\n")
+    with pytest.raises(UsageError, match=r"spec\.json is empty"):
+        spec.function_spec(str(path), "dev")
+
+
 def test_a_list_is_told_apart_as_a_workflow() -> None:
     with pytest.raises(UsageError) as refusal:
         spec.function_spec("[]", "dev")
