@@ -4,7 +4,7 @@ from api import wire
 from api.context import Context
 from api.specs import nodes_of
 from api.wire_workflow import WorkflowSpec
-from broker.aggregates import workflow
+from broker.aggregates import planning
 from broker.aggregates.template import template_of
 from broker.directory import Colony
 from broker.errors import Invalid, Malformed
@@ -25,5 +25,5 @@ def template_in(ctx: Context, text: str, colony: Colony) -> tuple[bytes, int]:
             f"workflowspec is for colony <{spec.colonyname}>, it must be for <{colony.name}>"
         )
     nodes = nodes_of(spec.functionspecs or [], colony.name, colony.suffix)
-    workflow.check(nodes, ctx.settings.limits.max_workflow_nodes)
+    planning.check(nodes, ctx.settings.limits.max_workflow_nodes)
     return template_of(nodes), sum(not node.depends for node in nodes)

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 
 from broker import keys
 from broker.aggregates.process import ProcessRow, State
-from broker.aggregates.workflow import Child, Kin, WorkflowRow
+from broker.aggregates.succession import Child, Kin
+from broker.aggregates.workflow import WorkflowRow
 from broker.keys import Tag
 from broker.store import EventStore, as_hash
 
 
 async def kin_of(store: EventStore, tag: Tag, row: ProcessRow) -> Kin:
-    """What ``workflow.follow`` looks at: it costs as much as the process has children.
+    """What ``succession.follow`` looks at: it costs as much as the process has children.
 
     The parents of a child are read only when the child waits for nobody else.
     """

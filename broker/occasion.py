@@ -9,8 +9,9 @@ from broker.aggregates.cron import CronRow, Draft, Occasion
 from broker.aggregates.generator import Batch, GeneratorRow
 from broker.aggregates.graph import depth_first
 from broker.aggregates.process import ProcessRow
+from broker.aggregates.succession import joined
 from broker.aggregates.template import nodes_of
-from broker.aggregates.workflow import Node, WorkflowRow, joined
+from broker.aggregates.workflow import Node, WorkflowRow
 from broker.directory import Colony, Directory
 from broker.keys import Tag
 from broker.store import EventStore

@@ -10,9 +10,10 @@ from broker.aggregates.generator import (
     GeneratorAdded,
     GeneratorTriggered,
 )
+from broker.aggregates.planning import spawn
 from broker.aggregates.process import SubmitProcess
 from broker.aggregates.template import nodes_of, template_of
-from broker.aggregates.workflow import Initiator, Node, WorkflowEnded, spawn
+from broker.aggregates.workflow import Initiator, Node, WorkflowEnded
 from broker.decision import Event
 from tests.facts import CLI, SUFFIX, T0, USER
 

@@ -10,7 +10,8 @@ from msgspec.structs import replace
 
 from broker import keys
 from broker.access import Gate
-from broker.aggregates import process, workflow
+from broker.aggregates import dissolution, growth, planning, process, succession
+from broker.aggregates.growth import AddChild, Surroundings
 from broker.aggregates.process import (
     CloseProcess,
     ProcessAssigned,
@@ -18,16 +19,8 @@ from broker.aggregates.process import (
     State,
     SubmitProcess,
 )
-from broker.aggregates.workflow import (
-    AddChild,
-    Child,
-    Initiator,
-    Kin,
-    Node,
-    Surroundings,
-    WorkflowRow,
-    WorkflowStarted,
-)
+from broker.aggregates.succession import Child, Kin
+from broker.aggregates.workflow import Initiator, Node, WorkflowRow, WorkflowStarted
 from broker.decision import Decision, Event
 from broker.matching import Requirement
 from tests.facts import (
@@ -86,7 +79,7 @@ DIAMOND = (node("a"), node("b", "a"), node("c", "a"), node("d", "b", "c"))
 def submitted(nodes: Sequence[Node] = DIAMOND) -> Story:
     """A colony in which a workflow waits."""
     by = Initiator(id=USER, name="alice")
-    begun = workflow.spawn(GRAPH, nodes, by, {CLI.class_key}, T0)
+    begun = planning.spawn(GRAPH, nodes, by, {CLI.class_key}, T0)
     return (*inhabited(), class_added(), *begun.events)
 
 
@@ -169,7 +162,7 @@ def submit(
     *nodes: Node, caller: str = USER, known: tuple[str, ...] = (CLI.class_key,), at_ns: int = T0
 ) -> Decide:
     """Somebody submits a workflow."""
-    return lambda world: workflow.submit(world.gate(caller), GRAPH, nodes, known, at_ns)
+    return lambda world: planning.submit(world.gate(caller), GRAPH, nodes, known, at_ns)
 
 
 def close(
@@ -192,7 +185,7 @@ def close(
         row = world.process(process_id)
         closed = process.close(world.gate(caller), wish, row, at_ns)
         assert row is not None
-        return workflow.follow(closed, row, kin(world, row), _classes(world))
+        return succession.follow(closed, row, kin(world, row), _classes(world))
 
     return decide
 
@@ -203,7 +196,7 @@ def expire(process_id: str, at_ns: int) -> Decide:
     def decide(world: World) -> Decision:
         row = present(world, process_id)
         decided = process.expire(row, _classes(world), at_ns)
-        return workflow.follow(decided, row, kin(world, row), _classes(world))
+        return succession.follow(decided, row, kin(world, row), _classes(world))
 
     return decide
 
@@ -214,12 +207,12 @@ def _classes(world: World) -> set[str]:
 
 def cancel(caller: str = USER) -> Decide:
     """Somebody cancels the workflow."""
-    return lambda world: workflow.cancel(world.gate(caller), workflow_row(world), LATER)
+    return lambda world: dissolution.cancel(world.gate(caller), workflow_row(world), LATER)
 
 
 def remove(caller: str = USER) -> Decide:
     """Somebody removes the workflow."""
-    return lambda world: workflow.remove(world.gate(caller), workflow_row(world), LATER)
+    return lambda world: dissolution.remove(world.gate(caller), workflow_row(world), LATER)
 
 
 def sweep(*process_ids: str, aimed: int) -> Decide:
@@ -228,14 +221,14 @@ def sweep(*process_ids: str, aimed: int) -> Decide:
     def decide(world: World) -> Decision:
         row = world.hash(keys.workflow(GRAPH))
         rows = [found for i in process_ids if (found := world.process(i)) is not None]
-        return workflow.sweep(GRAPH, row, aimed, rows, LATER)
+        return dissolution.sweep(GRAPH, row, aimed, rows, LATER)
 
     return decide
 
 
 def swept(aimed: int) -> Decide:
     """Somebody has seen to all processes."""
-    return lambda world: workflow.swept(GRAPH, world.hash(keys.workflow(GRAPH)), aimed, LATER)
+    return lambda world: dissolution.swept(GRAPH, world.hash(keys.workflow(GRAPH)), aimed, LATER)
 
 
 def add_child(
@@ -260,7 +253,7 @@ def add_child(
             most_nodes=most_nodes,
         )
         gate: Gate = world.gate(caller)
-        return workflow.add_child(gate, wish, _around(world, wish), LATER)
+        return growth.add_child(gate, wish, _around(world, wish), LATER)
 
     return decide
 

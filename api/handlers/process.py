@@ -17,7 +17,7 @@ from broker.aggregates.process import (
     State,
     SubmitProcess,
 )
-from broker.aggregates.workflow import Kin, follow
+from broker.aggregates.succession import Kin, follow
 from broker.decision import Decision
 from broker.directory import Colony
 from broker.errors import Corrupt, Invalid, NotFound

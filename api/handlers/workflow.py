@@ -10,12 +10,11 @@ from api.specs import check_free_form, colony_of, node_of, nodes_of
 from api.wire import NO_TIME, Empty, Process, rfc3339
 from broker import access, keys
 from broker.access import Gate
-from broker.aggregates import workflow as aggregate
+from broker.aggregates import dissolution, growth, planning
+from broker.aggregates.growth import AddChild, Surroundings
 from broker.aggregates.process import NodeSubmitted, State
 from broker.aggregates.workflow import (
-    AddChild,
     Node,
-    Surroundings,
     WorkflowEnded,
     WorkflowRow,
     WorkflowSubmitted,
@@ -52,9 +51,9 @@ async def submit(ctx: Context, call: Call, msg: wire.SubmitWorkflowSpecMsg) -> w
         ctx.check_queue(colony)
         if prepared is None:
             nodes = nodes_of(specs, name, colony.suffix)
-            aggregate.check(nodes, ctx.settings.limits.max_workflow_nodes)
+            planning.check(nodes, ctx.settings.limits.max_workflow_nodes)
             prepared = keys.new_id(colony.suffix), nodes
-        return aggregate.submit(gate, *prepared, colony.classes.by_key, now_ns)
+        return planning.submit(gate, *prepared, colony.classes.by_key, now_ns)
 
     event = await ctx.write(call, read, decide)
     if not isinstance(event, WorkflowSubmitted):
@@ -175,7 +174,7 @@ async def add_child(ctx: Context, call: Call, msg: wire.AddChildMsg) -> Process:
             node=node,
             most_nodes=ctx.settings.limits.max_workflow_nodes,
         )
-        return aggregate.add_child(rows[0], command, rows[1], now_ns)
+        return growth.add_child(rows[0], command, rows[1], now_ns)
 
     event = await ctx.write(call, read, decide)
     if not isinstance(event, NodeSubmitted):
@@ -200,12 +199,12 @@ async def _surroundings(ctx: Context, colony: Colony, msg: wire.AddChildMsg) -> 
 
 async def cancel(ctx: Context, call: Call, msg: wire.CancelProcessGraphMsg) -> Empty:
     """Cancel whatever of a workflow is not finished."""
-    return await _end(ctx, call, msg.processgraphid, aggregate.cancel)
+    return await _end(ctx, call, msg.processgraphid, dissolution.cancel)
 
 
 async def remove(ctx: Context, call: Call, msg: wire.RemoveProcessGraphMsg) -> Empty:
     """Remove a workflow that is not running, with its processes."""
-    return await _end(ctx, call, msg.processgraphid, aggregate.remove)
+    return await _end(ctx, call, msg.processgraphid, dissolution.remove)
 
 
 async def _end(
@@ -273,7 +272,7 @@ async def _leave(ctx: Context, call: Call, colony: Colony, workflow_id: str, sta
     def decide(rows: tuple[Gate, WorkflowRow | None], now_ns: int) -> Decision:
         allowed, row = access.colony_owner(rows[0]), rows[1]
         wanted = row if row is not None and row.state is state else None
-        return aggregate.leave(allowed, wanted, call.caller, now_ns)
+        return dissolution.leave(allowed, wanted, call.caller, now_ns)
 
     await ctx.write(call.unmarked(), read, decide)
     await ctx.sweep(colony, workflow_id)

@@ -15,14 +15,16 @@ from msgspec import Struct
 
 from broker import keys
 from broker.access import Gate, Hash, MemberRow, member, number_in, text_in
+from broker.aggregates.planning import spawn
 from broker.aggregates.process import LAST_NS, SECOND_NS, State
+from broker.aggregates.succession import MOST_PASSED_ON
 from broker.aggregates.template import (
     checked_title,
     creator_in,
     initiator,
     is_entitled,
 )
-from broker.aggregates.workflow import MOST_PASSED_ON, Node, WorkflowRow, spawn
+from broker.aggregates.workflow import Node, WorkflowRow
 from broker.decision import Decision, Event, Expect, equals, lacks
 from broker.errors import Invalid, Missing
 from broker.packing import unpacked

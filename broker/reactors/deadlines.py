@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from broker import keys
 from broker.aggregates.process import ProcessRow, expire, offer
-from broker.aggregates.workflow import Kin, follow
+from broker.aggregates.succession import Kin, follow
 from broker.decision import Decision
 from broker.directory import Classes, Colony, Directory
 from broker.keys import Tag

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from broker import keys
 from broker.access import Hash
-from broker.aggregates import workflow
+from broker.aggregates import dissolution
 from broker.aggregates.process import ProcessRow
 from broker.decision import Decision
 from broker.directory import Colony
@@ -33,7 +33,7 @@ class Sweeper:
 
     async def sweep(self, colony: Colony, workflow_id: str) -> None:
         """See to every process of a workflow."""
-        aimed = workflow.aim(await self._row(colony, workflow_id))
+        aimed = dissolution.aim(await self._row(colony, workflow_id))
         if aimed is None:
             return
         nodes, first = colony.tag.key(keys.nodes(workflow_id)), 0
@@ -41,7 +41,7 @@ class Sweeper:
             await self._step(colony, workflow_id, aimed, [i.decode() for i in page])
             first += _STEP
         row, now_ns = await self._row(colony, workflow_id), self.store.clock.now_ns()
-        finished = workflow.swept(workflow_id, row, aimed, now_ns)
+        finished = dissolution.swept(workflow_id, row, aimed, now_ns)
         self._tell(colony, await self.store.append(colony.tag, finished, BY_SERVER))
 
     async def _row(self, colony: Colony, workflow_id: str) -> Hash:
@@ -55,7 +55,7 @@ class Sweeper:
             return colony.tag, (row, [process for process in found if process is not None])
 
         def decide(rows: _Rows, now_ns: int) -> Decision:
-            return workflow.sweep(workflow_id, rows[0], aimed, rows[1], now_ns)
+            return dissolution.sweep(workflow_id, rows[0], aimed, rows[1], now_ns)
 
         self._tell(colony, await self.store.run(read, decide, BY_SERVER))
 

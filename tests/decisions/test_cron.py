@@ -18,8 +18,9 @@ from broker.aggregates.cron import (
     Occasion,
 )
 from broker.aggregates.process import LAST_NS, State
+from broker.aggregates.succession import MOST_PASSED_ON
 from broker.aggregates.user import UserIdChanged, UserRemoved
-from broker.aggregates.workflow import MOST_PASSED_ON, WorkflowLeft, WorkflowRow
+from broker.aggregates.workflow import WorkflowLeft, WorkflowRow
 from broker.decision import Decision, Event
 from broker.errors import Denied, Invalid, Missing
 from tests.facts import CLI, OTHER, OWNER, STRANGER, T0, USER, class_added, inhabited

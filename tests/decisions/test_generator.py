@@ -18,8 +18,8 @@ from broker.aggregates.generator import (
     GeneratorRow,
 )
 from broker.aggregates.process import NodeSubmitted
+from broker.aggregates.succession import MOST_PASSED_ON
 from broker.aggregates.user import UserRemoved
-from broker.aggregates.workflow import MOST_PASSED_ON
 from broker.decision import Decision, Event
 from broker.errors import Denied, Invalid, Missing, Overloaded
 from tests.facts import CLI, OWNER, STRANGER, T0, USER, class_added, inhabited

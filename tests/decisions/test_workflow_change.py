@@ -5,7 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from broker import keys
-from broker.aggregates import workflow
+from broker.aggregates import dissolution
+from broker.aggregates.dissolution import leave
 from broker.aggregates.executor import ExecutorRemoved
 from broker.aggregates.process import (
     SECOND_NS,
@@ -25,7 +26,6 @@ from broker.aggregates.workflow import (
     WorkflowRemoved,
     WorkflowRow,
     WorkflowSwept,
-    leave,
 )
 from broker.decision import Decision
 from broker.errors import Denied, Invalid, Missing, NotFound, Rejected
@@ -280,7 +280,7 @@ def test_workflow_that_goes_on_is_not_swept(story: Story, aimed: int) -> None:
     ],
 )
 def test_aim_of_a_sweep_is_what_happened_last(story: Story, aim: int | None) -> None:
-    assert workflow.aim(World(story).hash(keys.workflow(GRAPH))) == aim
+    assert dissolution.aim(World(story).hash(keys.workflow(GRAPH))) == aim
 
 
 @pytest.mark.parametrize(

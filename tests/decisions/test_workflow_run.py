@@ -13,13 +13,8 @@ from broker.aggregates.process import (
     ProcessReleased,
     State,
 )
-from broker.aggregates.workflow import (
-    MOST_PASSED_ON,
-    WorkflowAdvanced,
-    WorkflowEnded,
-    WorkflowRow,
-    joined,
-)
+from broker.aggregates.succession import MOST_PASSED_ON, joined
+from broker.aggregates.workflow import WorkflowAdvanced, WorkflowEnded, WorkflowRow
 from broker.errors import Invalid
 from broker.matching import Requirement
 from broker.packing import packed

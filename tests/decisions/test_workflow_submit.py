@@ -4,9 +4,10 @@ import pytest
 from msgspec.structs import replace
 
 from broker import keys
+from broker.aggregates.planning import check, spawn
 from broker.aggregates.process import HELD, NodeSubmitted, State
 from broker.aggregates.user import UserRemoved
-from broker.aggregates.workflow import Node, WorkflowSubmitted, check, spawn
+from broker.aggregates.workflow import Node, WorkflowSubmitted
 from broker.errors import Denied, Invalid
 from broker.matching import Requirement
 from tests.facts import (

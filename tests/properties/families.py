@@ -7,7 +7,8 @@ from typing import cast
 
 from broker import keys
 from broker.aggregates.process import HELD, ProcessRow, State
-from broker.aggregates.workflow import REMOVING, WorkflowRow, joined
+from broker.aggregates.succession import joined
+from broker.aggregates.workflow import REMOVING, WorkflowRow
 from broker.keys import Key
 from projections.rows import Hash, SortedSet, Value
 

@@ -1,0 +1,127 @@
+"""Letting a workflow grow while it runs: the holder of a process puts another one behind it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from msgspec import Struct
+from msgspec.structs import asdict
+
+from broker.access import Gate, member
+from broker.aggregates import process
+from broker.aggregates.planning import check_priority
+from broker.aggregates.process import NodeSubmitted, ProcessRow, State
+from broker.aggregates.workflow import Node, WorkflowGrew, WorkflowRow, in_state
+from broker.decision import Decision, Expect, equals, lacks
+from broker.errors import Invalid, NotFound
+
+_FEW_PLACES = 1_000
+"""More than there are processes that are being added at any moment."""
+_FINISHED = {State.SUCCESS, State.FAILED, State.CANCELLED}
+
+
+class AddChild(Struct, frozen=True, kw_only=True):
+    """Put a process behind a running one of the caller.
+
+    In front of all the children that one has (``insert``), or beside them, and then perhaps in
+    front of ``before``, a process that still waits.
+    """
+
+    workflow_id: str
+    parent_id: str
+    before_id: str
+    insert: bool
+    node: Node
+    most_nodes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What a new process is put between."""
+
+    parent: ProcessRow | None
+    workflow: WorkflowRow | None
+    followers: Sequence[ProcessRow | None]
+    """The children of the parent, to insert in front of them; else ``before``, if one is named."""
+
+
+def add_child(gate: Gate, command: AddChild, around: Surroundings, now_ns: int) -> Decision:
+    """Let a workflow grow while it runs.
+
+    Raises:
+        NotFound: the parent, or the process to put it in front of, does not exist.
+        Invalid: the parent is not running, not the caller's, or in no workflow.
+    """
+    expects = member(gate)
+    parent, workflow, followers = _checked(gate, command, around)
+    new_id = command.node.process.process_id
+    children = [new_id] if command.insert else [*parent.children, new_id]
+    submitted = NodeSubmitted(
+        **asdict(
+            process.submitted(
+                command.node.process, gate.caller, gate.member.name if gate.member else "", now_ns
+            )
+        ),
+        graph=workflow.id,
+        node=command.node.name,
+        order=workflow.size,
+        parents=[parent.id],
+        children=[follower.id for follower in followers],
+        input=b"",
+    )
+    grew = WorkflowGrew(
+        subject=workflow.id,
+        actor=gate.caller,
+        at_ns=now_ns,
+        parent=parent.id,
+        children=children,
+        parents={
+            follower.id: [
+                *(p for p in follower.parents if not (command.insert and p == parent.id)),
+                new_id,
+            ]
+            for follower in followers
+        },
+        delays="" if command.insert or not followers else followers[0].id,
+    )
+    unchanged = (
+        in_state(workflow),
+        lacks(workflow.key, "sweeps"),
+        *_room(workflow, command.most_nodes),
+        *process.held_as_read(parent),
+        process.links_as_read(parent),
+        *(e for row in followers for e in (*process.as_read(row), process.links_as_read(row))),
+    )
+    return Decision(expects=(*expects, *unchanged), events=(grew, submitted))
+
+
+def _room(workflow: WorkflowRow, most: int) -> tuple[Expect, ...]:
+    """Few places are left, and this one is still free; far from the limit many may grow at once."""
+    if workflow.size < most - _FEW_PLACES:
+        return ()
+    return (equals(workflow.key, "size", workflow.size),)
+
+
+def _checked(
+    gate: Gate, command: AddChild, around: Surroundings
+) -> tuple[ProcessRow, WorkflowRow, list[ProcessRow]]:
+    parent, workflow = around.parent, around.workflow
+    named = f"Process with Id {command.parent_id}"
+    if parent is None:
+        raise NotFound(f"{named} not found")
+    if parent.state is not State.RUNNING:
+        raise Invalid(f"{named} is not running")
+    if parent.holder != gate.caller:
+        raise Invalid(f"{named} is not assigned to executor with Id {gate.caller}")
+    if not parent.graph or command.workflow_id not in {"", parent.graph}:
+        raise Invalid(f"{named} does not belong to a processgraph")
+    if workflow is None or workflow.state in _FINISHED or workflow.sweeps is not None:
+        raise Invalid(f"the processgraph of process with Id {command.parent_id} has ended")
+    check_priority(command.node)
+    if workflow.size >= command.most_nodes:
+        raise Invalid(f"the processgraph has as many processes as allowed, {workflow.size}")
+    followers = [row for row in around.followers if row is not None]
+    if len(followers) < len(around.followers):
+        raise NotFound(f"Process with Id {command.before_id} not found")
+    if any(f.graph != parent.graph or not f.pending for f in followers):
+        raise Invalid(f"Process with Id {command.before_id} does not wait for its parents")
+    return parent, workflow, followers
