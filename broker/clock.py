@@ -1,6 +1,18 @@
-"""The time of the store, so that a stepped clock on one server moves no deadline and no order."""
+"""Units of time, and the time of the store: a stepped clock on one server moves no deadline."""
 
 import time
+
+US_NS = 1_000
+MS_NS = 1_000_000
+SECOND_NS = 1_000_000_000
+DAY_NS = 86_400 * SECOND_NS
+LAST_NS = 2**63 - 1
+"""The last moment that a time can be, in Unix ns."""
+
+
+def deadline(from_ns: int, seconds: int) -> int:
+    """A moment some seconds later, 0 (never) for no limit; the far future stays representable."""
+    return min(from_ns + seconds * SECOND_NS, LAST_NS) if seconds > 0 else 0
 
 
 class StoreClock:

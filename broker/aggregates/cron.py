@@ -16,7 +16,7 @@ from msgspec import Struct
 from broker import keys
 from broker.access import Gate, Hash, MemberRow, member, number_in, text_in
 from broker.aggregates.planning import spawn
-from broker.aggregates.process import LAST_NS, SECOND_NS, State
+from broker.aggregates.process import State
 from broker.aggregates.succession import MOST_PASSED_ON
 from broker.aggregates.template import (
     checked_title,
@@ -25,6 +25,7 @@ from broker.aggregates.template import (
     is_entitled,
 )
 from broker.aggregates.workflow import Node, WorkflowRow
+from broker.clock import LAST_NS, SECOND_NS
 from broker.decision import Decision, Event, Expect, equals, lacks
 from broker.errors import Invalid, Missing
 from broker.packing import unpacked

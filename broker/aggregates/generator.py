@@ -18,10 +18,10 @@ from msgspec.structs import replace
 from broker import keys
 from broker.access import Gate, Hash, MemberRow, member, number_in, text_in
 from broker.aggregates.planning import spawn
-from broker.aggregates.process import SECOND_NS, deadline
 from broker.aggregates.succession import MOST_PASSED_ON
 from broker.aggregates.template import checked_title, creator_in, initiator, is_entitled
 from broker.aggregates.workflow import Node
+from broker.clock import SECOND_NS, deadline
 from broker.decision import Decision, Event, Expect, above, equals, has, lacks
 from broker.errors import Invalid, Missing, Overloaded
 from broker.packing import unpacked

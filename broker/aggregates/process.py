@@ -18,14 +18,12 @@ from broker import keys
 from broker.access import Gate, Hash, member
 from broker.aggregates.backoff import backoff_in
 from broker.aggregates.colony import RequirementClassAdded
+from broker.clock import DAY_NS, LAST_NS, deadline
 from broker.decision import Decision, Event, Expect, above, equals, has, lacks
 from broker.errors import Denied, Invalid, Missing
 from broker.matching import Requirement, class_of
 from broker.packing import unpacked
 
-DAY_NS = 86_400_000_000_000
-SECOND_NS = 1_000_000_000
-LAST_NS = 2**63 - 1
 MOST_PRIORITY = 50_000
 MOST_EXEC_S = 9_999_999_999
 WORKFLOW_FAILED = "another process of the workflow failed"
@@ -460,11 +458,6 @@ def submitted(command: SubmitProcess, by: str, by_name: str, now_ns: int) -> Pro
         requires=command.requires,
         env=command.env,
     )
-
-
-def deadline(from_ns: int, seconds: int) -> int:
-    """A moment some seconds later, 0 (never) for no limit; the far future stays representable."""
-    return min(from_ns + seconds * SECOND_NS, LAST_NS) if seconds > 0 else 0
 
 
 def set_output(gate: Gate, row: ProcessRow | None, out: bytes | None, now_ns: int) -> Decision:

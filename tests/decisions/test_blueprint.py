@@ -28,6 +28,7 @@ from broker.aggregates.definition import (
 from broker.aggregates.location import LocationAdded
 from broker.aggregates.process import ProcessSubmitted, SubmitProcess
 from broker.aggregates.user import UserRemoved
+from broker.clock import SECOND_NS
 from broker.decision import Decision, Event
 from broker.errors import Clash, Denied, Invalid, NotFound
 from tests.blueprints import (
@@ -189,7 +190,7 @@ def ticking(
         missed="skip",
         workflow="{}",
         template=b"",
-        next_ns=LATER + 60 * process.SECOND_NS,
+        next_ns=LATER + 60 * SECOND_NS,
     )
 
 

@@ -17,10 +17,11 @@ from broker.aggregates.cron import (
     CronSkipped,
     Occasion,
 )
-from broker.aggregates.process import LAST_NS, State
+from broker.aggregates.process import State
 from broker.aggregates.succession import MOST_PASSED_ON
 from broker.aggregates.user import UserIdChanged, UserRemoved
 from broker.aggregates.workflow import WorkflowLeft, WorkflowRow
+from broker.clock import LAST_NS
 from broker.decision import Decision, Event
 from broker.errors import Denied, Invalid, Missing
 from tests.facts import CLI, OTHER, OWNER, STRANGER, T0, USER, class_added, inhabited

@@ -14,8 +14,6 @@ from broker.aggregates.colony import (
 )
 from broker.aggregates.executor import ExecutorRejected, ExecutorRemoved
 from broker.aggregates.process import (
-    DAY_NS,
-    LAST_NS,
     MOST_EXEC_S,
     CloseProcess,
     OutputSet,
@@ -29,6 +27,7 @@ from broker.aggregates.process import (
     SubmitProcess,
 )
 from broker.aggregates.user import UserRemoved
+from broker.clock import DAY_NS, LAST_NS
 from broker.decision import Decision, Event
 from broker.errors import Denied, Invalid, Missing
 from tests.facts import (

@@ -9,7 +9,6 @@ from broker.aggregates import dissolution
 from broker.aggregates.dissolution import leave
 from broker.aggregates.executor import ExecutorRemoved
 from broker.aggregates.process import (
-    SECOND_NS,
     NodeSubmitted,
     ProcessAssigned,
     ProcessCancelled,
@@ -27,6 +26,7 @@ from broker.aggregates.workflow import (
     WorkflowRow,
     WorkflowSwept,
 )
+from broker.clock import SECOND_NS
 from broker.decision import Decision
 from broker.errors import Denied, Invalid, Missing, NotFound, Rejected
 from tests.facts import (

@@ -5,7 +5,6 @@ import pytest
 from broker.aggregates.colony import RequirementClassRetired
 from broker.aggregates.process import (
     RAN_TOO_LONG,
-    SECOND_NS,
     WAITED_TOO_LONG,
     WORKFLOW_FAILED,
     OutputSet,
@@ -15,6 +14,7 @@ from broker.aggregates.process import (
 )
 from broker.aggregates.succession import MOST_PASSED_ON, joined
 from broker.aggregates.workflow import WorkflowAdvanced, WorkflowEnded, WorkflowRow
+from broker.clock import SECOND_NS
 from broker.errors import Invalid
 from broker.matching import Requirement
 from broker.packing import packed
