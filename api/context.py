@@ -16,7 +16,8 @@ from broker import keys
 from broker.access import EXECUTOR, ColonyRow, Gate, Hash, MemberRow
 from broker.aggregates import colony as colony_aggregate
 from broker.aggregates.colony import RESUMED, RequirementClassAdded
-from broker.aggregates.process import ProcessRow, State
+from broker.aggregates.process import State
+from broker.aggregates.process_row import ProcessRow
 from broker.decision import Decision, Event, tallied
 from broker.directory import Colony, Directory
 from broker.errors import Denied, Overloaded, Unavailable

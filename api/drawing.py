@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 
 from api.wire_workflow import Edge, Node, NodeData, NodeStyle, Position
 from broker.aggregates.graph import with_depths
-from broker.aggregates.process import ProcessRow, State
+from broker.aggregates.process import State
+from broker.aggregates.process_row import ProcessRow
 
 _BACKGROUND = {
     State.WAITING: "#eee8d8",

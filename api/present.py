@@ -8,7 +8,8 @@ from broker import keys
 from broker.access import MemberRow, text_in
 from broker.aggregates.executor import ExecutorAdded
 from broker.aggregates.function import FunctionRow
-from broker.aggregates.process import NodeSubmitted, ProcessRow, ProcessSubmitted, State
+from broker.aggregates.process import NodeSubmitted, ProcessSubmitted, State
+from broker.aggregates.process_row import ProcessRow
 from broker.packing import unpacked
 from projections.functions import FunctionStatistics
 

@@ -14,7 +14,7 @@ from broker.aggregates import cron as crons
 from broker.aggregates.blueprint import cron_name
 from broker.aggregates.cron import AddCron
 from broker.aggregates.definition import DefinitionRow
-from broker.aggregates.process import SubmitProcess
+from broker.aggregates.process_submit import SubmitProcess
 from broker.directory import Colony
 
 CLEANUP = "cleanup"

@@ -26,10 +26,10 @@ from broker.aggregates.process import (
     ProcessReleased,
     ProcessRequeued,
     ProcessRetried,
-    ProcessRow,
     ProcessSubmitted,
     State,
 )
+from broker.aggregates.process_row import ProcessRow
 from broker.aggregates.user import UserIdChanged, UserRemoved
 from broker.directory import Colony
 from broker.errors import Overloaded, Unavailable

@@ -11,7 +11,7 @@ from api import wire
 from api.wire_spec import SubmittedSpec
 from broker import keys
 from broker.aggregates.backoff import Backoff
-from broker.aggregates.process import SubmitProcess
+from broker.aggregates.process_submit import SubmitProcess
 from broker.aggregates.workflow import Node
 from broker.errors import Invalid, Malformed
 from broker.matching import Requirement

@@ -9,7 +9,8 @@ from msgspec import Struct
 
 from broker import keys
 from broker.access import ColonyRow, Gate, MemberRow, member
-from broker.aggregates.process import ProcessRow, State
+from broker.aggregates.process import State
+from broker.aggregates.process_row import ProcessRow
 from broker.envelope import RawEntry
 from broker.errors import Denied, Missing, NotFound
 from broker.keys import Tag

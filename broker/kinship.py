@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from broker import keys
-from broker.aggregates.process import ProcessRow, State
+from broker.aggregates.process import State
+from broker.aggregates.process_row import ProcessRow
 from broker.aggregates.succession import Child, Kin
 from broker.aggregates.workflow import WorkflowRow
 from broker.keys import Tag

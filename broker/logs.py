@@ -15,7 +15,8 @@ from msgspec import Struct
 
 from broker import keys
 from broker.access import EXECUTOR, ColonyRow, Gate, MemberRow, member
-from broker.aggregates.process import ProcessRow, State
+from broker.aggregates.process import State
+from broker.aggregates.process_row import ProcessRow
 from broker.envelope import RawEntry
 from broker.errors import Denied, Invalid, Missing
 from broker.keys import Key, Tag

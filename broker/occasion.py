@@ -8,7 +8,7 @@ from broker.access import MemberRow
 from broker.aggregates.cron import CronRow, Draft, Occasion
 from broker.aggregates.generator import Batch, GeneratorRow
 from broker.aggregates.graph import depth_first
-from broker.aggregates.process import ProcessRow
+from broker.aggregates.process_row import ProcessRow
 from broker.aggregates.succession import joined
 from broker.aggregates.template import nodes_of
 from broker.aggregates.workflow import Node, WorkflowRow

@@ -11,7 +11,7 @@ from broker.aggregates.generator import (
     GeneratorTriggered,
 )
 from broker.aggregates.planning import spawn
-from broker.aggregates.process import SubmitProcess
+from broker.aggregates.process_submit import SubmitProcess
 from broker.aggregates.template import nodes_of, template_of
 from broker.aggregates.workflow import Initiator, Node, WorkflowEnded
 from broker.decision import Event

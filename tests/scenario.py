@@ -14,7 +14,7 @@ import pytest
 
 from broker import keys
 from broker.access import ColonyRow, Gate, Hash, MemberRow, ServerRow
-from broker.aggregates.process import ProcessRow
+from broker.aggregates.process_row import ProcessRow
 from broker.decision import Decision, Event, Expect
 from broker.errors import Rejected
 from broker.keys import Key

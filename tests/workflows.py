@@ -10,15 +10,19 @@ from msgspec.structs import replace
 
 from broker import keys
 from broker.access import Gate
-from broker.aggregates import dissolution, growth, planning, process, succession
-from broker.aggregates.growth import AddChild, Surroundings
-from broker.aggregates.process import (
-    CloseProcess,
-    ProcessAssigned,
-    ProcessRow,
-    State,
-    SubmitProcess,
+from broker.aggregates import (
+    dissolution,
+    growth,
+    planning,
+    process_close,
+    process_retry,
+    succession,
 )
+from broker.aggregates.growth import AddChild, Surroundings
+from broker.aggregates.process import ProcessAssigned, State
+from broker.aggregates.process_close import CloseProcess
+from broker.aggregates.process_row import ProcessRow
+from broker.aggregates.process_submit import SubmitProcess
 from broker.aggregates.succession import Child, Kin
 from broker.aggregates.workflow import Initiator, Node, WorkflowRow, WorkflowStarted
 from broker.decision import Decision, Event
@@ -183,7 +187,7 @@ def close(
 
     def decide(world: World) -> Decision:
         row = world.process(process_id)
-        closed = process.close(world.gate(caller), wish, row, at_ns)
+        closed = process_close.close(world.gate(caller), wish, row, at_ns)
         assert row is not None
         return succession.follow(closed, row, kin(world, row), _classes(world))
 
@@ -195,7 +199,7 @@ def expire(process_id: str, at_ns: int) -> Decide:
 
     def decide(world: World) -> Decision:
         row = present(world, process_id)
-        decided = process.expire(row, _classes(world), at_ns)
+        decided = process_retry.expire(row, _classes(world), at_ns)
         return succession.follow(decided, row, kin(world, row), _classes(world))
 
     return decide

@@ -11,7 +11,9 @@ from broker import access, keys
 from broker.access import Gate, MemberRow
 from broker.aggregates import colony as colony_aggregate
 from broker.aggregates import executor as executor_aggregate
-from broker.aggregates.process import ProcessAssigned, ProcessRow, requeue
+from broker.aggregates.process import ProcessAssigned
+from broker.aggregates.process_retry import requeue
+from broker.aggregates.process_row import ProcessRow
 from broker.decision import Decision
 from broker.directory import Classes, Colony
 from broker.errors import (

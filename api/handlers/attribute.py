@@ -6,7 +6,8 @@ from api.present import attributes_of
 from broker import access, keys
 from broker.access import Gate
 from broker.aggregates import attribute as aggregate
-from broker.aggregates.process import ProcessRow, State
+from broker.aggregates.process import State
+from broker.aggregates.process_row import ProcessRow
 from broker.decision import Decision
 from broker.directory import Colony
 from broker.errors import Corrupt, Invalid

@@ -25,7 +25,8 @@ from broker.aggregates.blueprint import (
     Site,
 )
 from broker.aggregates.definition import DefinitionRow
-from broker.aggregates.process import ProcessSubmitted, SubmitProcess
+from broker.aggregates.process import ProcessSubmitted
+from broker.aggregates.process_submit import SubmitProcess
 from broker.decision import Decision
 from broker.directory import Colony
 from broker.errors import Corrupt, Denied, Invalid, Malformed, NotFound

@@ -11,7 +11,7 @@ from api.wire_channel import ChannelAppendMsg, ChannelReadMsg
 from api.wire_channel import Entry as ShownEntry
 from broker import channels
 from broker.access import Gate
-from broker.aggregates.process import ProcessRow
+from broker.aggregates.process_row import ProcessRow
 from broker.channels import Append, Entry
 from broker.directory import Colony
 from broker.errors import Malformed, Rejected, Unavailable

@@ -9,14 +9,11 @@ from api.present import process_of_event, shown_process
 from api.specs import SubmitMsg, check_free_form, colony_of, command_of, json_list
 from broker import access, keys
 from broker.access import Gate
-from broker.aggregates import process as aggregate
-from broker.aggregates.process import (
-    CloseProcess,
-    ProcessRow,
-    ProcessSubmitted,
-    State,
-    SubmitProcess,
-)
+from broker.aggregates import process_close, process_end, process_submit
+from broker.aggregates.process import ProcessSubmitted, State
+from broker.aggregates.process_close import CloseProcess
+from broker.aggregates.process_row import ProcessRow
+from broker.aggregates.process_submit import SubmitProcess
 from broker.aggregates.succession import Kin, follow
 from broker.decision import Decision
 from broker.directory import Colony
@@ -59,7 +56,7 @@ async def submit(ctx: Context, call: Call, msg: SubmitMsg) -> wire.Process:
             command = command_of(spec, keys.new_id(gate.colony.suffix if gate.colony else ""))
         classes = colony.classes if colony else None
         known = classes is not None and class_of(command.requires) in classes.by_key
-        return aggregate.submit(gate, command, now_ns, class_known=known)
+        return process_submit.submit(gate, command, now_ns, class_known=known)
 
     event = await ctx.write(call, read, decide)
     if not isinstance(event, ProcessSubmitted):
@@ -97,7 +94,7 @@ async def set_output(ctx: Context, call: Call, msg: wire.SetOutputMsg) -> wire.E
     out = json_list(msg.output, "Failed to set output")
 
     def decide(gate: Gate, row: ProcessRow | None, now_ns: int) -> Decision:
-        return aggregate.set_output(gate, row, out, now_ns)
+        return process_close.set_output(gate, row, out, now_ns)
 
     return await _change(ctx, call, msg.processid, decide)
 
@@ -134,7 +131,7 @@ async def _close(ctx: Context, call: Call, command: CloseProcess) -> wire.Empty:
 
     def decide(rows: tuple[Rows, Kin], now_ns: int) -> Decision:
         (gate, row), kin = rows
-        closed = aggregate.close(gate, command, row, now_ns)
+        closed = process_close.close(gate, command, row, now_ns)
         if row is None or where is None or where.classes is None:
             return closed
         return follow(closed, row, kin, where.classes.by_key)
@@ -154,12 +151,12 @@ async def _kin(ctx: Context, colony: Colony | None, row: ProcessRow | None, *, f
 
 async def cancel(ctx: Context, call: Call, msg: wire.CancelProcessMsg) -> wire.Empty:
     """Cancel a process."""
-    return await _change(ctx, call, msg.processid, aggregate.cancel)
+    return await _change(ctx, call, msg.processid, process_end.cancel)
 
 
 async def remove(ctx: Context, call: Call, msg: wire.RemoveProcessMsg) -> wire.Empty:
     """Remove a process."""
-    return await _change(ctx, call, msg.processid, aggregate.remove)
+    return await _change(ctx, call, msg.processid, process_end.remove)
 
 
 async def get_many(ctx: Context, call: Call, msg: wire.GetProcessesMsg) -> list[wire.Process]:
@@ -288,7 +285,7 @@ async def _remove_page(
         allowed = access.colony_owner(rows[0])
         inside = [row for row in rows[1] if row.state is state]
         stay = sum(bool(row.graph) for row in inside)
-        return aggregate.remove_many(allowed, inside, call.caller, now_ns)
+        return process_end.remove_many(allowed, inside, call.caller, now_ns)
 
     await ctx.write(call.unmarked(), read, decide)
     return stay

@@ -6,7 +6,8 @@ from msgspec import Struct
 
 from broker import keys
 from broker.access import Gate, member
-from broker.aggregates.process import ProcessRow, State, held_as_read
+from broker.aggregates.process import State
+from broker.aggregates.process_row import ProcessRow, held_as_read
 from broker.decision import Decision, Event
 from broker.errors import Denied, NotFound
 

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from broker import keys
 from broker.access import Gate, Hash, checked_name, member, member_or_owner, text_in
-from broker.aggregates import cron, process
+from broker.aggregates import cron, process_submit
 from broker.aggregates.cron import AddCron, CronRemoved
 from broker.aggregates.definition import (
     DefinitionRow,
@@ -25,7 +25,7 @@ from broker.aggregates.definition import (
     checked_text,
 )
 from broker.aggregates.location import LocationAdded
-from broker.aggregates.process import SubmitProcess
+from broker.aggregates.process_submit import SubmitProcess
 from broker.decision import Decision, Event, Expect, absent, counts, equals, lacks
 from broker.errors import Clash, Invalid, NotFound
 from broker.matching import class_of
@@ -325,8 +325,10 @@ def _submitted(gate: Gate, site: Site, now_ns: int) -> Decision:
         return Decision()
     name = gate.member.name if gate.member else ""
     class_key = class_of(site.work.requires)
-    expected, added = process.classes_again({class_key: site.work.requires}, site.classes, now_ns)
-    submitted = process.submitted(site.work, gate.caller, name, now_ns)
+    expected, added = process_submit.classes_again(
+        {class_key: site.work.requires}, site.classes, now_ns
+    )
+    submitted = process_submit.submitted(site.work, gate.caller, name, now_ns)
     return Decision(expects=expected, events=(*added, submitted), wakes=(class_key,))
 
 

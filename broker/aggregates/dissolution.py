@@ -8,8 +8,9 @@ from collections.abc import Sequence
 
 from broker import keys
 from broker.access import Gate, Hash, member
-from broker.aggregates import process
-from broker.aggregates.process import ProcessRow, State
+from broker.aggregates import process_end, process_row
+from broker.aggregates.process import State
+from broker.aggregates.process_row import ProcessRow
 from broker.aggregates.workflow import (
     REMOVING,
     WorkflowLeft,
@@ -89,7 +90,7 @@ def sweep(
     return Decision(
         expects=(
             *_still_aims(workflow_id, row),
-            *(e for p, _ in touched for e in process.as_read(p)),
+            *(e for p, _ in touched for e in process_row.as_read(p)),
         ),
         events=tuple(event for _, events in touched for event in events),
     )
@@ -107,9 +108,9 @@ def swept(workflow_id: str, row: Hash, aimed: int, now_ns: int) -> Decision:
 
 
 _ENDS = {
-    REMOVING: process.removed_with_workflow,
-    int(State.FAILED): process.failed_with_workflow,
-    int(State.CANCELLED): process.cancelled_with_workflow,
+    REMOVING: process_end.removed_with_workflow,
+    int(State.FAILED): process_end.failed_with_workflow,
+    int(State.CANCELLED): process_end.cancelled_with_workflow,
 }
 
 

@@ -7,9 +7,10 @@ from msgspec import Struct
 from msgspec.structs import asdict
 
 from broker.access import Gate, member
-from broker.aggregates import process
+from broker.aggregates import process_row, process_submit
 from broker.aggregates.planning import check_priority
-from broker.aggregates.process import NodeSubmitted, ProcessRow, State
+from broker.aggregates.process import NodeSubmitted, State
+from broker.aggregates.process_row import ProcessRow
 from broker.aggregates.workflow import Node, WorkflowGrew, WorkflowRow, in_state
 from broker.decision import Decision, Expect, equals, lacks
 from broker.errors import Invalid, NotFound
@@ -57,7 +58,7 @@ def add_child(gate: Gate, command: AddChild, around: Surroundings, now_ns: int) 
     children = [new_id] if command.insert else [*parent.children, new_id]
     submitted = NodeSubmitted(
         **asdict(
-            process.submitted(
+            process_submit.submitted(
                 command.node.process, gate.caller, gate.member.name if gate.member else "", now_ns
             )
         ),
@@ -87,9 +88,13 @@ def add_child(gate: Gate, command: AddChild, around: Surroundings, now_ns: int) 
         in_state(workflow),
         lacks(workflow.key, "sweeps"),
         *_room(workflow, command.most_nodes),
-        *process.held_as_read(parent),
-        process.links_as_read(parent),
-        *(e for row in followers for e in (*process.as_read(row), process.links_as_read(row))),
+        *process_row.held_as_read(parent),
+        process_row.links_as_read(parent),
+        *(
+            e
+            for row in followers
+            for e in (*process_row.as_read(row), process_row.links_as_read(row))
+        ),
     )
     return Decision(expects=(*expects, *unchanged), events=(grew, submitted))
 

@@ -5,7 +5,7 @@ from collections.abc import Container, Sequence
 from msgspec.structs import asdict, replace
 
 from broker.access import Gate, member
-from broker.aggregates import process
+from broker.aggregates import process_submit
 from broker.aggregates.graph import cycle, depth_first
 from broker.aggregates.process import NodeSubmitted
 from broker.aggregates.workflow import Initiator, Node, WorkflowSubmitted
@@ -53,7 +53,7 @@ def spawn(
             children[parent].append(child)
     roots = [process_id for process_id, found in parents.items() if not found]
     order = {process_id: at for at, process_id in enumerate(depth_first(roots, children))}
-    alone = [process.submitted(node.process, by.id, by.name, now_ns) for node in nodes]
+    alone = [process_submit.submitted(node.process, by.id, by.name, now_ns) for node in nodes]
     submitted = tuple(
         NodeSubmitted(
             # One ns apart, so that those of one priority are assigned in the order of their specs.
@@ -77,7 +77,7 @@ def spawn(
     )
     ready = [event for event in submitted if not event.parents]
     classes = {class_of(event.requires): event.requires for event in ready}
-    expected, added = process.classes_again(classes, known, now_ns)
+    expected, added = process_submit.classes_again(classes, known, now_ns)
     return Decision(
         expects=expected,
         events=(*added, *submitted, begun),
@@ -119,7 +119,7 @@ def check_priority(node: Node) -> None:
         Invalid: out of range.
     """
     try:
-        process.check_priority(node.process.priority)
+        process_submit.check_priority(node.process.priority)
     except Invalid as error:
         raise Invalid(f"{error} (nodename {node.name})") from error
 

@@ -1,6 +1,6 @@
 """What the end of a process means for the others of its workflow: release, progress, failure.
 
-What happens to one process is decided in ``process.py``; ``follow`` adds what it means for its
+What happens to one process is decided in ``process_*.py``; ``follow`` adds what it means for its
 workflow, to the same decision. A success counts down the processes that are left and, for each
 child, the parents it still waits for; whoever counts the last one releases the child, or ends the
 workflow. Expectations are about counters ("more than one is left"), so processes of one workflow
@@ -11,14 +11,9 @@ from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 
 from broker import keys
-from broker.aggregates import process
-from broker.aggregates.process import (
-    ProcessClosed,
-    ProcessFailed,
-    ProcessReleased,
-    ProcessRow,
-    State,
-)
+from broker.aggregates import process_row, process_submit
+from broker.aggregates.process import ProcessClosed, ProcessFailed, ProcessReleased, State
+from broker.aggregates.process_row import ProcessRow
 from broker.aggregates.workflow import WorkflowAdvanced, WorkflowRow, as_read, ended, in_state
 from broker.decision import Decision, Event, Expect, above, equals, lacks
 from broker.errors import Invalid
@@ -81,7 +76,7 @@ def _succeeded(
     """Count down, and release the children that waited for nothing else."""
     ready = [child for child in children if child.row is not None]
     awaited = [child for child in children if child.row is None]
-    expects = [process.links_as_read(row)]
+    expects = [process_row.links_as_read(row)]
     for child in ready:
         key = keys.process(child.id)
         expects += (equals(key, "state", int(State.WAITING)), equals(key, "pending", 1))
@@ -93,7 +88,7 @@ def _succeeded(
     released = [_released(child, closed, own_output or b"[]") for child in ready]
     _check_size(released)
     classes = {class_of(requires): requires for requires in map(_requires, ready)}
-    expected, added = process.classes_again(classes, known, closed.at_ns)
+    expected, added = process_submit.classes_again(classes, known, closed.at_ns)
     advanced = WorkflowAdvanced(
         subject=workflow.id,
         actor=closed.actor,
@@ -166,4 +161,4 @@ def _failed(
     cascades = bool(row.children) and workflow.sweeps is None
     sweeps = State.FAILED if cascades else None
     failed = ended(workflow, State.FAILED, event.actor, event.at_ns, sweeps=sweeps)
-    return Decision(expects=(process.links_as_read(row), *as_read(workflow)), events=(failed,))
+    return Decision(expects=(process_row.links_as_read(row), *as_read(workflow)), events=(failed,))

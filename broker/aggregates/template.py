@@ -10,7 +10,7 @@ from typing import Any
 from msgspec.structs import asdict
 
 from broker.access import LONGEST_NAME, Gate, MemberRow, MemberState
-from broker.aggregates.process import SubmitProcess
+from broker.aggregates.process_submit import SubmitProcess
 from broker.aggregates.workflow import Initiator, Node
 from broker.errors import Invalid
 from broker.packing import packed, unpacked

@@ -13,7 +13,8 @@ from msgspec import Struct
 
 from broker import keys
 from broker.access import Hash
-from broker.aggregates.process import State, SubmitProcess
+from broker.aggregates.process import State
+from broker.aggregates.process_submit import SubmitProcess
 from broker.decision import Event, Expect, equals, lacks
 from broker.packing import unpacked
 

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from broker import keys
-from broker.aggregates.process import ProcessRow, expire, offer
+from broker.aggregates.process_retry import expire, offer
+from broker.aggregates.process_row import ProcessRow
 from broker.aggregates.succession import Kin, follow
 from broker.decision import Decision
 from broker.directory import Classes, Colony, Directory

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from broker import keys
 from broker.access import MemberRow, MemberState
 from broker.aggregates import executor
-from broker.aggregates.process import ProcessRow, requeue
+from broker.aggregates.process_retry import requeue
+from broker.aggregates.process_row import ProcessRow
 from broker.decision import Decision, equals
 from broker.directory import Classes, Colony, Directory
 from broker.keys import Tag

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from broker import keys
 from broker.access import Hash
 from broker.aggregates import dissolution
-from broker.aggregates.process import ProcessRow
+from broker.aggregates.process_row import ProcessRow
 from broker.decision import Decision
 from broker.directory import Colony
 from broker.keys import Tag

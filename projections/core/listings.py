@@ -8,7 +8,8 @@ from heapq import merge
 from itertools import islice
 
 from broker import keys
-from broker.aggregates.process import DELAYED, HELD, ProcessRow, State
+from broker.aggregates.process import DELAYED, HELD, State
+from broker.aggregates.process_row import ProcessRow
 from broker.directory import Classes
 from broker.keys import Tag
 from broker.store import EventStore

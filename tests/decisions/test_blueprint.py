@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from broker import keys
 from broker.access import MemberState
-from broker.aggregates import blueprint, process
+from broker.aggregates import blueprint, process_submit
 from broker.aggregates.blueprint import (
     MOST_GENERATION,
     BlueprintForced,
@@ -26,7 +26,8 @@ from broker.aggregates.definition import (
     DefinitionRow,
 )
 from broker.aggregates.location import LocationAdded
-from broker.aggregates.process import ProcessSubmitted, SubmitProcess
+from broker.aggregates.process import ProcessSubmitted
+from broker.aggregates.process_submit import SubmitProcess
 from broker.aggregates.user import UserRemoved
 from broker.clock import SECOND_NS
 from broker.decision import Decision, Event
@@ -102,7 +103,7 @@ HOME = LocationAdded(
 
 
 def work(by: str = USER, name: str = "alice") -> ProcessSubmitted:
-    return process.submitted(WORK, by, name, LATER)
+    return process_submit.submitted(WORK, by, name, LATER)
 
 
 def added(**fields: Any) -> Event:  # noqa: ANN401

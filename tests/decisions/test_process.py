@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from broker import keys
-from broker.aggregates import process
+from broker.aggregates import process_close, process_end, process_retry, process_submit
 from broker.aggregates.colony import (
     ColonyDissolved,
     ColonyOwnerChanged,
@@ -14,18 +14,17 @@ from broker.aggregates.colony import (
 )
 from broker.aggregates.executor import ExecutorRejected, ExecutorRemoved
 from broker.aggregates.process import (
-    MOST_EXEC_S,
-    CloseProcess,
     OutputSet,
     ProcessCancelled,
     ProcessClosed,
     ProcessRemoved,
     ProcessRequeued,
-    ProcessRow,
     ProcessSubmitted,
     State,
-    SubmitProcess,
 )
+from broker.aggregates.process_close import CloseProcess
+from broker.aggregates.process_row import ProcessRow
+from broker.aggregates.process_submit import MOST_EXEC_S, SubmitProcess
 from broker.aggregates.user import UserRemoved
 from broker.clock import DAY_NS, LAST_NS
 from broker.decision import Decision, Event
@@ -119,7 +118,7 @@ def submit(caller: str = USER, *, known: bool = True, priority: int = 0, **more:
         max_exec_s=seconds["max_exec_s"],
         max_retries=seconds["max_retries"],
     )
-    return lambda world: process.submit(world.gate(caller), command, T0, class_known=known)
+    return lambda world: process_submit.submit(world.gate(caller), command, T0, class_known=known)
 
 
 def test_member_submits() -> None:
@@ -202,7 +201,9 @@ def close(caller: str = EXECUTOR, outcome: State = State.SUCCESS) -> Decide:
         out=b'["done"]' if outcome is State.SUCCESS else None,
         errors=[] if outcome is State.SUCCESS else ["it broke"],
     )
-    return lambda world: process.close(world.gate(caller), command, world.process(PROCESS), T0 + 9)
+    return lambda world: process_close.close(
+        world.gate(caller), command, world.process(PROCESS), T0 + 9
+    )
 
 
 @pytest.mark.parametrize("outcome", [State.SUCCESS, State.FAILED])
@@ -271,7 +272,9 @@ def test_holder_that_left_does_not_close(fact: Event) -> None:
 
 
 def set_output(caller: str = EXECUTOR, out: bytes | None = b"[1]") -> Decide:
-    return lambda world: process.set_output(world.gate(caller), world.process(PROCESS), out, LATER)
+    return lambda world: process_close.set_output(
+        world.gate(caller), world.process(PROCESS), out, LATER
+    )
 
 
 def test_holder_sets_output() -> None:
@@ -305,11 +308,11 @@ def test_output_after_the_end_is_refused() -> None:
 
 
 def cancel(caller: str = USER) -> Decide:
-    return lambda world: process.cancel(world.gate(caller), world.process(PROCESS), LATER)
+    return lambda world: process_end.cancel(world.gate(caller), world.process(PROCESS), LATER)
 
 
 def remove(caller: str = USER) -> Decide:
-    return lambda world: process.remove(world.gate(caller), world.process(PROCESS), LATER)
+    return lambda world: process_end.remove(world.gate(caller), world.process(PROCESS), LATER)
 
 
 def test_member_cancels_a_waiting_process() -> None:
@@ -383,7 +386,7 @@ def test_only_members_cancel_and_remove(command: Callable[[str], Decide], caller
 def test_removing_many_leaves_what_runs() -> None:
     def remove_both(world: World) -> Decision:
         rows = [world.process(PROCESS), world.process(SECOND)]
-        return process.remove_many((), [row for row in rows if row], OWNER, LATER)
+        return process_end.remove_many((), [row for row in rows if row], OWNER, LATER)
 
     given(*WAITING, submitted(SECOND), assigned(SECOND)).when(remove_both).then(
         removed(State.WAITING, OWNER)
@@ -397,7 +400,7 @@ def requeue(holder: str = EXECUTOR, *known: str) -> Decide:
     def decide(world: World) -> Decision:
         rows = [world.process(PROCESS)]
         present: list[ProcessRow] = [row for row in rows if row is not None]
-        return process.requeue(present, holder, "gone", known, LATER)
+        return process_retry.requeue(present, holder, "gone", known, LATER)
 
     return decide
 

@@ -3,15 +3,9 @@
 import pytest
 
 from broker.aggregates.colony import RequirementClassRetired
-from broker.aggregates.process import (
-    RAN_TOO_LONG,
-    WAITED_TOO_LONG,
-    WORKFLOW_FAILED,
-    OutputSet,
-    ProcessClosed,
-    ProcessReleased,
-    State,
-)
+from broker.aggregates.process import OutputSet, ProcessClosed, ProcessReleased, State
+from broker.aggregates.process_end import WORKFLOW_FAILED
+from broker.aggregates.process_retry import RAN_TOO_LONG, WAITED_TOO_LONG
 from broker.aggregates.succession import MOST_PASSED_ON, joined
 from broker.aggregates.workflow import WorkflowAdvanced, WorkflowEnded, WorkflowRow
 from broker.clock import SECOND_NS

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from broker import keys
-from broker.aggregates.process import HELD, ProcessRow, State
+from broker.aggregates.process import HELD, State
+from broker.aggregates.process_row import ProcessRow
 from broker.aggregates.succession import joined
 from broker.aggregates.workflow import REMOVING, WorkflowRow
 from broker.keys import Key

@@ -8,7 +8,8 @@ from api import wire
 from api.handlers import process
 from broker.access import MemberState
 from broker.aggregates.backoff import Backoff
-from broker.aggregates.process import RAN_TOO_LONG, WAITED_TOO_LONG, State
+from broker.aggregates.process import State
+from broker.aggregates.process_retry import RAN_TOO_LONG, WAITED_TOO_LONG
 from broker.errors import Denied, Invalid, NothingAvailable
 from broker.reactors.stale import StaleExecutors
 from broker.store import EventStore

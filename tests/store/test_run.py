@@ -4,10 +4,12 @@ import pytest
 
 from broker import access, keys
 from broker.access import ColonyRow, Gate, MemberRow
-from broker.aggregates import colony, process
+from broker.aggregates import colony, process_close, process_end
 from broker.aggregates.colony import AssignmentsPaused, ColonyOwnerChanged
 from broker.aggregates.executor import ExecutorRejected, ExecutorRemoved
-from broker.aggregates.process import CloseProcess, ProcessRow, State
+from broker.aggregates.process import State
+from broker.aggregates.process_close import CloseProcess
+from broker.aggregates.process_row import ProcessRow
 from broker.aggregates.user import UserRemoved
 from broker.clock import StoreClock
 from broker.decision import Decision, Event, equals
@@ -83,11 +85,11 @@ async def stale(store: EventStore, caller: str, *meanwhile: Event) -> Reader:
 
 
 def close(rows: tuple[Gate, ProcessRow | None], now_ns: int) -> Decision:
-    return process.close(rows[0], CLOSE, rows[1], now_ns)
+    return process_close.close(rows[0], CLOSE, rows[1], now_ns)
 
 
 def cancel(rows: tuple[Gate, ProcessRow | None], now_ns: int) -> Decision:
-    return process.cancel(*rows, now_ns)
+    return process_end.cancel(*rows, now_ns)
 
 
 def pause(rows: tuple[Gate, ProcessRow | None], now_ns: int) -> Decision:

@@ -9,13 +9,9 @@ import pytest
 from api import wire
 from api import wire_workflow as graphs
 from api.handlers import executor, process
-from broker.aggregates.process import (
-    RAN_TOO_LONG,
-    WAITED_TOO_LONG,
-    WORKFLOW_FAILED,
-    ProcessReleased,
-    State,
-)
+from broker.aggregates.process import ProcessReleased, State
+from broker.aggregates.process_end import WORKFLOW_FAILED
+from broker.aggregates.process_retry import RAN_TOO_LONG, WAITED_TOO_LONG
 from broker.errors import Denied, Invalid, Missing, NotFound, Rejected
 from broker.store import EventStore
 from tests.facts import COLONY, EXECUTOR, OTHER, OWNER, STRANGER, USER

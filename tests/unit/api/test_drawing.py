@@ -3,7 +3,7 @@
 from api.drawing import drawn
 from api.wire_workflow import Edge, Node
 from broker.aggregates import workflow
-from broker.aggregates.process import ProcessRow
+from broker.aggregates.process_row import ProcessRow
 from tests.scenario import World
 from tests.workflows import (
     A,

@@ -7,7 +7,7 @@ import pytest
 
 from api import wire
 from api.specs import SubmitMsg, check_free_form, command_of
-from broker.aggregates.process import SubmitProcess
+from broker.aggregates.process_submit import SubmitProcess
 from broker.errors import Invalid, Malformed
 from broker.matching import Requirement
 
