@@ -1,6 +1,6 @@
 """Messages about files and snapshots, as the protocol spells them (extended.md, 5 and 6).
 
-What the bytes of a file are kept in is the client's business: the server keeps what is said of them.
+Where the bytes of a file are is the client's business: the server keeps what is said of them.
 """
 
 from msgspec import field
@@ -68,7 +68,7 @@ class Snapshot(wire.Wire):
     colonyname: str = ""
     label: str = ""
     name: str = ""
-    fileids: list[str] = []
+    fileids: list[str] = field(default_factory=list[str])
     added: str = wire.NO_TIME
 
 
