@@ -138,6 +138,10 @@ class EventStream(Response):
             async with _following(self._feed, self._colony.tag) as follower:
                 # Whose membership ended before anybody followed is found out here.
                 await self._check()
+                if self._after is None:
+                    # Who is cut off before the first event goes on from here.
+                    self._after = follower.start
+                    await say(b": from here\nid: %b\n\n" % str(follower.start).encode())
                 await self._catch_up(follower.start, say)
                 why = await self._follow(follower, say)
         except BrokerError as error:
@@ -146,8 +150,6 @@ class EventStream(Response):
 
     async def _catch_up(self, until: Position | None, say: Say) -> None:
         """Tell what has happened up to a position; without one, until little is left."""
-        if self._after is None and until is not None:
-            self._after = until
         after = self._after or START
         while until is None or after < until:
             page = await self._context.store.raw_page(self._colony.tag, after, _PAGE, until=until)
@@ -157,7 +159,7 @@ class EventStream(Response):
             if len(page) < _PAGE:
                 return
 
-    async def _follow(self, follower: Follower, say: Say) -> str:
+    async def _follow(self, follower: Follower[Entry], say: Say) -> str:
         """Tell what happens from now on; the result is why it ended."""
         while True:
             try:
@@ -289,7 +291,7 @@ _raw = msgspec.json.Decoder(msgspec.Raw).decode
 
 
 @asynccontextmanager
-async def _following(feed: Feed, tag: Tag) -> AsyncGenerator[Follower]:
+async def _following(feed: Feed, tag: Tag) -> AsyncGenerator[Follower[Entry]]:
     follower = await feed.follow(tag)
     try:
         yield follower

@@ -89,6 +89,17 @@ async def test_feed_resumes_on_another_server_behind_the_last_event(
     assert again == rest
 
 
+async def test_feed_that_is_cut_off_before_its_first_event_goes_on_from_its_beginning(
+    tenant: Tenant, api: Api, servers: Servers
+) -> None:
+    async with events_of(servers[0], tenant.user, tenant.name) as feed:
+        begun = await feed.block()
+    process = await tenant.submit(api)
+    wanted: dict[str, Any] = {"types": ["ProcessSubmitted"]}
+    async with events_of(servers[1], tenant.user, tenant.name, last=begun["id"], **wanted) as feed:
+        assert (await feed.next()).data["subject"] == process
+
+
 async def test_interrupted_feed_misses_and_repeats_nothing_while_two_servers_write(
     tenant: Tenant, api: Api, other: Api, servers: Servers
 ) -> None:
@@ -161,6 +172,7 @@ async def test_silent_feed_says_that_it_is_there(store: Store) -> None:
         async with Api(server.url) as api:
             tenant = await found(api, OWNER)
             async with events_of(server, tenant.user, tenant.name) as feed:
+                assert (await feed.block())[""] == "from here"
                 assert await feed.block() == {"": "still here"}
                 assert await feed.block() == {"": "still here"}
 
