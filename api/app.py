@@ -19,6 +19,7 @@ from api.cors import Cors, origin_of
 from api.events import Events
 from api.handlers.server import ensure_founded
 from api.health import health
+from api.lines import Lines
 from api.pubsub import PubSub
 from api.routes import ROUTES, UNSIGNED
 from api.rpc import Rpc
@@ -60,6 +61,7 @@ class Server:
     endpoint: Rpc = field(init=False)
     feed: Feed = field(init=False)
     signals: Signals = field(init=False)
+    lines: Lines = field(init=False)
     _http: Starlette = field(init=False)
 
     def __post_init__(self) -> None:
@@ -100,7 +102,7 @@ class Server:
         return await Events(self.context, self.feed).answer(request)
 
     async def _pubsub(self, websocket: WebSocket) -> None:
-        await PubSub(self.context, self.feed, self.signals).serve(websocket)
+        await PubSub(self.context, self.signals, self.lines).serve(websocket)
 
     @asynccontextmanager
     async def running(self) -> AsyncGenerator[None]:
@@ -154,6 +156,7 @@ class Server:
         reads = EventStore(waits, fold, store.clock)
         feed = self.feed = Feed(store, reads, limits.max_subscription_backlog)
         self.signals = Signals(store, feed)
+        self.lines = Lines(feed, limits.max_subscription_backlog)
         task = asyncio.get_running_loop().create_task(feed.run())
 
         async def stop() -> None:

@@ -4,104 +4,37 @@ One frame, one subscription: the ordinary signed envelope. Answers are ordinary 
 frames of the same kind. There is one table of what can be subscribed to, ``SUBSCRIPTIONS``.
 """
 
-import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import structlog
 from starlette.websockets import WebSocket
 
 from api import wire
+from api.channel_subscription import channel
 from api.context import Call, Context
 from api.errors import status_of
-from api.handlers.channel import shown as shown_entry
+from api.lines import Lines
+from api.log_subscription import log_lines
 from api.present import shown_process
 from api.rpc import failure
 from api.sealed import Sealed, accepted, opened, read
-from api.signals import Signals, Wish, frame_of
-from api.socket import NOT_ALLOWED, SOCKET, TRY_LATER, SubscriberSocket
-from api.wire_realtime import SubscribeChannelMsg, SubscribeProcessesMsg, SubscribeProcessMsg
-from broker import access, channels, keys
+from api.signals import Signals, Wish, frame_of, unknown
+from api.socket import SOCKET, SubscriberSocket
+from api.subscriber import Subscriber
+from api.wire_realtime import (
+    SubscribeChannelMsg,
+    SubscribeLogsMsg,
+    SubscribeProcessesMsg,
+    SubscribeProcessMsg,
+)
+from broker import access
 from broker.access import EXECUTOR
-from broker.aggregates.process import State
-from broker.channels import Entry
-from broker.directory import Colony
-from broker.errors import BrokerError, Corrupt, Denied, Malformed, Overloaded
-from broker.feed import Feed
-from broker.position import START
-from projections.core import listings
+from broker.errors import BrokerError, Denied, Malformed
 
 _log = structlog.get_logger(__name__)
-_LONGEST_S = 366 * 24 * 3600
-_LISTENING_S = 30
-"""How long a subscription to a channel lasts unless it says so."""
 M = TypeVar("M", bound=wire.Message)
-
-
-@dataclass(eq=False, slots=True)
-class Subscriber:
-    """The client of one websocket, with everything it has subscribed to."""
-
-    context: Context
-    feed: Feed
-    signals: Signals
-    socket: SubscriberSocket
-    _held: dict[object, Callable[[], None]] = field(
-        default_factory=dict[object, Callable[[], None]]
-    )
-    _timers: list[asyncio.TimerHandle] = field(default_factory=list[asyncio.TimerHandle])
-
-    def say(self, text: bytes, *, binary: bool) -> None:
-        """Send a frame; a client that does not take its frames is closed."""
-        self.socket.say(text, binary=binary)
-
-    def end(self, reason: str) -> None:
-        """End the whole socket, and say why."""
-        self.socket.close(TRY_LATER, reason)
-
-    def expel(self, reason: str) -> None:
-        """End the whole socket of somebody who may not listen any more."""
-        self.socket.close(NOT_ALLOWED, reason)
-
-    def hold(self, ending: Callable[[], None]) -> Callable[[], None]:
-        """Count one subscription until it is let go, by the result or by the end of the socket.
-
-        ``ending`` is called then.
-        """
-        mark = object()
-        self._held[mark] = ending
-
-        def let_go() -> None:
-            if self._held.pop(mark, None) is not None:
-                ending()
-
-        return let_go
-
-    def end_after(self, seconds: int) -> None:
-        """Drop the socket after a time, as the reference does."""
-        delay = min(max(seconds, 0), _LONGEST_S)
-        self._timers.append(asyncio.get_running_loop().call_later(delay, self.socket.drop))
-
-    def check_room(self) -> None:
-        """Refuse a subscription too many.
-
-        Raises:
-            Overloaded: the socket has as many as the settings allow.
-        """
-        most = self.context.settings.limits.max_subscriptions
-        if len(self._held) >= most:
-            raise Overloaded(f"a socket may have {most} subscriptions; open another")
-
-    def close(self) -> None:
-        """The socket ends: nothing of it stays behind."""
-        for timer in self._timers:
-            timer.cancel()
-        held, self._held = self._held, {}
-        for ending in held.values():
-            ending()
-        self.socket.drop()
 
 
 Handler = Callable[[Subscriber, Call, M, bool], Awaitable[None]]
@@ -156,7 +89,9 @@ async def process(
     except BaseException:
         let_go()
         raise
-    if row is not None and row.state == msg.state and wish.wants(row):
+    if row is None:  # removed just now
+        wish.hear(unknown(msg.processid))
+    elif row.state == msg.state and wish.wants(row):
         wish.hear(frame_of(shown_process(row, colony.name)))
     wish.begin(since)
     subscriber.end_after(msg.timeout)
@@ -186,121 +121,6 @@ async def processes(
     subscriber.end_after(msg.timeout)
 
 
-async def channel(
-    subscriber: Subscriber,
-    call: Call,
-    msg: SubscribeChannelMsg,
-    binary: bool,  # noqa: FBT001 - Handler's own shape
-) -> None:
-    """Tell what is said in a channel: what there is in one frame, then each entry in its own.
-
-    The end of the time, or of the process, is an empty frame; the socket stays open.
-    """
-    context = subscriber.context
-    colony, gate = await context.gate_of(call, msg.processid)
-    row = await listings.process(context.store, colony.tag, msg.processid) if colony else None
-    channels.listening(gate, msg.name, row)
-    if colony is None:
-        raise Corrupt("a process in no colony")
-    listening = _Listening(subscriber=subscriber, colony=colony, asked=msg, binary=binary)
-    task = asyncio.get_running_loop().create_task(listening.run(call))
-
-    def stop() -> None:
-        task.cancel()
-
-    let_go = subscriber.hold(stop)
-    task.add_done_callback(lambda _: let_go())
-
-
-@dataclass(eq=False, slots=True, kw_only=True)
-class _Listening:
-    """One subscription to a channel."""
-
-    subscriber: Subscriber
-    colony: Colony
-    asked: SubscribeChannelMsg
-    binary: bool
-
-    async def run(self, call: Call) -> None:
-        """Until the time is over, or the process or the membership of the caller."""
-        seconds = self.asked.timeout if self.asked.timeout > 0 else _LISTENING_S
-        try:
-            async with asyncio.timeout(min(seconds, _LONGEST_S)):
-                await self._tell(call)
-        except TimeoutError:
-            self._say([])
-        except BrokerError as error:
-            self.subscriber.say(failure(status_of(error), str(error)), binary=self.binary)
-        except Exception:  # noqa: BLE001 - a client hears of a bug, too
-            _log.exception("bug")
-            why = "internal error; the server's log says more"
-            self.subscriber.say(failure(500, why), binary=self.binary)
-
-    async def _tell(self, call: Call) -> None:
-        context, asked = self.subscriber.context, self.asked
-        ended = asyncio.Event()
-        said = context.said.heard(self.colony.tag, asked.processid, asked.name)
-        async with said as more, self._until(call, ended, more):
-            after, first = max(asked.afterseq, 0), True
-            while True:
-                more.clear()
-                over = ended.is_set() or await self._is_over()
-                found = await channels.read(
-                    context.store,
-                    self.colony.tag,
-                    asked.processid,
-                    asked.name,
-                    after=after,
-                    limit=0,
-                )
-                after += len(found)
-                for entries in [found] if first and found else ([entry] for entry in found):
-                    self._say(entries)
-                first = False
-                if over:
-                    self._say([])
-                    return
-                await more.wait()
-
-    async def _is_over(self) -> bool:
-        key = self.colony.tag.key(keys.process(self.asked.processid))
-        state = await self.subscriber.context.store.send("HGET", key, "state")
-        return state is None or State(int(state)) not in {State.WAITING, State.RUNNING}
-
-    @asynccontextmanager
-    async def _until(
-        self, call: Call, ended: asyncio.Event, more: asyncio.Event
-    ) -> AsyncGenerator[None]:
-        """Hear of the end of the process meanwhile, and of the caller's membership."""
-
-        def end(_: object) -> None:
-            ended.set()
-            more.set()
-
-        signals = self.subscriber.signals
-        async with AsyncExitStack() as stack:
-            for state in (State.SUCCESS, State.FAILED, State.CANCELLED):
-                wish = Wish(
-                    caller=call.caller,
-                    process_id=self.asked.processid,
-                    executor_type="",
-                    state=int(state),
-                    hear=end,
-                    end=end,
-                    expel=self.subscriber.expel,
-                )
-                stack.callback(await signals.add(self.colony, wish))
-                wish.begin(START)
-            yield
-
-    def _say(self, entries: Sequence[Entry]) -> None:
-        reply = wire.Success(
-            payloadtype="subscribechannelmsg",
-            payload=wire.encode([shown_entry(entry) for entry in entries]),
-        )
-        self.subscriber.say(wire.encode(reply), binary=self.binary)
-
-
 def _wish(
     subscriber: Subscriber,
     call: Call,
@@ -313,7 +133,7 @@ def _wish(
         caller=call.caller,
         process_id=process_id,
         executor_type=msg.executortype,
-        state=msg.state,
+        states=frozenset([msg.state]),
         hear=lambda frame: subscriber.say(frame, binary=binary),
         end=subscriber.end,
         expel=subscriber.expel,
@@ -334,6 +154,13 @@ SUBSCRIPTIONS: dict[str, Subscription] = {
         mismatch="Failed to subscribe to channel, msg.MsgType does not match rpcMsg.PayloadType",
         mismatched=Malformed,
     ),
+    "subscribelogsmsg": Subscription(
+        kind=SubscribeLogsMsg,
+        handler=log_lines,
+        unreadable="Failed to subscribe to logs",
+        mismatch="Failed to subscribe to logs, msg.MsgType does not match rpcMsg.PayloadType",
+        mismatched=Malformed,
+    ),
     "subscribeprocessesmsg": Subscription(
         kind=SubscribeProcessesMsg,
         handler=processes,
@@ -346,16 +173,16 @@ SUBSCRIPTIONS: dict[str, Subscription] = {
 class PubSub:
     """The endpoint."""
 
-    def __init__(self, context: Context, feed: Feed, signals: Signals) -> None:
+    def __init__(self, context: Context, signals: Signals, lines: Lines) -> None:
         self._context = context
-        self._feed = feed
         self._signals = signals
+        self._lines = lines
 
     async def serve(self, websocket: WebSocket) -> None:
         """One socket, until either side ends it."""
         socket: SubscriberSocket = websocket.scope["extensions"][SOCKET]
         await websocket.accept()
-        subscriber = Subscriber(self._context, self._feed, self._signals, socket)
+        subscriber = Subscriber(self._context, self._signals, self._lines, socket)
         try:
             while (message := await websocket.receive())["type"] == "websocket.receive":
                 text: str | None = message.get("text")

@@ -14,6 +14,7 @@ import structlog
 
 from api import wire
 from api.present import shown_process
+from api.rpc import failure
 from broker import keys
 from broker.aggregates.executor import ExecutorIdChanged, ExecutorRejected, ExecutorRemoved
 from broker.aggregates.process import (
@@ -24,6 +25,7 @@ from broker.aggregates.process import (
     ProcessFailed,
     ProcessReady,
     ProcessReleased,
+    ProcessRemoved,
     ProcessRequeued,
     ProcessRetried,
     ProcessSubmitted,
@@ -62,6 +64,7 @@ _STATES = {
     ProcessFailed.TYPE: State.FAILED,
     ProcessCancelled.TYPE: State.CANCELLED,
 }
+_FORBIDDEN = 403
 _REPLY = "subscribeprocessmsg"
 _NOTHING = msgspec.Raw(b"[]")
 
@@ -93,14 +96,22 @@ def frame_of(process: wire.Process) -> bytes:
     return wire.encode(reply)
 
 
+def unknown(process_id: str) -> bytes:
+    """A frame about a process that is not, or no longer, there."""
+    return failure(_FORBIDDEN, f"Invalid process with Id {process_id}")
+
+
 @dataclass(eq=False, slots=True, kw_only=True)
 class Wish:
-    """One subscription: to a process, or ("") to all for one executor type, in one state."""
+    """One subscription: to a process, or ("") to all for one executor type, in some states.
+
+    One to a process hears of its removal, too. One in no state hears of nothing but its end.
+    """
 
     caller: str
-    process_id: str
-    executor_type: str
-    state: int
+    process_id: str = ""
+    executor_type: str = ""
+    states: frozenset[int] = frozenset()
     hear: Callable[[bytes], None]
     end: Callable[[str], None]
     expel: Callable[[str], None]
@@ -116,7 +127,7 @@ class Wish:
         return self.executor_type == needed
 
     def tell(self, position: Position, frame: bytes) -> None:
-        """One of those meant is in the state."""
+        """One of those meant is in one of the states, or gone."""
         if self.since is None:
             self.early.append((position, frame))
         elif position > self.since:
@@ -193,25 +204,26 @@ class _Board:
 
     task: asyncio.Task[None]
 
-    def __init__(self, store: EventStore, colony: Colony, follower: Follower) -> None:
+    def __init__(self, store: EventStore, colony: Colony, follower: Follower[Entry]) -> None:
         self.colony = colony
         self.follower = follower
         self.wishes: set[Wish] = set()
         self._store = store
-        self._by_process: dict[tuple[str, int], set[Wish]] = {}
-        """By process id ("" for all) and state."""
+        self._by_process: dict[tuple[str, int | None], set[Wish]] = {}
+        """By process id ("" for all) and state; None stands for its removal."""
 
     def add(self, wish: Wish) -> None:
         self.wishes.add(wish)
-        self._by_process.setdefault((wish.process_id, wish.state), set()).add(wish)
+        for key in _keys(wish):
+            self._by_process.setdefault(key, set()).add(wish)
 
     def remove(self, wish: Wish) -> None:
         self.wishes.discard(wish)
-        key = (wish.process_id, wish.state)
-        wishes = self._by_process.get(key, set())
-        wishes.discard(wish)
-        if not wishes:
-            self._by_process.pop(key, None)
+        for key in _keys(wish):
+            wishes = self._by_process.get(key, set())
+            wishes.discard(wish)
+            if not wishes:
+                self._by_process.pop(key, None)
 
     async def pass_on(self, entries: list[Entry]) -> None:
         """Tell whoever wished for it, in the order of the events."""
@@ -223,6 +235,8 @@ class _Board:
             for entry, state in zip(page, states, strict=True):
                 if state is not None and (row := rows.get(entry.subject)) is not None:
                     self._tell(entry, state, row)
+                elif entry.type == ProcessRemoved.TYPE:
+                    self._tell_removed(entry)
                 elif gone := leavers(entry):
                     self._end(gone)
 
@@ -260,9 +274,19 @@ class _Board:
             for wish in meant:
                 wish.tell(entry.position, frame)
 
+    def _tell_removed(self, entry: Entry) -> None:
+        frame = unknown(entry.subject)
+        for wish in tuple(self._by_process.get((entry.subject, None), ())):
+            wish.tell(entry.position, frame)
+
     def _end(self, gone: set[str]) -> None:
         for wish in [wish for wish in self.wishes if wish.caller in gone]:
             wish.expel(NO_MEMBER)
+
+
+def _keys(wish: Wish) -> set[tuple[str, int | None]]:
+    heard: set[int | None] = {*wish.states, *([None] if wish.process_id else [])}
+    return {(wish.process_id, what) for what in heard}
 
 
 def _as_signalled(entry: Entry, state: State, row: ProcessRow, colony_name: str) -> wire.Process:

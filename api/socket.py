@@ -68,6 +68,11 @@ class SubscriberSocket(WebSocketsSansIOProtocol):
             self.conn.send_text(text)
         self.transport.write(b"".join(self.conn.data_to_send()))
 
+    async def drained(self) -> None:
+        """Once nothing waits here for the client to read, or nobody is there any more."""
+        while self.is_open and (self._backlog or not self.writable.is_set()):
+            await self.writable.wait()
+
     def resume_writing(self) -> None:
         """The client reads again."""
         super().resume_writing()

@@ -31,6 +31,20 @@ class SubscribeChannelMsg(wire.Message):
     timeout: wire.Int = 0
 
 
+class SubscribeLogsMsg(wire.Message):
+    """Hear log lines after a time, of a process or an executor. Ours, not the reference's.
+
+    What is named, and ``since``, are as in ``getlogsmsg``; 0 seconds mean 30.
+    """
+
+    colonyname: str = ""
+    processid: str = ""
+    executorname: str = ""
+    executorid: str = ""
+    since: wire.Int = 0
+    timeout: wire.Int = 0
+
+
 class SubscribeEventsMsg(wire.Message):
     """Follow the events of a colony. Ours, not the reference's.
 

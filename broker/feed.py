@@ -1,14 +1,16 @@
 """Following the streams of colonies as they grow: one blocking read for everybody in a process.
 
-A colony is read while somebody follows it, from the moment the first one did. What arrives is put
-into the bounded backlog of each follower, so nobody slow holds up anybody else: who is too far
-behind is ended, with a reason. A read that was lost with the store is repeated from where the last
-one ended, so nothing is skipped. A new colony interrupts the read that is under way.
+A colony has two: its events and its log lines. A stream is read while somebody follows it, from
+the moment the first one did. What arrives is put into the bounded backlog of each follower, so
+nobody slow holds up anybody else: who is too far behind is ended, with a reason. A read that was
+lost with the store is repeated from where the last one ended, so nothing is skipped. A new stream
+interrupts the read that is under way.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, Protocol, TypeVar
 
 import structlog
 
@@ -18,6 +20,7 @@ from broker.decision import Event
 from broker.envelope import RawEntry, position_of, read_entry
 from broker.errors import BrokerError, Overloaded, Unavailable
 from broker.keys import SERVER, Key, Tag
+from broker.logs import HeardLine
 from broker.pipeline import Reply, hear_out
 from broker.position import START, Position
 from broker.script import GLANCE
@@ -64,20 +67,30 @@ class Entry:
         return self._event
 
 
-class Follower:
-    """Somebody who follows a colony: gets every entry after ``start``, or is ended."""
+class Arrival(Protocol):
+    """What arrives on a stream."""
 
-    def __init__(self, tag: Tag, start: Position, most: int) -> None:
-        self.tag = tag
+    position: Position
+    size: int
+
+
+A = TypeVar("A", bound=Arrival)
+
+
+class Follower(Generic[A]):
+    """Somebody who follows a stream: gets every entry after ``start``, or is ended."""
+
+    def __init__(self, place: tuple[Tag, Key], start: Position, most: int) -> None:
+        self.place = place
         self.start = start
         self.ended = ""
         """Why nothing more will come, "" while something may."""
         self._most = most
-        self._entries: deque[Entry] = deque()
+        self._entries: deque[A] = deque()
         self._bytes = 0
         self._waiting: asyncio.Future[None] | None = None
 
-    def put(self, entries: Sequence[Entry]) -> None:
+    def put(self, entries: Sequence[A]) -> None:
         """Give it what arrived, or end it when it has not taken what came before."""
         if self.ended:
             return
@@ -99,7 +112,7 @@ class Follower:
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(None)
 
-    async def next(self) -> list[Entry]:
+    async def next(self) -> list[A]:
         """All that has arrived, at least one; nothing when it has ended.
 
         One at a time may ask. Who is cancelled while waiting misses nothing by it.
@@ -116,16 +129,17 @@ class Follower:
         return taken
 
 
-class _Stream:
-    """One colony that is followed, read as far as ``position``."""
+class _Stream(Generic[A]):
+    """One stream that is followed, read as far as ``position``."""
 
-    def __init__(self, position: Position) -> None:
+    def __init__(self, position: Position, make: Callable[[RawEntry], A]) -> None:
         self.position = position
-        self.followers: set[Follower] = set()
+        self.followers: set[Follower[A]] = set()
+        self._make = make
 
     def grow(self, raw: Sequence[RawEntry]) -> None:
         """Hand out what was read; a read begun for followers that have left may repeat some."""
-        entries = [entry for entry in map(Entry, raw) if entry.position > self.position]
+        entries = [one for one in map(self._make, raw) if one.position > self.position]
         if entries:
             self.position = entries[-1].position
             for follower in list(self.followers):
@@ -144,7 +158,7 @@ class Feed:
         self._store = store
         self._waits = waits
         self._most = most
-        self._streams: dict[Tag, _Stream] = {}
+        self._streams: dict[tuple[Tag, Key], _Stream[Any]] = {}
         self._server: Position | None = None
         self._wanted = asyncio.Event()
         self._reading: asyncio.Task[Reply] | None = None
@@ -155,29 +169,39 @@ class Feed:
     def __len__(self) -> int:
         return sum(len(stream.followers) for stream in self._streams.values())
 
-    async def follow(self, tag: Tag) -> Follower:
-        """Follow a colony from now on; nothing that happens after this was called is missed.
+    async def follow(self, tag: Tag) -> Follower[Entry]:
+        """Follow the events of a colony from now on; what happens after the call is not missed.
 
         Raises:
             Unavailable: the store is away, or the server stops.
         """
-        if tag not in self._streams or self._server is None:
-            key = tag.key(keys.EVENTS)
-            ends = await self._store.read(_last(key), _last(SERVER.key(keys.EVENTS)))
+        return await self._follow((tag, keys.EVENTS), Entry)
+
+    async def follow_lines(self, tag: Tag) -> Follower[HeardLine]:
+        """The same for the log lines of a colony."""
+        return await self._follow((tag, keys.LOGS), HeardLine)
+
+    async def _follow(self, place: tuple[Tag, Key], make: Callable[[RawEntry], A]) -> Follower[A]:
+        if place not in self._streams or self._server is None:
+            tag, key = place
+            names = tag.key(key), SERVER.key(keys.EVENTS)
+            ends = await self._store.read(*map(_last, names))
             here, server = (position_of(end[0]) if end else START for end in ends)
             self._server = server if self._server is None else self._server
-            self._open(tag, here)
+            self._open(place, here, make)
         if self._closed:
             raise Unavailable(STOPPING)
-        stream = self._streams[tag]
-        follower = Follower(tag, stream.position, self._most)
+        stream = self._streams[place]
+        follower = Follower[A](place, stream.position, self._most)
         stream.followers.add(follower)
         return follower
 
-    def _open(self, tag: Tag, here: Position) -> None:
-        if tag in self._streams or self._closed:
+    def _open(
+        self, place: tuple[Tag, Key], here: Position, make: Callable[[RawEntry], Arrival]
+    ) -> None:
+        if place in self._streams or self._closed:
             return
-        self._streams[tag] = _Stream(here)
+        self._streams[place] = _Stream(here, make)
         self._wanted.set()
         if self._reading is not None and self._client is not None and not self._reading.done():
             work = self._interrupt(self._reading, self._client)
@@ -185,15 +209,15 @@ class Feed:
             self._interrupting.add(task)
             task.add_done_callback(self._interrupting.discard)
 
-    def leave(self, follower: Follower) -> None:
+    def leave(self, follower: Follower[Any]) -> None:
         """Follow no more."""
         follower.end("left")
-        stream = self._streams.get(follower.tag)
+        stream = self._streams.get(follower.place)
         if stream is None:
             return
         stream.followers.discard(follower)
         if not stream.followers:
-            del self._streams[follower.tag]
+            del self._streams[follower.place]
         if not self._streams:
             self._wanted.clear()
 
@@ -234,9 +258,9 @@ class Feed:
 
     async def _read(self) -> None:
         """One blocking read. The number of its connection, asked before it, can interrupt it."""
-        positions = {SERVER: self._server or START}
-        positions |= {tag: stream.position for tag, stream in self._streams.items()}
-        names = [tag.key(keys.EVENTS) for tag in positions]
+        positions = {(SERVER, keys.EVENTS): self._server or START}
+        positions |= {place: stream.position for place, stream in self._streams.items()}
+        names = [tag.key(key) for tag, key in positions]
         texts = [str(position) for position in positions.values()]
         loop = asyncio.get_running_loop()
         self._client = loop.create_task(self._waits.send("CLIENT", "ID"))
@@ -244,12 +268,12 @@ class Feed:
         read = self._waits.send("XREAD", "COUNT", _COUNT, "BLOCK", 0, "STREAMS", *names, *texts)
         self._reading = loop.create_task(read)
         found = await self._reading or ()
-        tags = dict(zip(names, positions, strict=True))
-        for key, raw in found:
-            tag = tags[key.decode()]
-            if tag == SERVER:
+        places = dict(zip(names, positions, strict=True))
+        for name, raw in found:
+            place = places[name.decode()]
+            if place[0] == SERVER:
                 self._look_for_removed(raw)
-            elif (stream := self._streams.get(tag)) is not None:
+            elif (stream := self._streams.get(place)) is not None:
                 stream.grow(raw)
 
     def _look_for_removed(self, raw: Sequence[RawEntry]) -> None:
@@ -260,11 +284,12 @@ class Feed:
                 event = entry.event
                 assert isinstance(event, ColonyUnregistered)  # noqa: S101 - its type says so
                 tag = keys.colony_tag(event.subject, event.suffix)
-                if (stream := self._streams.pop(tag, None)) is not None:
-                    stream.end(COLONY_GONE)
+                for place in ((tag, keys.EVENTS), (tag, keys.LOGS)):
+                    if (stream := self._streams.pop(place, None)) is not None:
+                        stream.end(COLONY_GONE)
 
     async def _interrupt(self, reading: asyncio.Task[Reply], client: asyncio.Task[Reply]) -> None:
-        """Make a read return that does not know of a new colony.
+        """Make a read return that does not know of a new stream.
 
         It may not have begun to block, so it is asked again until it has, or has returned.
         """

@@ -43,6 +43,28 @@ class Line(Struct, frozen=True, kw_only=True):
     at_ns: int
 
 
+class HeardLine:
+    """A line as it arrives where the stream is followed; read when somebody wants it, once."""
+
+    __slots__ = ("_line", "_raw", "executor", "position", "process", "size")
+
+    def __init__(self, raw: RawEntry) -> None:
+        values: Sequence[bytes] = raw[1]
+        self.position = Position.parse(raw[0])
+        self.process, self.executor = values[1], values[3]
+        """The id of the process, 32 bytes or none, and the name of the executor."""
+        self.size = len(values[5]) + LINE_BYTES
+        self._raw = raw
+        self._line: Line | None = None
+
+    @property
+    def line(self) -> Line:
+        """The whole of it."""
+        if self._line is None:
+            self._line = _line(self._raw)
+        return self._line
+
+
 class Saying(Struct, frozen=True, kw_only=True):
     """Lines that an executor may say, and on what that rests."""
 

@@ -12,6 +12,7 @@ from api.wire_log import (
     Log,
     SearchLogsMsg,
 )
+from api.wire_realtime import SubscribeLogsMsg
 from broker import access, keys, logs
 from broker.directory import Colony
 from broker.errors import Denied, Invalid, Missing, Rejected, Unavailable
@@ -91,7 +92,7 @@ async def get(ctx: Context, call: Call, msg: GetLogsMsg) -> list[Log]:
         raise Invalid("Failed to get logs, count must not be negative")
     if colony is None:
         return []
-    index = await _index(ctx, colony, msg)
+    index = await index_of(ctx, colony, msg)
     if msg.count == 0:
         return []
     if msg.latest:
@@ -100,11 +101,15 @@ async def get(ctx: Context, call: Call, msg: GetLogsMsg) -> list[Log]:
         found = await logs.indexed(
             ctx.store, colony.tag, index, after_ns=msg.since, count=msg.count
         )
-    return [_shown(line, colony.name) for line in found]
+    return [shown(line, colony.name) for line in found]
 
 
-async def _index(ctx: Context, colony: Colony, msg: GetLogsMsg) -> Key:
-    """The list of what is asked for; an executor wins over a process."""
+async def index_of(ctx: Context, colony: Colony, msg: GetLogsMsg | SubscribeLogsMsg) -> Key:
+    """The list of what is asked for; an executor wins over a process.
+
+    Raises:
+        Missing: there is no such process or executor.
+    """
     if msg.executorname or msg.executorid:
         return keys.executor_log(await _executor(ctx, colony, msg))
     row = await ctx.store.send("EXISTS", colony.tag.key(keys.process(msg.processid)))
@@ -113,7 +118,7 @@ async def _index(ctx: Context, colony: Colony, msg: GetLogsMsg) -> Key:
     return keys.process_log(msg.processid)
 
 
-async def _executor(ctx: Context, colony: Colony, msg: GetLogsMsg) -> str:
+async def _executor(ctx: Context, colony: Colony, msg: GetLogsMsg | SubscribeLogsMsg) -> str:
     if msg.executorname:
         name = msg.executorname
         row = await ctx.member_named(colony, f"{access.EXECUTOR}/{name}")
@@ -140,10 +145,11 @@ async def search(ctx: Context, call: Call, msg: SearchLogsMsg) -> list[Log]:
         return []
     since_ns = ctx.store.clock.now_ns() - msg.days * _DAY_NS
     found = await logs.search(ctx.store, colony.tag, msg.text, since_ns=since_ns, count=msg.count)
-    return [_shown(line, colony.name) for line in found]
+    return [shown(line, colony.name) for line in found]
 
 
-def _shown(line: Line, colony_name: str) -> Log:
+def shown(line: Line, colony_name: str) -> Log:
+    """A line as the protocol shows it."""
     return Log(
         processid=line.process_id,
         colonyname=colony_name,

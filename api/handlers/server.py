@@ -15,7 +15,7 @@ from broker.store import BY_SERVER, Conflict
 from projections.core import listings
 
 _log = structlog.get_logger(__name__)
-EXTENSIONS = ["nonce", "retrybackoff", "addlogs"]
+EXTENSIONS = ["nonce", "retrybackoff", "addlogs", "subscribelogs", "events"]
 """What clients may use beyond the protocol; ``getserverinfomsg`` announces it."""
 
 

@@ -77,12 +77,12 @@ def server() -> Iterator[Mortal]:
         yield server
 
 
-async def heard(follower: Follower, count: int) -> list[str]:
+async def heard(follower: Follower[Entry], count: int) -> list[str]:
     """The subjects of the next entries."""
     return [entry.subject for entry in await entries(follower, count)]
 
 
-async def entries(follower: Follower, count: int) -> list[Entry]:
+async def entries(follower: Follower[Entry], count: int) -> list[Entry]:
     found: list[Entry] = []
     async with asyncio.timeout(PATIENCE_S):
         while len(found) < count:
