@@ -7,21 +7,18 @@ whoever meets it next (``Context``), one that is unregistered but not dissolved 
 
 from dataclasses import dataclass
 
-from api import wire
+from api import census, wire
 from api.context import Call, Context
-from api.handlers.server import member_states
 from broker import access, keys
 from broker.access import Gate, MemberState, ServerRow
 from broker.aggregates import colony as aggregate
 from broker.aggregates import server as server_aggregate
-from broker.aggregates.process import State
 from broker.aggregates.server import Entry
 from broker.decision import Decision
 from broker.directory import Colony
 from broker.errors import Corrupt, Invalid, Rejected
 from broker.keys import SERVER
 from broker.store import BY_SERVER
-from projections.core import listings
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,26 +115,13 @@ async def statistics(ctx: Context, call: Call, msg: wire.GetColonyStatsMsg) -> w
     access.reader(gate)
     if colony is None:
         raise Invalid(f"Colony with name <{msg.colonyname}> not found")
-    states = await member_states(ctx, colony.tag)
-    classes = await ctx.directory.classes(colony, fresh=True)
-    count = await listings.counts(ctx.store, colony.tag, classes)
-    workflows = await listings.workflow_counts(ctx.store, colony.tag)
-    return wire.Statistics(
-        colonies=1,
-        executors=len(states),
-        activeexecutors=sum(state is MemberState.APPROVED for state in states),
-        unregisteredexecutors=sum(state is MemberState.UNREGISTERED for state in states),
-        waitingprocesses=count[State.WAITING],
-        runningprocesses=count[State.RUNNING],
-        successfulprocesses=count[State.SUCCESS],
-        failedprocesses=count[State.FAILED],
-        cancelledprocesses=count[State.CANCELLED],
-        waitingworkflows=workflows[State.WAITING],
-        runningworkflows=workflows[State.RUNNING],
-        successfulworkflows=workflows[State.SUCCESS],
-        failedworkflows=workflows[State.FAILED],
-        cancelledworkflows=workflows[State.CANCELLED],
-    )
+    counted = await census.census(ctx.store, ctx.directory, colony)
+    found = census.statistics([counted])
+    # A colony shows all its executors, a server those that are registered.
+    found.executors = len(counted.members)
+    found.activeexecutors = counted.executors(MemberState.APPROVED)
+    found.unregisteredexecutors = counted.executors(MemberState.UNREGISTERED)
+    return found
 
 
 async def change_id(ctx: Context, call: Call, msg: wire.ChangeColonyIdMsg) -> bytes:

@@ -4,15 +4,13 @@ from datetime import UTC, datetime
 
 import structlog
 
-from api import wire
+from api import census, wire
 from api.context import Call, Context
-from broker import access, keys
+from broker import access
 from broker.access import ServerRow, text_in
 from broker.aggregates import server as aggregate
-from broker.aggregates.process import State
 from broker.keys import SERVER
 from broker.store import BY_SERVER, Conflict
-from projections.core import listings
 
 _log = structlog.get_logger(__name__)
 EXTENSIONS = ["nonce", "retrybackoff", "addlogs", "subscribelogs", "events"]
@@ -48,36 +46,8 @@ async def statistics(ctx: Context, call: Call, msg: wire.GetStatisticsMsg) -> wi
     """Count everything on the server."""
     del msg
     access.server_owner(call.caller, await ctx.directory.server())
-    total = wire.Statistics()
-    for colony in await ctx.directory.every():
-        total.colonies += 1
-        states = await member_states(ctx, colony.tag)
-        total.executors += sum(state != access.MemberState.UNREGISTERED for state in states)
-        classes = await ctx.directory.classes(colony, fresh=True)
-        count = await listings.counts(ctx.store, colony.tag, classes)
-        total.waitingprocesses += count[State.WAITING]
-        total.runningprocesses += count[State.RUNNING]
-        total.successfulprocesses += count[State.SUCCESS]
-        total.failedprocesses += count[State.FAILED]
-        total.cancelledprocesses += count[State.CANCELLED]
-        workflows = await listings.workflow_counts(ctx.store, colony.tag)
-        total.waitingworkflows += workflows[State.WAITING]
-        total.runningworkflows += workflows[State.RUNNING]
-        total.successfulworkflows += workflows[State.SUCCESS]
-        total.failedworkflows += workflows[State.FAILED]
-        total.cancelledworkflows += workflows[State.CANCELLED]
-    return total
-
-
-async def member_states(ctx: Context, tag: keys.Tag) -> list[access.MemberState]:
-    """The state of every executor of a colony."""
-    names = (await ctx.store.hashes(tag, keys.NAMES))[0]
-    prefix = f"{access.EXECUTOR}/".encode()
-    ids = [value.decode() for name, value in names.items() if name.startswith(prefix)]
-    if not ids:
-        return []
-    found = await ctx.store.read(*(("HGET", tag.key(keys.member(i)), "state") for i in ids))
-    return [access.MemberState(int(state)) for state in found if state is not None]
+    colonies = await ctx.directory.every()
+    return census.statistics([await census.census(ctx.store, ctx.directory, c) for c in colonies])
 
 
 async def cluster(ctx: Context, call: Call, msg: wire.GetClusterMsg) -> wire.Cluster:
