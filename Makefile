@@ -46,7 +46,7 @@ bench: install
 	@touch $@
 
 .venv/.installed-dev: .venv/.installed
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[embedded,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[embedded,otel,dev]'
 	@touch $@
 
 $(BIN)/pip:

@@ -5,6 +5,7 @@ import os
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import structlog
 from starlette.applications import Starlette
@@ -18,13 +19,16 @@ from api.context import Context, narrate
 from api.cors import Cors, origin_of
 from api.events import Events
 from api.handlers.server import ensure_founded
-from api.health import health
+from api.health import answering, live, ready
 from api.lines import Lines
+from api.metrics import Metrics
 from api.pubsub import PubSub
 from api.routes import ROUTES, UNSIGNED
 from api.rpc import Rpc
 from api.said import Said
 from api.signals import Signals
+from api.tally import Tally
+from api.tracing import tracing
 from broker.clock import StoreClock
 from broker.directory import Directory
 from broker.durability import check_durability
@@ -49,6 +53,7 @@ from projections.projector import Projector
 _log = structlog.get_logger(__name__)
 _CLOCK_S = 10
 _PRESENCE_S = 1
+_COUNTS_S = 1
 _LOADING_S = 120.0
 
 
@@ -57,15 +62,24 @@ class Server:
     """One server process: an ASGI application with what it needs while it runs."""
 
     settings: Settings
+    share: Path | None = None
+    """Where this worker leaves its counts for others, None when it has no others."""
     context: Context = field(init=False)
     endpoint: Rpc = field(init=False)
     feed: Feed = field(init=False)
     signals: Signals = field(init=False)
     lines: Lines = field(init=False)
+    metrics: Metrics = field(init=False)
+    stopping: bool = field(init=False, default=False)
     _http: Starlette = field(init=False)
 
     def __post_init__(self) -> None:
-        routes = [HttpRoute("/health", health(lambda: self.context.store), methods=["GET"])]
+        routes = [
+            HttpRoute("/health", self._health, methods=["GET"]),
+            HttpRoute("/health/live", live, methods=["GET"]),
+            HttpRoute("/health/ready", self._ready, methods=["GET"]),
+            HttpRoute("/metrics", self._metrics, methods=["GET"]),
+        ]
         if Role.API in self.settings.roles:
             routes += [
                 HttpRoute("/api/", _to_api, methods=["POST"]),
@@ -95,8 +109,18 @@ class Server:
 
     def stop_waiting(self) -> None:
         """Send waiting executors home, and who follows events, so that connections can end."""
+        self.stopping = True
         self.context.waiting.close()
         self.feed.close()
+
+    async def _health(self, _request: Request) -> Response:
+        return await answering(self.context.store)
+
+    async def _ready(self, _request: Request) -> Response:
+        return await ready(self.context, stopping=self.stopping)
+
+    async def _metrics(self, request: Request) -> Response:
+        return await self.metrics.answer(request)
 
     async def _events(self, request: Request) -> Response:
         return await Events(self.context, self.feed).answer(request)
@@ -145,6 +169,7 @@ class Server:
         stack.push_async_callback(self.context.presence.write)
         self._schedule(stack)
         await self._follow(stack)
+        self._count(stack)
         if Role.PROJECTOR in settings.roles:
             await self._project(stack)
 
@@ -181,6 +206,25 @@ class Server:
             await asyncio.gather(task, return_exceptions=True)
 
         stack.push_async_callback(stop)
+
+    def _count(self, stack: AsyncExitStack) -> None:
+        """Count what is answered, and show it."""
+        context = self.context
+        tally = Tally(
+            counters=lambda: {"store_conflicts": context.store.conflicts},
+            gauges=lambda: {"long_polls": len(context.waiting), "subscriptions": len(self.feed)},
+            share=self.share,
+        )
+        self.endpoint.watchers.append(tally.count)
+        self.metrics = Metrics(context=context, tally=tally)
+        if self.settings.traces:
+            watcher, flush = tracing()
+            self.endpoint.watchers.append(watcher)
+            stack.callback(flush)
+        periodic = Periodic()
+        periodic.every(_COUNTS_S, tally.leave)
+        periodic.start()
+        stack.push_async_callback(periodic.stop)
 
     def _schedule(self, stack: AsyncExitStack) -> None:
         context = self.context

@@ -1,24 +1,63 @@
-"""Liveness: the process answers, and the store answers it."""
+"""Is this process alive, does the store answer it, and may it be sent requests?"""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Mapping
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
+from api.context import Context
 from broker.errors import BrokerError
 from broker.store import EventStore
 
 _TEXT = "text/plain; charset=utf-8"
+_FINE = "ok"
 
 
-def health(store: Callable[[], EventStore]) -> Callable[[Request], Awaitable[Response]]:
-    """GET /health: 200 with an empty body, as the reference; else 503 with a reason."""
+async def live(_request: Request) -> Response:
+    """GET /health/live: 200 as long as this process answers; restart it when it does not."""
+    return Response(b"", 200, headers={"content-type": _TEXT})
 
-    async def endpoint(_request: Request) -> Response:
-        try:
-            await store().send("PING")
-        except BrokerError as error:
-            return Response(str(error), 503, media_type=_TEXT)
-        return Response(b"", 200, headers={"content-type": _TEXT})
 
-    return endpoint
+async def answering(store: EventStore) -> Response:
+    """GET /health: 200 with an empty body, as the reference; 503 with a reason without a store."""
+    try:
+        await store.send("PING")
+    except BrokerError as error:
+        return Response(str(error), 503, media_type=_TEXT)
+    return Response(b"", 200, headers={"content-type": _TEXT})
+
+
+async def ready(context: Context, *, stopping: bool) -> Response:
+    """GET /health/ready: 200 when requests that change something would be served, else 503.
+
+    The body says of each part that it is ``ok``, or what is wrong with it.
+    """
+    parts = {"server": "stopping" if stopping else _FINE}
+    try:
+        said = await context.store.send("INFO")
+    except BrokerError as error:
+        parts["store"] = str(error)
+    else:
+        lines = said.decode().splitlines()
+        about = dict(line.split(":", 1) for line in lines if ":" in line)
+        parts |= {"store": _FINE, "disk": _disk(about), "memory": _memory(about)}
+        parts["role"] = _role(about)
+    fine = all(part == _FINE for part in parts.values())
+    return JSONResponse(parts, 200 if fine else 503)
+
+
+def _disk(about: Mapping[str, str]) -> str:
+    """Whether the store can write its log; it refuses every change while it cannot."""
+    fine = about.get("aof_last_write_status", _FINE) == _FINE
+    return _FINE if fine else "the store could not write its append-only file"
+
+
+def _memory(about: Mapping[str, str]) -> str:
+    """Whether the store takes anything more."""
+    used, limit = int(about.get("used_memory", 0)), int(about.get("maxmemory", 0))
+    return _FINE if not limit or used < limit else f"the store is full: {used} of {limit} bytes"
+
+
+def _role(about: Mapping[str, str]) -> str:
+    """Whether the store is one that may be written to."""
+    return _FINE if about.get("role", "master") == "master" else "the store is a replica"

@@ -56,12 +56,13 @@ class Endpoint(Protocol):
 class Line:
     """One request on the short way, and the client at its other end."""
 
-    __slots__ = ("gone", "keep_alive", "listeners", "parts", "size", "undelivered")
+    __slots__ = ("asked", "gone", "keep_alive", "listeners", "parts", "size", "undelivered")
 
     def __init__(self, *, keep_alive: bool) -> None:
         self.keep_alive = keep_alive
         self.parts: list[bytes] = []
         self.size = 0
+        self.asked = ""
         self.gone = False
         self.listeners: list[Callable[[], None]] = []
         self.undelivered: Callable[[], None] | None = None

@@ -6,9 +6,10 @@ double them.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import structlog
 from msgspec.structs import replace
@@ -38,7 +39,16 @@ _MOST_REMEMBERED = 256 * 1024
 _MOST_NONCE = 128
 
 M = TypeVar("M", bound=wire.Message)
+Watcher = Callable[[str, int, float], None]
+"""Is told of each reply: the type of the message ("" for none of ours), its status, seconds."""
 Handler = Callable[[Context, Call, M], Awaitable[Any]]
+
+
+class Asked(Line, Protocol):
+    """A request on its line."""
+
+    asked: str
+    """The type of the message, once it is known to be one of ours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +74,7 @@ class Rpc:
         self._routes = routes
         self._unsigned = unsigned
         self._limit = context.settings.limits.max_body_bytes
+        self.watchers: list[Watcher] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request as an ASGI application."""
@@ -87,34 +98,41 @@ class Rpc:
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
         await send({"type": "http.response.body", "body": reply.body})
 
-    async def answer(self, body: bytes, line: Line) -> Answer:
+    async def answer(self, body: bytes, line: Asked) -> Answer:
         """Answer one request body."""
+        began = time.monotonic()
         try:
-            return Answer(200, await self._reply(body, line), _JSON)
+            reply = Answer(200, await self._reply(body, line), _JSON)
         except BrokerError as error:
             status = status_of(error)
             headers = _RETRY if isinstance(error, Unavailable | Overloaded) else _JSON
-            return Answer(status, failure(status, str(error)), headers)
+            reply = Answer(status, failure(status, str(error)), headers)
         except Exception:  # noqa: BLE001 - a client gets an answer to a bug, too
             _log.exception("bug")
-            return Answer(500, failure(500, "internal error; the server's log says more"), _JSON)
+            reply = Answer(500, failure(500, "internal error; the server's log says more"), _JSON)
+        seconds = time.monotonic() - began
+        for watcher in self.watchers:
+            watcher(line.asked, reply.status, seconds)
+        return reply
 
     def too_large(self) -> Answer:
         """The reply to a body beyond the limit."""
         text = f"the request is larger than the limit of {self._limit} bytes"
         return Answer(_TOO_LARGE, failure(_TOO_LARGE, text), _JSON)
 
-    async def _reply(self, body: bytes, line: Line) -> bytes:
+    async def _reply(self, body: bytes, line: Asked) -> bytes:
         request = wire.decode(body, wire.Request)
         name, payload = request.payloadtype, request.payload.encode()
         route = self._unsigned.get(name)
         if route is not None:
+            line.asked = name
             return _envelope(name, await self._unsigned_reply(route, request, line))
         signed = digest(payload)
         caller = signer(signed, request.signature)
         route = self._routes.get(name)
         if route is None:
             raise UnknownMessage(f"invalid rpcMsg.PayloadType: {name or _EMPTY_TYPE}")
+        line.asked = name
         text = wire.unwrap(request.payload)
         message = _message(route, text, name)
         by = Signed(caller=caller, proof=signed + bytes.fromhex(request.signature))
@@ -127,7 +145,7 @@ class Rpc:
             reply = _encoded(await route.handler(self._context, call, message))
         return _envelope(route.reply_type or name, reply)
 
-    async def _unsigned_reply(self, route: Route, request: wire.Request, line: Line) -> bytes:
+    async def _unsigned_reply(self, route: Route, request: wire.Request, line: Asked) -> bytes:
         text = wire.unwrap(request.payload)
         message = _message(route, text, request.payloadtype) if route.unreadable else wire.Message()
         call = Call(
@@ -165,6 +183,7 @@ class AsgiLine:
         self._receive = receive
         self._watching: asyncio.Task[None] | None = None
         self._listeners: list[Callable[[], None]] = []
+        self.asked = ""
         self.gone = False
         self.undelivered: Callable[[], None] | None = None
 

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Generator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import structlog
 import uvicorn
@@ -22,7 +23,7 @@ import uvloop
 from api.app import Server
 from api.http import BoundedProtocol, bounded
 from api.socket import socket_protocol
-from api.supervise import SOCKET, follow_parent, supervise, tell_parent_ready
+from api.supervise import COUNTS, SOCKET, follow_parent, supervise, tell_parent_ready
 from broker.errors import BrokerError
 from broker.settings import Limits, Role, Settings
 
@@ -106,7 +107,8 @@ def _bound(settings: Settings, port: int, *, shared: bool) -> socket.socket:
 
 async def _serve(settings: Settings, listening: socket.socket, on_ready: OnReady) -> int:
     """Serve in this process until it is told to stop; the exit code."""
-    app = Server(settings=settings)
+    share = os.environ.get(COUNTS)
+    app = Server(settings=settings, share=Path(share) if share else None)
     async with AsyncExitStack() as stack:
         try:
             await stack.enter_async_context(app.running())

@@ -13,15 +13,20 @@ import socket
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import structlog
 
+from api.tally import share_of
 from broker.settings import Role, Settings
 
 _log = structlog.get_logger(__name__)
 SOCKET = "COLONIES_INHERITED_SOCKET"
 _READY = "COLONIES_INHERITED_READY"
 _PARENT = "COLONIES_INHERITED_PARENT"
+COUNTS = "COLONIES_INHERITED_COUNTS"
+"""The file in which a worker leaves what it counted, beside those of the others."""
 _BACKOFF_S = (0.1, 0.5, 1.0, 2.0, 5.0)
 
 
@@ -29,17 +34,19 @@ async def supervise(
     settings: Settings, sockets: Sequence[socket.socket], on_ready: Callable[[], None] | None
 ) -> int:
     """Run all workers until told to stop; the exit code."""
-    parent = _Parent(settings=settings, sockets=sockets)
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, parent.told_to_stop)
-    return await parent.run(on_ready)
+    with TemporaryDirectory(prefix="colonies-counts-") as counts:
+        parent = _Parent(settings=settings, sockets=sockets, counts=Path(counts))
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, parent.told_to_stop)
+        return await parent.run(on_ready)
 
 
 @dataclass(slots=True, kw_only=True)
 class _Parent:
     settings: Settings
     sockets: Sequence[socket.socket]
+    counts: Path
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     workers: dict[int, asyncio.subprocess.Process] = field(
         default_factory=dict[int, asyncio.subprocess.Process]
@@ -105,6 +112,7 @@ class _Parent:
             SOCKET: str(self.sockets[index].fileno()),
             _READY: str(tell),
             _PARENT: str(lifeline),
+            COUNTS: str(share_of(self.counts, index)),
         }
 
     async def _keep(self, index: int, lifeline: int) -> None:

@@ -1,33 +1,32 @@
 """Reading what the end of a process means for its workflow: its children, and their parents."""
 
-import asyncio
 from collections.abc import Sequence
 
 from broker import keys
 from broker.aggregates.process import State
 from broker.aggregates.process_row import ProcessRow
 from broker.aggregates.succession import Child, Kin
+from broker.aggregates.workflow import WorkflowRow
 from broker.keys import Tag
-from broker.standing import workflow_at
-from broker.store import EventStore
+from broker.store import EventStore, as_hash
 
 
-async def kin_of(store: EventStore, tag: Tag, row: ProcessRow, *, succeeds: bool) -> Kin:
-    """What ``succession.follow`` looks at when a process ends.
+async def kin_of(store: EventStore, tag: Tag, row: ProcessRow) -> Kin:
+    """What ``succession.follow`` looks at: it costs as much as the process has children.
 
-    Success costs as much as the process has children, and the parents of a child are read only when
-    the child waits for nobody else. Failure asks for no more than the workflow.
+    The parents of a child are read only when the child waits for nobody else.
     """
     if not row.graph:
         return Kin(workflow=None)
-    ids = row.children if succeeds else []
+    ids = row.children
     asked = (("HMGET", tag.key(keys.process(i)), "state", "pending") for i in ids)
-    workflow, found = await asyncio.gather(workflow_at(store, tag, row.graph), store.read(*asked))
+    stored, *found = await store.read(("HGETALL", tag.key(keys.workflow(row.graph))), *asked)
     children = [
         Child(id=i, state=State(int(state)), pending=int(pending or 0))
         for i, (state, pending) in zip(ids, found, strict=True)
         if state is not None
     ]
+    workflow = WorkflowRow.read(row.graph, as_hash(stored))
     return Kin(workflow=workflow, children=await _with_outputs(store, tag, row, children))
 
 

@@ -76,7 +76,8 @@ class Settings:
     """All settings of one server; ``from_env`` and ``to_env`` are inverse to each other.
 
     A colony's log keeps lines for ``log_retention_s`` seconds, up to ``log_retention_bytes`` bytes
-    in all; 0 is without limit.
+    in all; 0 is without limit. ``metrics_token`` is what GET /metrics asks for; without one it
+    answers this machine only. It tells ``metrics_colonies`` colonies apart.
     """
 
     redis_url: str
@@ -95,6 +96,9 @@ class Settings:
     timezone: str = "UTC"
     cron_checker_ms: int = 1_000
     generator_checker_ms: int = 1_000
+    metrics_token: str = ""
+    metrics_colonies: int = 100
+    traces: bool = False
     tls: Tls | None = None
     limits: Limits = field(default_factory=Limits)
     build_version: str = ""
@@ -132,6 +136,9 @@ class Settings:
             timezone=read.text("COLONIES_TIMEZONE", "UTC", _timezone),
             cron_checker_ms=read.count("COLONIES_CRON_CHECKER_PERIOD", 1_000, least=10),
             generator_checker_ms=read.count("COLONIES_GENERATOR_CHECKER_PERIOD", 1_000, least=10),
+            metrics_token=environ.get("COLONIES_METRICS_TOKEN", ""),
+            metrics_colonies=read.count("COLONIES_METRICS_COLONIES", 100),
+            traces=read.flag("COLONIES_TRACES"),
             tls=read.tls(),
             limits=limits,
             build_version=environ.get("BUILD_VERSION", ""),
@@ -163,6 +170,9 @@ class Settings:
             "COLONIES_TIMEZONE": self.timezone,
             "COLONIES_CRON_CHECKER_PERIOD": str(self.cron_checker_ms),
             "COLONIES_GENERATOR_CHECKER_PERIOD": str(self.generator_checker_ms),
+            "COLONIES_METRICS_TOKEN": self.metrics_token,
+            "COLONIES_METRICS_COLONIES": str(self.metrics_colonies),
+            "COLONIES_TRACES": str(self.traces).lower(),
             "COLONIES_SERVER_TLS": str(self.tls is not None).lower(),
             "COLONIES_VERBOSE": str(self.verbose).lower(),
             "BUILD_VERSION": self.build_version,

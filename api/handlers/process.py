@@ -127,8 +127,7 @@ async def _close(ctx: Context, call: Call, command: CloseProcess) -> wire.Empty:
         else:
             where, gate = await ctx.gate_of(call, command.process_id, fresh=False)
             rows = gate, row if where else None
-        succeeds = command.outcome is State.SUCCESS
-        return where, (rows, await _kin(ctx, where, rows[1], succeeds=succeeds, fresh=fresh))
+        return where, (rows, await _kin(ctx, where, rows[1], fresh=fresh))
 
     def decide(rows: tuple[Rows, Kin], now_ns: int) -> Decision:
         (gate, row), kin = rows
@@ -142,14 +141,12 @@ async def _close(ctx: Context, call: Call, command: CloseProcess) -> wire.Empty:
     return wire.Empty()
 
 
-async def _kin(
-    ctx: Context, colony: Colony | None, row: ProcessRow | None, *, succeeds: bool, fresh: bool
-) -> Kin:
+async def _kin(ctx: Context, colony: Colony | None, row: ProcessRow | None, *, fresh: bool) -> Kin:
     """What the end of a process is judged by, if it is part of a workflow."""
     if colony is None or row is None or not row.graph:
         return Kin(workflow=None)
     await ctx.directory.classes(colony, fresh=fresh)
-    return await kin_of(ctx.store, colony.tag, row, succeeds=succeeds)
+    return await kin_of(ctx.store, colony.tag, row)
 
 
 async def cancel(ctx: Context, call: Call, msg: wire.CancelProcessMsg) -> wire.Empty:
