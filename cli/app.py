@@ -32,6 +32,7 @@ GROUPS = {
     "key": "Manage private keys",
     "location": "Manage locations",
     "log": "Manage logging",
+    "monitor": "Manage Prometheus monitoring",
     "process": "Manage processes",
     "server": "Manage production server",
     "user": "Manage users",

@@ -16,15 +16,13 @@ There every difference is a heading, a reason in prose, and a fenced ``toml`` bl
     headers             we send these headers instead
     undo                what we accept and the reference refused is taken back before the next line,
                         by a message of type ``message`` that names ``key`` of our answer
-
-What sockets say otherwise are ``retold`` tables, see ``tests/contract/transcripts.py``.
 """
 
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -134,24 +132,12 @@ def _place(payload: Json, path: str) -> tuple[dict[Any, Json], Any]:
     return place, last
 
 
-class Block(msgspec.Struct, forbid_unknown_fields=True):
-    """The tables of a section."""
-
-    differs: list[dict[str, Any]] = []
-    retold: list[dict[str, Any]] = []
+class _Block(msgspec.Struct, forbid_unknown_fields=True):
+    differs: list[dict[str, Any]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Section:
-    """A heading of the document that has tables."""
-
-    title: str
-    reason: str
-    block: Block
-
-
-def sections(document: Path = DOCUMENT) -> tuple[Section, ...]:
-    """All sections with tables.
+def read_differences(document: Path = DOCUMENT) -> tuple[Difference, ...]:
+    """All differences of a document.
 
     Raises:
         ValueError: one without a reason, or a block that is not read because of its place.
@@ -159,29 +145,19 @@ def sections(document: Path = DOCUMENT) -> tuple[Section, ...]:
     text = document.read_text("utf-8")
     if len(_SECTION.findall(text)) != text.count("```toml\n"):
         raise ValueError(f"{document.name}: a toml block does not follow a heading and its reason")
-    return tuple(_sections(text))
+    return tuple(_differences(text))
 
 
-def _sections(text: str) -> Iterator[Section]:
+def _differences(text: str) -> Iterator[Difference]:
     for section in _SECTION.finditer(text):
         reason = section["reason"].strip()
         if not reason:
             raise ValueError(f"{section['title']}: no reason is given")
-        block = msgspec.toml.decode(section["toml"], type=Block)
-        yield Section(title=section["title"], reason=reason, block=block)
-
-
-def read_differences(document: Path = DOCUMENT) -> tuple[Difference, ...]:
-    """All differences of recorded replies in a document.
-
-    Raises:
-        ValueError: see ``sections``.
-    """
-    return tuple(
-        msgspec.convert({"title": each.title, "reason": each.reason} | fields, Difference)
-        for each in sections(document)
-        for fields in each.block.differs
-    )
+        block = msgspec.toml.decode(section["toml"], type=_Block)
+        for fields in block.differs:
+            yield msgspec.convert(
+                {"title": section["title"], "reason": reason} | fields, Difference
+            )
 
 
 def expected(answer: Answer, messagetype: str, differences: Sequence[Difference]) -> Answer:
