@@ -5,7 +5,7 @@ fold reads nothing. Histograms count by powers of two of milliseconds, for perce
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from broker import keys
 from broker.aggregates.process import ProcessClosed, State
@@ -20,16 +20,22 @@ _SECOND_NS = 1_000_000_000
 _SECOND_US = 1_000_000
 _US_NS = 1_000
 _MS_NS = 1_000_000
+_BELOW = "_ms<"
 _SUCCESS = int(State.SUCCESS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """Seconds: least, most and mean over all successful runs."""
+    """Seconds: least, most and mean over all successful runs.
+
+    ``below_ms`` is the histogram: how many took less than so many milliseconds, a power of two,
+    and not less than half of it.
+    """
 
     least: float
     most: float
     mean: float
+    below_ms: Mapping[int, int] = field(default_factory=dict[int, int])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +58,7 @@ def _fold(event: Event) -> Iterator[Write]:
     yield hincrby(sums, "count")
     for what, took_ns in (("waited", event.waited_ns), ("ran", event.ran_ns)):
         yield hincrby(sums, f"{what}_us", max(took_ns, 0) // _US_NS)
-        yield hincrby(sums, f"{what}_ms<{_bucket(took_ns)}")
+        yield hincrby(sums, f"{what}{_BELOW}{_bucket(took_ns)}")
         yield zlower(bounds, max(took_ns, 0), f"{what}_least")
         yield zraise(bounds, max(took_ns, 0), f"{what}_most")
 
@@ -107,6 +113,15 @@ def _statistics(sums: Mapping[bytes, bytes], bounds: Mapping[bytes, bytes]) -> F
             least=float(bounds[f"{what}_least".encode()]) / _SECOND_NS,
             most=float(bounds[f"{what}_most".encode()]) / _SECOND_NS,
             mean=int(sums[f"{what}_us".encode()]) / count / _SECOND_US,
+            below_ms=_histogram(sums, what),
         )
 
     return FunctionStatistics(count=count, waited=timing("waited"), ran=timing("ran"))
+
+
+def _histogram(sums: Mapping[bytes, bytes], what: str) -> Mapping[int, int]:
+    """The buckets of a row, the shortest durations first."""
+    prefix = f"{what}{_BELOW}".encode()
+    buckets = (name for name in sums if name.startswith(prefix))
+    bounds = sorted(int(name.removeprefix(prefix)) for name in buckets)
+    return {bound: int(sums[prefix + str(bound).encode()]) for bound in bounds}
