@@ -10,7 +10,8 @@ from msgspec.structs import replace
 from api import reconciling
 from api import wire_blueprint as wire
 from api.context import Call, Context
-from api.handlers.definition import PAGE, check_answer, check_metadata, of_kind, pages
+from api.handlers.definition import PAGE, check_metadata, of_kind, pages
+from api.listing import Listing
 from api.present import process_of_event
 from api.reconciling import About
 from api.wire import Empty, Process, decode, encode, rfc3339
@@ -292,14 +293,13 @@ async def get_all(ctx: Context, call: Call, msg: wire.GetBlueprintsMsg) -> bytes
     listing = keys.blueprints_of(msg.kind) if msg.kind else keys.BLUEPRINTS
     names = await ctx.store.send("ZRANGE", colony.tag.key(listing), 0, -1)
     place = msg.locationname.casefold() if msg.kind else ""
-    found: list[bytes] = []
+    found = Listing()
     for page in pages([name.decode() for name in names]):
         hashes = await ctx.rows(colony, *map(keys.blueprint, page))
         rows = (BlueprintRow.read(name, row) for name, row in zip(page, hashes, strict=True))
         there = (row for row in rows if row and place in {"", row.location.casefold()})
-        found += (encode(_shown(row.id, row)) for row in there)
-        check_answer(found)
-    return b"[" + b",".join(found) + b"]"
+        found.add(encode(_shown(row.id, row)) for row in there)
+    return found.text()
 
 
 async def history(ctx: Context, call: Call, msg: wire.GetBlueprintHistoryMsg) -> bytes:
@@ -307,16 +307,15 @@ async def history(ctx: Context, call: Call, msg: wire.GetBlueprintHistoryMsg) ->
     colony = await _colony_with(ctx, call, msg.blueprintid)
     key = colony.tag.key(keys.blueprint_history(msg.blueprintid))
     most = msg.limit if msg.limit > 0 else MOST_REMEMBERED
-    found: list[bytes] = []
+    found = Listing()
     for first in range(0, min(most, MOST_REMEMBERED), PAGE):
         last = min(first + PAGE, most) - 1
         page = await ctx.store.send("ZREVRANGE", key, first, last)
         changes = map(read_change, page)
-        found += (encode(_shown_change(msg.blueprintid, colony.name, each)) for each in changes)
-        check_answer(found)
+        found.add(encode(_shown_change(msg.blueprintid, colony.name, each)) for each in changes)
         if len(page) < PAGE:
             break
-    return b"[" + b",".join(found) + b"]"
+    return found.text()
 
 
 async def _colony_with(ctx: Context, call: Call, blueprint_id: str) -> Colony:

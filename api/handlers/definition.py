@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from api import wire
 from api import wire_blueprint as blueprints
 from api.context import Call, Context
+from api.listing import Listing
 from broker import access, keys
 from broker.access import Gate
 from broker.aggregates import definition as aggregate
@@ -18,8 +19,6 @@ from broker.directory import Colony
 from broker.errors import Corrupt, Invalid, Malformed, NotFound
 from broker.schema import check_schema
 
-MOST_ANSWERED = 64 * 1024 * 1024
-"""Bytes of a reply with a list."""
 PAGE = 100
 
 _Added = tuple[Gate, AddDefinition, DefinitionRow | None, str | None]
@@ -112,29 +111,16 @@ async def get_all(ctx: Context, call: Call, msg: blueprints.GetBlueprintDefiniti
     if colony is None:
         return b"[]"
     listed = await ctx.store.send("ZRANGE", colony.tag.key(keys.DEFINITIONS), 0, -1)
-    found: list[bytes] = []
+    found = Listing()
     for page in pages([name.decode() for name in listed]):
         rows = await ctx.rows(colony, *map(keys.definition, page))
-        found += (row[b"document"] for row in rows if row)
-        check_answer(found)
-    return b"[" + b",".join(found) + b"]"
+        found.add(row[b"document"] for row in rows if row)
+    return found.text()
 
 
 def pages(names: Sequence[str]) -> Iterable[Sequence[str]]:
     """Names, a bounded number at a time."""
     return (names[first : first + PAGE] for first in range(0, len(names), PAGE))
-
-
-def check_answer(parts: Sequence[bytes]) -> None:
-    """See that a list fits into a reply.
-
-    Raises:
-        Invalid: it does not.
-    """
-    if sum(map(len, parts)) > MOST_ANSWERED:
-        raise Invalid(
-            f"there are more than the {MOST_ANSWERED} bytes that are answered at once; ask for less"
-        )
 
 
 async def remove(

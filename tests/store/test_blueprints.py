@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from api import wire, wire_blueprint, wire_cron
+from api import listing, wire, wire_blueprint, wire_cron
 from api.handlers import blueprint, cron, definition, location, process, user
 from api.wire import decode, encode
 from broker import keys
@@ -366,7 +366,7 @@ async def test_list_that_is_too_long_is_refused(
 ) -> None:
     await shop.put()
     await shop.put("two")
-    monkeypatch.setattr(definition, "MOST_ANSWERED", 300)
+    monkeypatch.setattr(listing, "MOST_ANSWERED", 300)
 
     with pytest.raises(Invalid, match="ask for less"):
         await shop.names()
