@@ -38,6 +38,7 @@ from broker.logs import Retention
 from broker.notices import RedisNotices
 from broker.pipeline import Pipeline
 from broker.presence import Presence
+from broker.reactors.forget import Forgetter
 from broker.reactors.log_retention import LogRetention
 from broker.reactors.periodic import Periodic
 from broker.reactors.stale import StaleExecutors
@@ -260,6 +261,7 @@ class Server:
             ),
             crons=context.crons,
             crons_every_s=settings.cron_checker_ms / 1_000,
+            forgetter=Forgetter(store=context.store, happened=context.happened),
         )
 
     def _heard(self, channel: str, message: str) -> None:

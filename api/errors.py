@@ -11,6 +11,7 @@ STATUS: dict[type[errors.BrokerError], int] = {
     errors.NotFound: 404,
     errors.Missing: 500,
     errors.Clash: 409,
+    errors.Taken: 500,
     errors.NothingAvailable: 404,
     errors.PausedWhileWaiting: 408,
     errors.Paused: 503,

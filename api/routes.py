@@ -10,6 +10,7 @@ from api import (
     wire_blueprint,
     wire_channel,
     wire_cron,
+    wire_file,
     wire_generator,
     wire_log,
     wire_workflow,
@@ -23,12 +24,14 @@ from api.handlers import (
     cron,
     definition,
     executor,
+    file,
     function,
     generator,
     location,
     log,
     process,
     server,
+    snapshot,
     user,
     workflow,
 )
@@ -321,5 +324,25 @@ ROUTES = {
     ),
     "reconcileblueprintmsg": _route(
         wire_blueprint.ReconcileBlueprintMsg, blueprint.reconcile, "Failed to reconcile blueprint"
+    ),
+    # file
+    "addfilemsg": _route(wire_file.AddFileMsg, file.add, "Failed to add log", "Failed to add file"),
+    "getfilemsg": _reads(wire_file.GetFileMsg, file.get, "Failed to add log", "Failed to get file"),
+    "getfilesmsg": _reads(wire_file.GetFilesMsg, file.get_many, "Failed to get files"),
+    "getfilelabelsmsg": _reads(wire_file.GetFileLabelsMsg, file.get_labels, "Failed to get files"),
+    "removefilemsg": _route(wire_file.RemoveFileMsg, file.remove, "Failed to remove file"),
+    # snapshot
+    "createsnapshotmsg": _route(
+        wire_file.CreateSnapshotMsg, snapshot.create, "Failed to create snapshot"
+    ),
+    "getsnapshotmsg": _reads(wire_file.GetSnapshotMsg, snapshot.get, "Failed to get snapshot"),
+    "getsnapshotsmsg": _reads(
+        wire_file.GetSnapshotsMsg, snapshot.get_many, "Failed to get snapshots"
+    ),
+    "removesnapshotmsg": _route(
+        wire_file.RemoveSnapshotMsg, snapshot.remove, "Failed to remove snapshot"
+    ),
+    "removeallsnapshotmsg": _route(
+        wire_file.RemoveAllSnapshotMsg, snapshot.remove_all, "Failed to remove snapshot"
     ),
 }

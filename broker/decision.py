@@ -100,9 +100,14 @@ def zraise(key: Key, score: Arg, member: str) -> Write:
     return ("ZADD", key, ("GT", score, member))
 
 
-def zrem(key: Key, member: str) -> Write:
+def zrem(key: Key, member: str | bytes) -> Write:
     """Take a member out of a sorted set."""
     return ("ZREM", key, (member,))
+
+
+def zcut(key: Key, prefix: bytes) -> Write:
+    """Take out the members that begin like this, all of score 0; none goes on with 0xff."""
+    return ("ZREMRANGEBYLEX", key, (b"[" + prefix, b"(" + prefix + b"\xff"))
 
 
 def rpush(key: Key, value: Arg) -> Write:

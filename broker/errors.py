@@ -68,6 +68,12 @@ class Clash(Rejected):
     code = "clash"
 
 
+class Taken(Clash):
+    """Like Clash, for the message where the reference answers 500 to a name that is taken."""
+
+    code = "taken"
+
+
 class NothingAvailable(Rejected):
     """No waiting process fits this executor within the time it was willing to wait."""
 

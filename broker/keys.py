@@ -144,6 +144,19 @@ GENERATORS = Key("generators")
 """Sorted set: generators; score Unix μs of when they were added, member id."""
 GENERATOR_NAMES = Key("generatornames")
 """Hash: generator name -> id."""
+FILES = Key("files")
+"""Hash: how many snapshots were ever ``made``, and how many of them are ``gone``."""
+FILE_NUMBER = Key("filenumber")
+"""Sorted set: ``LAST`` with the highest number that a revision of a file ever had."""
+LAST = "last"
+LABELS = Key("labels")
+"""Sorted set: labels with files; score 0, member label."""
+KEPT_LABELS = Key("keptlabels")
+"""Sorted set: labels with removed revisions that snapshots may name; score 0, member label."""
+SNAPSHOTS = Key("snapshots")
+"""Sorted set: snapshots; score their number, member id."""
+UNNAMED = Key("unnamed")
+"""Hash: label -> its last removed snapshot; what only that named is still to be forgotten."""
 LEAVING = Key("leaving")
 """Sorted set: executors that left and may still hold work; score Unix ms."""
 HEARD = Key("heard")
@@ -220,6 +233,46 @@ def blueprints_at(kind: str, location: str) -> Key:
 def blueprint_history(blueprint_id: str) -> Key:
     """Sorted set: the newest changes of a blueprint; score 0, member the time and the change."""
     return Key(f"bh:{blueprint_id}")
+
+
+def revision(file_id: str) -> Key:
+    """Hash: one revision of a file."""
+    return Key(f"fr:{file_id}")
+
+
+def file(label: str, name: str) -> Key:
+    """Hash: how many ``revisions`` a file has, and the number of the ``last``."""
+    return Key(f"fn:{len(label)}:{label}{name}")
+
+
+def label(name: str) -> Key:
+    """Hash: how many revisions (``files``) a label has, of how many files (``names``)."""
+    return Key(f"fc:{name}")
+
+
+def files_in(label: str) -> Key:
+    """Sorted set: the revisions in a label; see broker/revisions.py."""
+    return Key(f"fl:{label}")
+
+
+def kept_in(label: str) -> Key:
+    """Sorted set: the removed revisions of a label that snapshots may name."""
+    return Key(f"fk:{label}")
+
+
+def snapshot(snapshot_id: str) -> Key:
+    """Hash: one snapshot."""
+    return Key(f"s:{snapshot_id}")
+
+
+def snapshot_named(name: str) -> Key:
+    """Hash: the id of the snapshot with a name."""
+    return Key(f"sn:{name}")
+
+
+def snapshots_of(label: str) -> Key:
+    """Sorted set: snapshots of exactly this label; score their number, member id."""
+    return Key(f"sl:{label}")
 
 
 def process(process_id: str) -> Key:

@@ -12,11 +12,13 @@ from broker.aggregates import (
     cron,
     definition,
     executor,
+    file,
     function,
     generator,
     location,
     process,
     server,
+    snapshot,
     user,
     workflow,
 )
@@ -38,6 +40,8 @@ _CLASSES: tuple[type[Event], ...] = (
     *generator.EVENTS,
     *definition.EVENTS,
     *blueprint.EVENTS,
+    *file.EVENTS,
+    *snapshot.EVENTS,
 )
 _BY_NAME = {(c.TYPE, c.VERSION): c for c in _CLASSES}
 _ENVELOPE = {f.name for f in fields(Event)}

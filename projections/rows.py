@@ -33,6 +33,7 @@ class Rows:
             "ZADD": self._zadd,
             "ZREM": self._zrem,
             "ZREMRANGEBYRANK": self._zremrangebyrank,
+            "ZREMRANGEBYLEX": self._zremrangebylex,
             "SADD": self._sadd,
             "SREM": self._srem,
             "RPUSH": self._rpush,
@@ -91,6 +92,12 @@ class Rows:
         ranked = sorted(members, key=lambda member: (members[member], member))
         first, last = int(args[0]), int(args[1]) + 1
         self._zrem(key, ranked[first : last or None])
+
+    def _zremrangebylex(self, key: Key, args: list[bytes]) -> None:
+        """Between a bound that belongs to it and one that does not, as ``decision.zcut`` has it."""
+        low, high = (bound[1:] for bound in args)
+        members = self._sorted_sets.get(key, {})
+        self._zrem(key, [member for member in members if low <= member < high])
 
     def _sadd(self, key: Key, args: list[bytes]) -> None:
         self._sets.setdefault(key, set()).update(args)

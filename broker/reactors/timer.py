@@ -11,6 +11,7 @@ from broker.directory import Colony, Directory
 from broker.reactors.classes import retire_empty
 from broker.reactors.crons import Crons
 from broker.reactors.due import Due
+from broker.reactors.forget import Forgetter
 from broker.reactors.log_retention import LogRetention
 from broker.reactors.periodic import Periodic
 from broker.reactors.purge import purge_removed
@@ -36,6 +37,7 @@ class Timer:
     stale_every_s: int
     crons: Crons
     crons_every_s: float
+    forgetter: Forgetter
     _colonies: list[Colony] = field(default_factory=list[Colony])
 
     def schedule(self, periodic: Periodic) -> None:
@@ -43,6 +45,7 @@ class Timer:
         periodic.every(DUE_S, self.meet_due)
         periodic.every(1, self.requeue)
         periodic.every(self.crons_every_s, self.look_at_held_crons)
+        periodic.every(1, self.forget)
         periodic.every(5, self.purge)
         periodic.every(5, self.trim_logs)
         periodic.every(30, self.retire)
@@ -67,6 +70,11 @@ class Timer:
         self._colonies = await self.directory.every()
         for colony in self._colonies:
             await self.requeuer.all_leaving(colony)
+
+    async def forget(self) -> None:
+        """Forget removed files that no snapshot names any more."""
+        for colony in self._colonies:
+            await self.forgetter.forget(colony)
 
     async def purge(self) -> None:
         """Delete what removed colonies left behind."""

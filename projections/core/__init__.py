@@ -14,11 +14,13 @@ from projections.core import (
     cron,
     definition,
     executor,
+    file,
     function,
     generator,
     location,
     process,
     server,
+    snapshot,
     user,
     workflow,
 )
@@ -38,6 +40,8 @@ _FOLDS: Folds = {
     **generator.FOLDS,
     **definition.FOLDS,
     **blueprint.FOLDS,
+    **file.FOLDS,
+    **snapshot.FOLDS,
 }
 
 

@@ -32,9 +32,17 @@ LEFTOVERS = frozenset({"getstatisticsmsg", "getcoloniesmsg"})
 MOVING_TIMES = frozenset({"lastheardfromtime"})
 # Lists for which the protocol promises no order.
 UNORDERED_REPLIES = frozenset(
-    {"getexecutorsmsg", "getusersmsg", "getfunctionsmsg", "getlocationsmsg", "searchlogsmsg"}
+    {
+        "getexecutorsmsg",
+        "getusersmsg",
+        "getfunctionsmsg",
+        "getlocationsmsg",
+        "searchlogsmsg",
+        "getfilesmsg",
+        "getfilelabelsmsg",
+    }
 )
-UNORDERED_KEYS = frozenset({"attributes", "children", "nodes", "edges"})
+UNORDERED_KEYS = frozenset({"attributes", "children", "nodes", "edges", "fileids"})
 # In the order of the specs there; elsewhere in that of a walk through children of any order.
 SPEC_ORDER = "submitworkflowspecmsg"
 
