@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from api import wire
+from api import wire_colony
 from broker import keys
 from broker.access import EXECUTOR, MemberState
 from broker.aggregates.process import State
@@ -42,9 +42,9 @@ async def census(store: EventStore, directory: Directory, colony: Colony) -> Cen
     )
 
 
-def statistics(counted: Iterable[Census]) -> wire.Statistics:
+def statistics(counted: Iterable[Census]) -> wire_colony.Statistics:
     """The sum of some colonies as the protocol shows it."""
-    total = wire.Statistics()
+    total = wire_colony.Statistics()
     for one in counted:
         total.colonies += 1
         total.executors += one.registered

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from prometheus_client.core import GaugeMetricFamily
 
-from api import wire
+from api import wire_colony
 
 _GAUGES = {
     "colonies": ("colonies", "Colonies."),
@@ -21,7 +21,7 @@ _GAUGES = {
 """By the field of the statistics: the name behind ``colonies_server_``, and what it counts."""
 
 
-def gauges(counts: wire.Statistics) -> Iterator[GaugeMetricFamily]:
+def gauges(counts: wire_colony.Statistics) -> Iterator[GaugeMetricFamily]:
     """The statistics of a server, each under the reference's name."""
     for name, (called, meaning) in _GAUGES.items():
         yield GaugeMetricFamily(f"colonies_server_{called}", meaning, value=getattr(counts, name))

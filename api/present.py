@@ -3,7 +3,15 @@
 import msgspec
 from msgspec import Raw
 
-from api import wire
+from api import (
+    wire,
+    wire_attribute,
+    wire_executor,
+    wire_function,
+    wire_process,
+    wire_spec,
+    wire_user,
+)
 from broker import keys
 from broker.access import MemberRow, text_in
 from broker.aggregates.executor import ExecutorAdded
@@ -14,16 +22,16 @@ from broker.packing import unpacked
 from projections.functions import FunctionStatistics
 
 _NOTHING = Raw(b"[]")
-_spec_of = msgspec.json.Decoder(wire.FunctionSpec).decode
+_spec_of = msgspec.json.Decoder(wire_spec.FunctionSpec).decode
 
 
-def process_of_event(event: ProcessSubmitted, colony_name: str) -> wire.Process:
+def process_of_event(event: ProcessSubmitted, colony_name: str) -> wire_process.Process:
     """A process as it was when it was submitted."""
     env = ((keys.ENV, name, value) for name, value in event.env.items())
     node = event if isinstance(event, NodeSubmitted) else None
     graph = node.graph if node else ""
     attributes = [_attribute(event.subject, colony_name, State.WAITING, graph, t) for t in env]
-    return wire.Process(
+    return wire_process.Process(
         processid=event.subject,
         initiatorid=event.actor,
         initiatorname=event.initiator_name,
@@ -49,11 +57,11 @@ def process_of_event(event: ProcessSubmitted, colony_name: str) -> wire.Process:
     )
 
 
-def shown_process(row: ProcessRow, colony_name: str) -> wire.Process:
+def shown_process(row: ProcessRow, colony_name: str) -> wire_process.Process:
     """A process as it is stored."""
     given, stored, started = row.given, row.row, row.started_ns
     out, errors = stored.get(b"out"), stored.get(b"errors")
-    return wire.Process(
+    return wire_process.Process(
         processid=row.id,
         initiatorid=row.initiator_id,
         initiatorname=given["initiator_name"],
@@ -79,7 +87,7 @@ def shown_process(row: ProcessRow, colony_name: str) -> wire.Process:
     )
 
 
-def attributes_of(row: ProcessRow, colony_name: str) -> list[wire.Attribute]:
+def attributes_of(row: ProcessRow, colony_name: str) -> list[wire_attribute.Attribute]:
     """The environment it was submitted with, and what was put on it since."""
     env = row.given["env"]
     if not env and not row.has_attributes:
@@ -93,9 +101,9 @@ def attributes_of(row: ProcessRow, colony_name: str) -> list[wire.Attribute]:
 
 def _attribute(
     process_id: str, colony_name: str, state: State, graph: str, triple: tuple[int, str, str]
-) -> wire.Attribute:
+) -> wire_attribute.Attribute:
     kind, key, value = triple
-    return wire.Attribute(
+    return wire_attribute.Attribute(
         attributeid=keys.attribute_id(process_id, key, kind),
         targetid=process_id,
         targetcolonyname=colony_name,
@@ -120,11 +128,11 @@ def _spec(row: ProcessRow) -> Raw:
     return Raw(wire.encode(spec))
 
 
-def shown_executor(row: MemberRow, colony_name: str, heard_ns: int) -> wire.Executor:
+def shown_executor(row: MemberRow, colony_name: str, heard_ns: int) -> wire_executor.Executor:
     """An executor as it is stored; ``heard_ns`` is when it was last heard from, 0 for never."""
     stored = row.row
     blueprint_gen = int(stored[b"blueprint_gen"])
-    return wire.Executor(
+    return wire_executor.Executor(
         executorid=row.id,
         executortype=row.executor_type,
         executorname=row.name,
@@ -134,16 +142,16 @@ def shown_executor(row: MemberRow, colony_name: str, heard_ns: int) -> wire.Exec
         commissiontime=wire.rfc3339(int(stored[b"commissioned"])),
         lastheardfromtime=wire.rfc3339(max(heard_ns, int(stored[b"heard"]))),
         locationname=row.location or msgspec.UNSET,
-        capabilities=wire.decode(stored[b"capabilities"], wire.Capabilities),
-        allocations=wire.decode(stored[b"allocations"], wire.Allocations),
+        capabilities=wire.decode(stored[b"capabilities"], wire_executor.Capabilities),
+        allocations=wire.decode(stored[b"allocations"], wire_executor.Allocations),
         blueprintid=text_in(stored, b"blueprint_id") or msgspec.UNSET,
         blueprintgen=blueprint_gen or msgspec.UNSET,
     )
 
 
-def executor_of_event(event: ExecutorAdded, colony_name: str) -> wire.Executor:
+def executor_of_event(event: ExecutorAdded, colony_name: str) -> wire_executor.Executor:
     """An executor as it was when it was added."""
-    return wire.Executor(
+    return wire_executor.Executor(
         executorid=event.subject,
         executortype=event.executor_type,
         executorname=event.name,
@@ -153,16 +161,16 @@ def executor_of_event(event: ExecutorAdded, colony_name: str) -> wire.Executor:
         commissiontime=wire.rfc3339(event.at_ns),
         lastheardfromtime=wire.rfc3339(event.heard_ns),
         locationname=event.location or msgspec.UNSET,
-        capabilities=wire.decode(event.capabilities, wire.Capabilities),
-        allocations=wire.decode(event.allocations, wire.Allocations),
+        capabilities=wire.decode(event.capabilities, wire_executor.Capabilities),
+        allocations=wire.decode(event.allocations, wire_executor.Allocations),
         blueprintid=event.blueprint_id or msgspec.UNSET,
         blueprintgen=event.blueprint_gen or msgspec.UNSET,
     )
 
 
-def shown_user(row: MemberRow, colony_name: str) -> wire.User:
+def shown_user(row: MemberRow, colony_name: str) -> wire_user.User:
     """A user as it is stored."""
-    return wire.User(
+    return wire_user.User(
         colonyname=colony_name,
         userid=row.id,
         name=row.name,
@@ -171,9 +179,11 @@ def shown_user(row: MemberRow, colony_name: str) -> wire.User:
     )
 
 
-def shown_function(row: FunctionRow, colony_name: str, taken: FunctionStatistics) -> wire.Function:
+def shown_function(
+    row: FunctionRow, colony_name: str, taken: FunctionStatistics
+) -> wire_function.Function:
     """A registered function with what it has been seen to take."""
-    shown = wire.decode(row.described, wire.Function)
+    shown = wire.decode(row.described, wire_function.Function)
     shown.functionid = row.function_id
     shown.executorname = row.executor
     shown.executortype = row.executor_type

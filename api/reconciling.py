@@ -5,7 +5,7 @@ And the cron that has those of a kind and a place reconciled again and again.
 
 from msgspec import UNSET, Raw, Struct, field
 
-from api import wire
+from api import wire, wire_spec
 from api.context import Context
 from api.specs import SubmittedSpec, check_free_form, command_of
 from api.workflowspec import template_in
@@ -59,7 +59,7 @@ def clean_up(
 def _command(
     colony: Colony, executor_type: str, function: str, about: About, *, force: bool = False
 ) -> SubmitProcess:
-    conditions = wire.Conditions(
+    conditions = wire_spec.Conditions(
         colonyname=colony.name,
         executortype=executor_type,
         locationname=about.location or UNSET,
@@ -100,19 +100,19 @@ def cron(
 
 def _workflow(colony: Colony, definition: DefinitionRow, about: About) -> str:
     """The workflow as the reference spells it."""
-    spec = wire.FunctionSpec(
+    spec = wire_spec.FunctionSpec(
         nodename=f"{definition.executor_type}-{definition.function}",
         funcname=definition.function,
         kwargs=Raw(wire.encode({"kind": about.kind})),
         maxexectime=-1,
         maxretries=-1,
-        conditions=wire.Conditions(
+        conditions=wire_spec.Conditions(
             colonyname=colony.name,
             executortype=definition.executor_type,
             locationname=about.location or UNSET,
-            gpu=wire.Gpu(),
+            gpu=wire_spec.Gpu(),
         ),
-        fs=wire.Filesystem(),
+        fs=wire_spec.Filesystem(),
         env={},
     )
     return wire.encode({"colonyname": colony.name, "functionspecs": [spec]}).decode()

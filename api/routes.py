@@ -7,12 +7,20 @@ without an ``unreadable`` text is answered whatever its payload says.
 
 from api import (
     wire,
+    wire_attribute,
     wire_blueprint,
     wire_channel,
+    wire_colony,
     wire_cron,
+    wire_executor,
     wire_file,
+    wire_function,
     wire_generator,
+    wire_location,
     wire_log,
+    wire_process,
+    wire_server,
+    wire_user,
     wire_workflow,
 )
 from api.handlers import (
@@ -66,81 +74,89 @@ def _reads(kind: type[M], handler: Handler[M], unreadable: str, mismatch: str = 
 
 
 UNSIGNED = {
-    "versionmsg": _reads(wire.VersionMsg, server.version, "Failed to get server version"),
+    "versionmsg": _reads(wire_server.VersionMsg, server.version, "Failed to get server version"),
     "getserverinfomsg": _reads(wire.Message, server.info, unreadable=""),
 }
 
 ROUTES = {
     # server
     "getstatisticsmsg": _reads(
-        wire.GetStatisticsMsg,
+        wire_server.GetStatisticsMsg,
         server.statistics,
         "Failed to get statistics",
         "Failed to get server version",
     ),
-    "getclustermsg": _reads(wire.GetClusterMsg, server.cluster, "Failed to get cluster info"),
+    "getclustermsg": _reads(
+        wire_server.GetClusterMsg, server.cluster, "Failed to get cluster info"
+    ),
     "changeserveridmsg": _route(
-        wire.ChangeServerIdMsg, server.change_id, "Failed to change colony Id"
+        wire_server.ChangeServerIdMsg, server.change_id, "Failed to change colony Id"
     ),
     # colony
-    "addcolonymsg": _route(wire.AddColonyMsg, colony.add, "Failed to add colony"),
-    "removecolonymsg": _route(wire.RemoveColonyMsg, colony.remove, "Failed to remove colony"),
-    "getcoloniesmsg": _reads(wire.GetColoniesMsg, colony.get_all, "Failed to get colonies"),
-    "getcolonymsg": _reads(wire.GetColonyMsg, colony.get, "Failed to get colony"),
+    "addcolonymsg": _route(wire_colony.AddColonyMsg, colony.add, "Failed to add colony"),
+    "removecolonymsg": _route(
+        wire_colony.RemoveColonyMsg, colony.remove, "Failed to remove colony"
+    ),
+    "getcoloniesmsg": _reads(wire_colony.GetColoniesMsg, colony.get_all, "Failed to get colonies"),
+    "getcolonymsg": _reads(wire_colony.GetColonyMsg, colony.get, "Failed to get colony"),
     "getcolonystatsmsg": _reads(
-        wire.GetColonyStatsMsg, colony.statistics, "Failed to get colony statistics"
+        wire_colony.GetColonyStatsMsg, colony.statistics, "Failed to get colony statistics"
     ),
     "changecolonyidmsg": _route(
-        wire.ChangeColonyIdMsg, colony.change_id, "Failed to change colony Id"
+        wire_colony.ChangeColonyIdMsg, colony.change_id, "Failed to change colony Id"
     ),
     "getcolonysettingsmsg": _reads(
-        wire.GetColonySettingsMsg, colony.get_settings, "Failed to get colony settings"
+        wire_colony.GetColonySettingsMsg, colony.get_settings, "Failed to get colony settings"
     ),
     "setcolonysettingsmsg": _route(
-        wire.SetColonySettingsMsg, colony.set_settings, "Failed to set colony settings"
+        wire_colony.SetColonySettingsMsg, colony.set_settings, "Failed to set colony settings"
     ),
     # user
-    "addusermsg": _route(wire.AddUserMsg, user.add, "Failed to add user"),
-    "getusersmsg": _reads(wire.GetUsersMsg, user.get_all, "Failed to get users"),
-    "getusermsg": _reads(wire.GetUserMsg, user.get, "Failed to get user"),
-    "getuserbyidmsg": _reads(wire.GetUserByIdMsg, user.get_by_id, "Failed to get user by ID"),
-    "removeusermsg": _route(wire.RemoveUserMsg, user.remove, "Failed to remove user"),
+    "addusermsg": _route(wire_user.AddUserMsg, user.add, "Failed to add user"),
+    "getusersmsg": _reads(wire_user.GetUsersMsg, user.get_all, "Failed to get users"),
+    "getusermsg": _reads(wire_user.GetUserMsg, user.get, "Failed to get user"),
+    "getuserbyidmsg": _reads(wire_user.GetUserByIdMsg, user.get_by_id, "Failed to get user by ID"),
+    "removeusermsg": _route(wire_user.RemoveUserMsg, user.remove, "Failed to remove user"),
     "changeuseridmsg": _route(
-        wire.ChangeUserIdMsg, user.change_id, "Failed to add log", "Failed to change user Id"
+        wire_user.ChangeUserIdMsg, user.change_id, "Failed to add log", "Failed to change user Id"
     ),
     # executor
-    "addexecutormsg": _route(wire.AddExecutorMsg, executor.add, "Failed to add executor"),
+    "addexecutormsg": _route(wire_executor.AddExecutorMsg, executor.add, "Failed to add executor"),
     "approveexecutormsg": _route(
-        wire.ApproveExecutorMsg, executor.approve, "Failed to approve executor"
+        wire_executor.ApproveExecutorMsg, executor.approve, "Failed to approve executor"
     ),
     "rejectexecutormsg": _route(
-        wire.RejectExecutorMsg, executor.reject, "Failed to reject executor"
+        wire_executor.RejectExecutorMsg, executor.reject, "Failed to reject executor"
     ),
     "removeexecutormsg": _route(
-        wire.RemoveExecutorMsg, executor.remove, "Failed to remove executor"
+        wire_executor.RemoveExecutorMsg, executor.remove, "Failed to remove executor"
     ),
-    "getexecutorsmsg": _reads(wire.GetExecutorsMsg, executor.get_all, "Failed to get executors"),
-    "getexecutormsg": _reads(wire.GetExecutorMsg, executor.get, "Failed to get executor"),
+    "getexecutorsmsg": _reads(
+        wire_executor.GetExecutorsMsg, executor.get_all, "Failed to get executors"
+    ),
+    "getexecutormsg": _reads(wire_executor.GetExecutorMsg, executor.get, "Failed to get executor"),
     "getexecutorbyidmsg": _reads(
-        wire.GetExecutorByIdMsg, executor.get_by_id, "Failed to get executor by ID"
+        wire_executor.GetExecutorByIdMsg, executor.get_by_id, "Failed to get executor by ID"
     ),
     "reportallocationmsg": _route(
-        wire.ReportAllocationMsg, executor.report_allocation, "Failed to report allocation"
+        wire_executor.ReportAllocationMsg, executor.report_allocation, "Failed to report allocation"
     ),
     "updateexecutormsg": _route(
-        wire.UpdateExecutorMsg, executor.update, "Failed to update executor"
+        wire_executor.UpdateExecutorMsg, executor.update, "Failed to update executor"
     ),
     "changeexecutoridmsg": _route(
-        wire.ChangeExecutorIdMsg, executor.change_id, "Failed to change executor Id"
+        wire_executor.ChangeExecutorIdMsg, executor.change_id, "Failed to change executor Id"
     ),
     # function
-    "addfunctionmsg": _route(wire.AddFunctionMsg, function.add, "Failed to add function"),
-    "getfunctionsmsg": _reads(wire.GetFunctionsMsg, function.get_all, "Failed to get function"),
+    "addfunctionmsg": _route(wire_function.AddFunctionMsg, function.add, "Failed to add function"),
+    "getfunctionsmsg": _reads(
+        wire_function.GetFunctionsMsg, function.get_all, "Failed to get function"
+    ),
     "getfunctionsbyexecutormsg": _reads(
-        wire.GetFunctionsByExecutorMsg, function.get_all, "Failed to get function"
+        wire_function.GetFunctionsByExecutorMsg, function.get_all, "Failed to get function"
     ),
     "removefunctionmsg": _route(
-        wire.RemoveFunctionMsg, function.remove, "Failed to remove function"
+        wire_function.RemoveFunctionMsg, function.remove, "Failed to remove function"
     ),
     # process
     "submitfuncspecmsg": _route(
@@ -150,46 +166,52 @@ ROUTES = {
         "Failed to submit process spec",
     ),
     "assignprocessmsg": _route(
-        wire.AssignProcessMsg,
+        wire_process.AssignProcessMsg,
         assign.assign,
         "Failed to assign process",
         spelled="msg.msgType does not match payloadType",
     ),
     "pauseassignmentsmsg": _route(
-        wire.PauseAssignmentsMsg, assign.pause, "Failed to pause assignments"
+        wire_colony.PauseAssignmentsMsg, assign.pause, "Failed to pause assignments"
     ),
     "resumeassignmentsmsg": _route(
-        wire.ResumeAssignmentsMsg, assign.resume, "Failed to resume assignments"
+        wire_colony.ResumeAssignmentsMsg, assign.resume, "Failed to resume assignments"
     ),
     "getpausestatusmsg": _route(
-        wire.GetPauseStatusMsg,
+        wire_colony.GetPauseStatusMsg,
         assign.pause_status,
         "Failed to get pause status",
         reads=True,
         reply_type="pausestatusreplymsg",
     ),
-    "getprocessmsg": _reads(wire.GetProcessMsg, process.get, "Failed to get process"),
-    "getprocessesmsg": _reads(wire.GetProcessesMsg, process.get_many, "Failed to get processes"),
+    "getprocessmsg": _reads(wire_process.GetProcessMsg, process.get, "Failed to get process"),
+    "getprocessesmsg": _reads(
+        wire_process.GetProcessesMsg, process.get_many, "Failed to get processes"
+    ),
     "getprocesshistmsg": _reads(
-        wire.GetProcessHistMsg,
+        wire_process.GetProcessHistMsg,
         process.history,
         "Failed to get process hist",
         "Failed to get process history",
     ),
-    "removeprocessmsg": _route(wire.RemoveProcessMsg, process.remove, "Failed to remove process"),
-    "removeallprocessesmsg": _route(
-        wire.RemoveAllProcessesMsg, process.remove_all, "Failed to remove all processes"
+    "removeprocessmsg": _route(
+        wire_process.RemoveProcessMsg, process.remove, "Failed to remove process"
     ),
-    "setoutputmsg": _route(wire.SetOutputMsg, process.set_output, "Failed to set output"),
-    "cancelprocessmsg": _route(wire.CancelProcessMsg, process.cancel, "Failed to cancel process"),
+    "removeallprocessesmsg": _route(
+        wire_process.RemoveAllProcessesMsg, process.remove_all, "Failed to remove all processes"
+    ),
+    "setoutputmsg": _route(wire_process.SetOutputMsg, process.set_output, "Failed to set output"),
+    "cancelprocessmsg": _route(
+        wire_process.CancelProcessMsg, process.cancel, "Failed to cancel process"
+    ),
     "closesuccessfulmsg": _route(
-        wire.CloseSuccessfulMsg,
+        wire_process.CloseSuccessfulMsg,
         process.close_successful,
         "Failed to close successful",
         "Failed to close process as successful",
     ),
     "closefailedmsg": _route(
-        wire.CloseFailedMsg,
+        wire_process.CloseFailedMsg,
         process.close_failed,
         "Failed to close failed",
         "Failed to close process as failed",
@@ -267,14 +289,20 @@ ROUTES = {
         wire_generator.RemoveGeneratorMsg, generator.remove, "Failed to remove generator"
     ),
     # attribute
-    "addattributemsg": _route(wire.AddAttributeMsg, attribute.add, "Failed to add attribute"),
-    "getattributemsg": _reads(wire.GetAttributeMsg, attribute.get, "Failed to get attribute"),
+    "addattributemsg": _route(
+        wire_attribute.AddAttributeMsg, attribute.add, "Failed to add attribute"
+    ),
+    "getattributemsg": _reads(
+        wire_attribute.GetAttributeMsg, attribute.get, "Failed to get attribute"
+    ),
     # location
-    "addlocationmsg": _route(wire.AddLocationMsg, location.add, "Failed to add location"),
-    "getlocationsmsg": _reads(wire.GetLocationsMsg, location.get_all, "Failed to get locations"),
-    "getlocationmsg": _reads(wire.GetLocationMsg, location.get, "Failed to get location"),
+    "addlocationmsg": _route(wire_location.AddLocationMsg, location.add, "Failed to add location"),
+    "getlocationsmsg": _reads(
+        wire_location.GetLocationsMsg, location.get_all, "Failed to get locations"
+    ),
+    "getlocationmsg": _reads(wire_location.GetLocationMsg, location.get, "Failed to get location"),
     "removelocationmsg": _route(
-        wire.RemoveLocationMsg, location.remove, "Failed to remove location"
+        wire_location.RemoveLocationMsg, location.remove, "Failed to remove location"
     ),
     # blueprint
     "addblueprintdefinitionmsg": _route(

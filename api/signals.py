@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import msgspec
 import structlog
 
-from api import wire
+from api import wire, wire_process
 from api.present import shown_process
 from api.rpc import failure
 from broker import keys
@@ -90,7 +90,7 @@ def leavers(entry: Entry) -> set[str]:
     return {entry.subject, old}
 
 
-def frame_of(process: wire.Process) -> bytes:
+def frame_of(process: wire_process.Process) -> bytes:
     """A frame about a process."""
     reply = wire.Success(payloadtype=_REPLY, payload=wire.encode(process))
     return wire.encode(reply)
@@ -289,7 +289,9 @@ def _keys(wish: Wish) -> set[tuple[str, int | None]]:
     return {(wish.process_id, what) for what in heard}
 
 
-def _as_signalled(entry: Entry, state: State, row: ProcessRow, colony_name: str) -> wire.Process:
+def _as_signalled(
+    entry: Entry, state: State, row: ProcessRow, colony_name: str
+) -> wire_process.Process:
     """A process in the state that is told, though it may have gone on meanwhile."""
     process = shown_process(row, colony_name)
     if row.state is state:

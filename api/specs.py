@@ -7,7 +7,7 @@ from typing import TypeVar
 from msgspec import UNSET, Raw, Struct, UnsetType
 from msgspec.structs import replace
 
-from api import wire
+from api import wire, wire_spec
 from api.wire_spec import SubmittedSpec
 from broker import keys
 from broker.aggregates.backoff import Backoff
@@ -38,7 +38,7 @@ def remembered(work: Callable[[bytes], T]) -> Callable[[bytes], T]:
 
 
 class SubmitMsg(wire.Message):
-    """``wire.SubmitFuncSpecMsg`` as the server reads it."""
+    """``wire_process.SubmitFuncSpecMsg`` as the server reads it."""
 
     spec: SubmittedSpec | None = None
 
@@ -148,20 +148,20 @@ def check_free_form(spec: SubmittedSpec) -> None:
 
 @remembered
 def _filesystem(text: bytes) -> Raw:
-    found = _part(text, wire.Filesystem)
+    found = _part(text, wire_spec.Filesystem)
     found.mount = found.mount or ""
     return Raw(wire.encode(found))
 
 
 @remembered
-def _decoded_conditions(text: bytes) -> wire.Conditions:
+def _decoded_conditions(text: bytes) -> wire_spec.Conditions:
     """Conditions as sent; not to be changed, they are remembered by their text."""
-    return _part(text, wire.Conditions)
+    return _part(text, wire_spec.Conditions)
 
 
 @remembered
 def _asked(text: bytes) -> _Asked:
-    conditions = _part(text, wire.Conditions)
+    conditions = _part(text, wire_spec.Conditions)
     requirement = _normalise_conditions(conditions)
     shown = Raw(wire.encode(conditions))
     return _Asked(conditions.colonyname or "", shown, requirement.pack())
@@ -174,7 +174,7 @@ def _part(text: bytes, kind: type[S]) -> S:
         raise Malformed("Failed to submit process, invalid JSON") from error
 
 
-def _normalise_conditions(conditions: wire.Conditions) -> Requirement:
+def _normalise_conditions(conditions: wire_spec.Conditions) -> Requirement:
     cpu, mem = millicores(conditions.cpu or ""), in_bytes(conditions.mem or "")
     conditions.colonyname = conditions.colonyname or ""
     conditions.executortype = conditions.executortype or ""
@@ -192,7 +192,7 @@ def _normalise_conditions(conditions: wire.Conditions) -> Requirement:
     conditions.cpu = shown_millicores(cpu)
     conditions.mem = shown_mebibytes(mem)
     conditions.storage = shown_mebibytes(in_bytes(conditions.storage or ""))
-    conditions.gpu = _normalised_gpu(conditions.gpu or wire.Gpu())
+    conditions.gpu = _normalised_gpu(conditions.gpu or wire_spec.Gpu())
     return Requirement(
         executor_type=conditions.executortype,
         names=tuple(sorted(set(conditions.executornames or ()))),
@@ -202,8 +202,8 @@ def _normalise_conditions(conditions: wire.Conditions) -> Requirement:
     )
 
 
-def _normalised_gpu(gpu: wire.Gpu) -> wire.Gpu:
-    return wire.Gpu(
+def _normalised_gpu(gpu: wire_spec.Gpu) -> wire_spec.Gpu:
+    return wire_spec.Gpu(
         name=gpu.name or "",
         mem=shown_mebibytes(in_bytes(gpu.mem or "")),
         count=gpu.count or 0,
@@ -211,7 +211,7 @@ def _normalised_gpu(gpu: wire.Gpu) -> wire.Gpu:
     )
 
 
-def _names(conditions: wire.Conditions) -> list[str] | None:
+def _names(conditions: wire_spec.Conditions) -> list[str] | None:
     """Targets by name and (old clients) by id; ``["*"]`` is anybody."""
     names, ids = conditions.executornames, conditions.executorids or None
     if names is None and ids is None:

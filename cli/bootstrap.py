@@ -8,7 +8,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from api import wire
+from api import wire, wire_colony, wire_executor, wire_user
 from broker.errors import Malformed
 from broker.identity import Identity
 from cli.client import Client
@@ -83,39 +83,41 @@ async def ensure_colony(anyone: Client, keys: Identities) -> list[str]:
 
 
 async def _ensure_colony(server: Client, keys: Identities) -> str:
-    wanted = wire.Colony(colonyid=keys.colony.id, name=COLONY)
+    wanted = wire_colony.Colony(colonyid=keys.colony.id, name=COLONY)
     try:
-        colonies = await server.ask_list(wire.GetColoniesMsg(), wire.Colony)
+        colonies = await server.ask_list(wire_colony.GetColoniesMsg(), wire_colony.Colony)
     except RpcError as error:
         if error.status == _DENIED:
             error.hint = f"the server key in {_FILE} is not this data's; restore the right file"
         raise
     found = next((colony for colony in colonies if colony.name == COLONY), None)
     if found is None:
-        found = await server.ask(wire.AddColonyMsg(colony=wanted), wire.Colony)
+        found = await server.ask(wire_colony.AddColonyMsg(colony=wanted), wire_colony.Colony)
     return _note("colony", COLONY, same=found.colonyid == keys.colony.id)
 
 
 async def _ensure_user(owner: Client, user: Client, keys: Identities) -> str:
-    wanted = wire.User(colonyname=COLONY, userid=keys.user.id, name=USER)
+    wanted = wire_user.User(colonyname=COLONY, userid=keys.user.id, name=USER)
     try:
-        await user.ask_list(wire.GetUsersMsg(colonyname=COLONY), wire.User)
+        await user.ask_list(wire_user.GetUsersMsg(colonyname=COLONY), wire_user.User)
     except RpcError as error:
         if error.status != _DENIED:
             raise
-        return await _added(owner, wire.AddUserMsg(user=wanted), ("user", USER))
+        return await _added(owner, wire_user.AddUserMsg(user=wanted), ("user", USER))
     return ""
 
 
 async def _ensure_executor(owner: Client, user: Client, keys: Identities) -> str:
-    wanted = wire.Executor(
+    wanted = wire_executor.Executor(
         colonyname=COLONY,
         executorid=keys.executor.id,
         executorname=EXECUTOR,
         executortype=EXECUTOR_TYPE,
     )
     try:
-        executors = await user.ask_list(wire.GetExecutorsMsg(colonyname=COLONY), wire.Executor)
+        executors = await user.ask_list(
+            wire_executor.GetExecutorsMsg(colonyname=COLONY), wire_executor.Executor
+        )
     except RpcError as error:
         if error.status != _DENIED:
             raise
@@ -124,11 +126,13 @@ async def _ensure_executor(owner: Client, user: Client, keys: Identities) -> str
     if found is not None and found.executorid != keys.executor.id:
         return _note("executor", EXECUTOR, same=False)
     if found is None:
-        note = await _added(owner, wire.AddExecutorMsg(executor=wanted), ("executor", EXECUTOR))
+        note = await _added(
+            owner, wire_executor.AddExecutorMsg(executor=wanted), ("executor", EXECUTOR)
+        )
         if note:
             return note
     if found is None or found.state != _APPROVED:
-        approval = wire.ApproveExecutorMsg(colonyname=COLONY, executorname=EXECUTOR)
+        approval = wire_executor.ApproveExecutorMsg(colonyname=COLONY, executorname=EXECUTOR)
         return await _added(owner, approval, ("executor", EXECUTOR))
     return ""
 

@@ -16,7 +16,7 @@ from typing import Self, TypeVar
 
 import msgspec
 
-from api import wire
+from api import wire, wire_process, wire_server
 from broker.errors import Malformed
 from broker.identity import Identity
 from cli.errors import RpcError, Unanswered, Unreachable
@@ -128,7 +128,7 @@ class Client:
         """The JSON text of the reply; repeats the same bytes while that may help."""
         kind = type(message).__name__.lower()
         body = self._sealed(message, kind)
-        wait_s = message.timeout if isinstance(message, wire.AssignProcessMsg) else 0
+        wait_s = message.timeout if isinstance(message, wire_process.AssignProcessMsg) else 0
         reply_s = self._timeouts.reply_s + max(0, wait_s)
         retry = _Retry(self._timeouts.patience_s)
         doubt: RpcError | Unreachable | None = None
@@ -175,11 +175,11 @@ class Client:
                 self._transport.extensions = frozenset(info.extensions)
         return self._transport.extensions
 
-    async def _server_info(self) -> wire.ServerInfo:
+    async def _server_info(self) -> wire_server.ServerInfo:
         anybody = self.as_identity(None)
-        message = wire.GetServerInfoMsg()
+        message = wire_server.GetServerInfoMsg()
         body = anybody._sealed(message, type(message).__name__.lower())  # noqa: SLF001 - our own
-        return _read(await self._once(body, reply_s=self._timeouts.reply_s), wire.ServerInfo)
+        return _read(await self._once(body, reply_s=self._timeouts.reply_s), wire_server.ServerInfo)
 
     def _sealed(self, message: wire.Message, kind: str) -> bytes:
         if self.identity is None:

@@ -6,7 +6,7 @@ server cannot be asked there is simply nothing to offer.
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from api import wire
+from api import wire_colony, wire_executor, wire_function, wire_location, wire_process, wire_user
 from cli import render
 from cli.app import GROUPS, build
 from cli.argv import COMMANDS, normalise
@@ -133,39 +133,41 @@ async def _values(kind: str, command: str) -> list[str]:
 
 
 async def _executors(client: Client, session: Session, _command: str) -> list[str]:
-    message = wire.GetExecutorsMsg(colonyname=session.colony)
-    return [one.executorname for one in await client.ask_list(message, wire.Executor)]
+    message = wire_executor.GetExecutorsMsg(colonyname=session.colony)
+    return [one.executorname for one in await client.ask_list(message, wire_executor.Executor)]
 
 
 async def _types(client: Client, session: Session, _command: str) -> list[str]:
-    message = wire.GetExecutorsMsg(colonyname=session.colony)
-    return [one.executortype for one in await client.ask_list(message, wire.Executor)]
+    message = wire_executor.GetExecutorsMsg(colonyname=session.colony)
+    return [one.executortype for one in await client.ask_list(message, wire_executor.Executor)]
 
 
 async def _users(client: Client, session: Session, _command: str) -> list[str]:
-    message = wire.GetUsersMsg(colonyname=session.colony)
-    return [user.name for user in await client.ask_list(message, wire.User)]
+    message = wire_user.GetUsersMsg(colonyname=session.colony)
+    return [user.name for user in await client.ask_list(message, wire_user.User)]
 
 
 async def _locations(client: Client, session: Session, _command: str) -> list[str]:
-    message = wire.GetLocationsMsg(colonyname=session.colony)
-    return [place.name for place in await client.ask_list(message, wire.Location)]
+    message = wire_location.GetLocationsMsg(colonyname=session.colony)
+    return [place.name for place in await client.ask_list(message, wire_location.Location)]
 
 
 async def _functions(client: Client, session: Session, _command: str) -> list[str]:
-    message = wire.GetFunctionsMsg(colonyname=session.colony)
-    return [one.funcname for one in await client.ask_list(message, wire.Function)]
+    message = wire_function.GetFunctionsMsg(colonyname=session.colony)
+    return [one.funcname for one in await client.ask_list(message, wire_function.Function)]
 
 
 async def _colonies(client: Client, _session: Session, _command: str) -> list[str]:
-    return [one.name for one in await client.ask_list(wire.GetColoniesMsg(), wire.Colony)]
+    return [
+        one.name for one in await client.ask_list(wire_colony.GetColoniesMsg(), wire_colony.Colony)
+    ]
 
 
 async def _processes(client: Client, session: Session, command: str) -> list[str]:
     found: list[str] = []
     for state in _STATES.get(command, range(len(render.PROCESS_STATES))):
-        message = wire.GetProcessesMsg(colonyname=session.colony, count=_COUNT, state=state)
-        found += [one.processid for one in await client.ask_list(message, wire.Process)]
+        message = wire_process.GetProcessesMsg(colonyname=session.colony, count=_COUNT, state=state)
+        found += [one.processid for one in await client.ask_list(message, wire_process.Process)]
     return found
 
 

@@ -9,7 +9,7 @@ from collections import Counter
 from contextlib import suppress
 from typing import Protocol
 
-from api import wire
+from api import wire, wire_spec
 from api.wire_workflow import GetProcessGraphMsg, ProcessGraph
 from cli import dagdraw, render, spec, workflows
 from cli.client import Client
@@ -152,7 +152,7 @@ async def _reasons(client: Client, graph: ProcessGraph) -> list[str]:
     found: list[str] = []
     for first in range(0, len(failed), _MOST_REASONS):
         for process in await workflows.processes_of(client, failed[first : first + _MOST_REASONS]):
-            name = wire.decode(bytes(process.spec), wire.FunctionSpec).nodename
+            name = wire.decode(bytes(process.spec), wire_spec.FunctionSpec).nodename
             found += [f"\n  {name}: {error}" for error in process.errors]
         if len(found) >= _MOST_REASONS:
             break

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from cyclopts import Group, Parameter
+from msgspec import Raw
 
-from api import wire
+from api import wire, wire_process, wire_spec
 from cli import ids, render, spec
 from cli.client import Client
 
@@ -43,9 +44,9 @@ class Filters:
     ids: Annotated[bool, Parameter(name=("--ids", "-i"), negative="")] = False
     """Show ids; they always are."""
 
-    def message(self, colony: str, state: int) -> wire.GetProcessesMsg:
+    def message(self, colony: str, state: int) -> wire_process.GetProcessesMsg:
         """The question to the server; it filters by the first of type, initiator and label."""
-        return wire.GetProcessesMsg(
+        return wire_process.GetProcessesMsg(
             colonyname=colony,
             count=self.count,
             state=state,
@@ -54,10 +55,10 @@ class Filters:
             initiator=self.initiator,
         )
 
-    def keeps(self, process: wire.Process) -> bool:
+    def keeps(self, process: wire_process.Process) -> bool:
         """Whether a process fits all filters; those the server does not combine, too."""
         function = _function(process)
-        conditions = function.conditions or wire.Conditions()
+        conditions = function.conditions or wire_spec.Conditions()
         return (
             self.executortype in {"", conditions.executortype}
             and self.label in {"", function.label}
@@ -82,16 +83,16 @@ async def whole_id(client: Client, colony: str, typed: str) -> str:
         return typed
     found: list[str] = []
     for state in range(len(render.PROCESS_STATES)):
-        message = wire.GetProcessesMsg(colonyname=colony, count=COUNT.count, state=state)
-        found += [one.processid for one in await client.ask_list(message, wire.Process)]
+        message = wire_process.GetProcessesMsg(colonyname=colony, count=COUNT.count, state=state)
+        found += [one.processid for one in await client.ask_list(message, wire_process.Process)]
     return ids.completed(typed, found, "processes")
 
 
 def listing(
-    processes: Sequence[wire.Process], state: render.State, *, wide: bool
+    processes: Sequence[wire_process.Process], state: render.State, *, wide: bool
 ) -> render.Listing:
     """The list of processes that are all in one state."""
-    times: dict[render.State, tuple[str, Callable[[wire.Process], str]]] = {
+    times: dict[render.State, tuple[str, Callable[[wire_process.Process], str]]] = {
         render.State.WAITING: ("SUBMISSION TIME", lambda process: process.submissiontime),
         render.State.RUNNING: ("START TIME", lambda process: process.starttime),
     }
@@ -106,7 +107,7 @@ def listing(
     )
 
 
-def _row(process: wire.Process, time: str, *, wide: bool) -> render.Row:
+def _row(process: wire_process.Process, time: str, *, wide: bool) -> render.Row:
     function = _function(process)
     row: list[render.Cell] = [
         render.Id(process.processid),
@@ -119,7 +120,7 @@ def _row(process: wire.Process, time: str, *, wide: bool) -> render.Row:
     return [*row, process.initiatorname, function.label or ""] if wide else row
 
 
-def blocks(process: wire.Process) -> list[render.Block]:
+def blocks(process: wire_process.Process) -> list[render.Block]:
     """Everything about one process."""
     function = _function(process)
     return [
@@ -142,9 +143,11 @@ def blocks(process: wire.Process) -> list[render.Block]:
     ]
 
 
-def spec_blocks(function: wire.FunctionSpec, caption: str = "FunctionSpec") -> list[render.Block]:
+def spec_blocks(
+    function: wire_spec.FunctionSpec, caption: str = "FunctionSpec"
+) -> list[render.Block]:
     """What a function spec asks for."""
-    conditions = function.conditions or wire.Conditions()
+    conditions = function.conditions or wire_spec.Conditions()
     return [
         render.Block(caption=caption, rows=_function_rows(function)),
         render.Block(caption="Conditions", rows=_condition_rows(conditions)),
@@ -156,7 +159,7 @@ def attribute_type(number: int) -> str:
     return _ATTRIBUTE_TYPES[number] if 0 <= number < len(_ATTRIBUTE_TYPES) else str(number)
 
 
-def _process_rows(process: wire.Process) -> list[render.Row]:
+def _process_rows(process: wire_process.Process) -> list[render.Row]:
     began = process.starttime if render.parse_moment(process.starttime) else ""
     return [
         ("ID", render.Id(process.processid)),
@@ -177,7 +180,7 @@ def _process_rows(process: wire.Process) -> list[render.Row]:
     ]
 
 
-def _function_rows(function: wire.FunctionSpec) -> list[render.Row]:
+def _function_rows(function: wire_spec.FunctionSpec) -> list[render.Row]:
     rows = [
         ("Func", function.funcname or ""),
         ("Args", shortened_args(function.args)),
@@ -190,13 +193,13 @@ def _function_rows(function: wire.FunctionSpec) -> list[render.Row]:
     return [*rows, ("Label", function.label)] if function.label else [*rows]
 
 
-def shortened_args(args: wire.Raw) -> str:
+def shortened_args(args: Raw) -> str:
     """Arguments as words, cut where they are long."""
     return _cut(spec.words(args), _LONGEST) or _NONE
 
 
-def _condition_rows(conditions: wire.Conditions) -> list[render.Row]:
-    gpu = conditions.gpu or wire.Gpu()
+def _condition_rows(conditions: wire_spec.Conditions) -> list[render.Row]:
+    gpu = conditions.gpu or wire_spec.Gpu()
     rows: list[render.Row] = [
         ("ColonyName", conditions.colonyname or ""),
         ("ExecutorNames", "\n".join(conditions.executornames or []) or _NONE),
@@ -217,8 +220,8 @@ def _condition_rows(conditions: wire.Conditions) -> list[render.Row]:
     return [*rows, ("Location", place)] if isinstance(place, str) and place else rows
 
 
-def _function(process: wire.Process) -> wire.FunctionSpec:
-    return wire.decode(bytes(process.spec), wire.FunctionSpec)
+def _function(process: wire_process.Process) -> wire_spec.FunctionSpec:
+    return wire.decode(bytes(process.spec), wire_spec.FunctionSpec)
 
 
 def _between(begin: str, end: str) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, cast
 import msgspec
 from cyclopts import Parameter
 
-from api import wire
+from api import wire, wire_colony
 from cli import render
 from cli.client import Client
 from cli.config import Role
@@ -112,7 +112,9 @@ async def remove_all(
 async def _count(client: Client, colony: str, things: str, name: str) -> int | None:
     """How many there are; None where the colony owner may not count them (the reference)."""
     try:
-        found = await client.ask(wire.GetColonyStatsMsg(colonyname=colony), wire.Statistics)
+        found = await client.ask(
+            wire_colony.GetColonyStatsMsg(colonyname=colony), wire_colony.Statistics
+        )
     except RpcError as error:
         if error.status == _DENIED:
             return None

@@ -8,7 +8,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar, cast
 
-from api import wire
+from msgspec import UNSET, Raw
+
+from api import wire, wire_executor, wire_location, wire_spec
 from broker.errors import Malformed
 from cli.errors import UsageError
 
@@ -60,7 +62,7 @@ def _text(source: str) -> str:
         raise UsageError(f"cannot read {source}: {reason}") from error
 
 
-def function_spec(source: str, colony: str) -> wire.FunctionSpec:
+def function_spec(source: str, colony: str) -> wire_spec.FunctionSpec:
     """A function spec with the defaults of the command line: unlimited times, no retry.
 
     Raises:
@@ -77,22 +79,22 @@ def function_spec(source: str, colony: str) -> wire.FunctionSpec:
 
 def with_defaults(
     document: object, colony: str, source: str, *, place: str = ""
-) -> wire.FunctionSpec:
+) -> wire_spec.FunctionSpec:
     """A function spec out of a document; ``place`` says where in it, for a message.
 
     Raises:
         UsageError: not the shape of a function spec.
     """
-    spec = _shaped(document, wire.FunctionSpec, source, place=place)
+    spec = _shaped(document, wire_spec.FunctionSpec, source, place=place)
     given = cast("dict[str, object]", document)
     spec.maxwaittime = spec.maxwaittime if "maxwaittime" in given else _UNLIMITED
     spec.maxexectime = spec.maxexectime if "maxexectime" in given else _UNLIMITED
-    spec.conditions = spec.conditions or wire.Conditions()
+    spec.conditions = spec.conditions or wire_spec.Conditions()
     spec.conditions.colonyname = spec.conditions.colonyname or colony
     return spec
 
 
-def executor(source: str) -> tuple[wire.Executor, wire.Location | None]:
+def executor(source: str) -> tuple[wire_executor.Executor, wire_location.Location | None]:
     """An executor spec, and the place it describes; hardware and software may be objects or lists.
 
     Specs written for v1.7.0 describe the place they are at, today's name one in the directory.
@@ -101,15 +103,15 @@ def executor(source: str) -> tuple[wire.Executor, wire.Location | None]:
         UsageError: unreadable, or not the shape of an executor spec.
     """
     document = read_document(source)
-    found = _shaped(document, wire.Executor, source)
+    found = _shaped(document, wire_executor.Executor, source)
     described = cast("dict[str, object]", document).get("location")
-    if not isinstance(described, dict) or found.locationname is not wire.UNSET:
+    if not isinstance(described, dict) or found.locationname is not UNSET:
         return found, None
     place = _shaped(cast("object", described), _Described, source)
     if not place.desc:
         return found, None
     found.locationname = place.desc
-    return found, wire.Location(
+    return found, wire_location.Location(
         locationid=secrets.token_hex(32),
         name=place.desc,
         description=place.desc,
@@ -157,9 +159,9 @@ def pairs(values: Iterable[str] | None, *, at: str, option: str) -> dict[str, st
     return found
 
 
-def json_text(value: object) -> wire.Raw:
+def json_text(value: object) -> Raw:
     """JSON text for the free-form fields of a message."""
-    return wire.Raw(json.dumps(value, ensure_ascii=False).encode())
+    return Raw(json.dumps(value, ensure_ascii=False).encode())
 
 
 def plain(value: wire.Wire | Sequence[wire.Wire]) -> object:
@@ -167,7 +169,7 @@ def plain(value: wire.Wire | Sequence[wire.Wire]) -> object:
     return cast("object", json.loads(wire.encode(value)))
 
 
-def words(text: wire.Raw) -> str:
+def words(text: Raw) -> str:
     """A free-form JSON list as words with spaces between them, an object as ``key:value``."""
     value = cast("object", json.loads(bytes(text) or b"null"))
     if isinstance(value, dict):

@@ -3,7 +3,7 @@
 import asyncio
 import time
 
-from api import wire
+from api import wire_process
 from cli import render, spec
 from cli.client import Client
 from cli.errors import CliError
@@ -15,7 +15,9 @@ _ENDED = frozenset({2, 3, 4})
 _SUCCESSFUL = 2
 
 
-async def ended(client: Client, processid: str, *, within_s: float | None = None) -> wire.Process:
+async def ended(
+    client: Client, processid: str, *, within_s: float | None = None
+) -> wire_process.Process:
     """The process once it is successful, failed or cancelled.
 
     Asked again and again, ever more seldom: the same against every server.
@@ -26,7 +28,9 @@ async def ended(client: Client, processid: str, *, within_s: float | None = None
     give_up = None if within_s is None else time.monotonic() + within_s
     pause_s = _FIRST_PAUSE_S
     while True:
-        process = await client.ask(wire.GetProcessMsg(processid=processid), wire.Process)
+        process = await client.ask(
+            wire_process.GetProcessMsg(processid=processid), wire_process.Process
+        )
         if process.state in _ENDED:
             return process
         if give_up is not None and time.monotonic() + pause_s > give_up:
@@ -59,6 +63,6 @@ async def finish(
     session.out.say("Process finished successfully", ProcessId=processid)
 
 
-def output_text(process: wire.Process) -> str:
+def output_text(process: wire_process.Process) -> str:
     """The outputs of a process with spaces between them."""
     return spec.words(process.output)

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import cast
 
-from api import wire
+from api import wire, wire_process, wire_spec
 from cli import child, spec
 from cli.child import Ran
 from cli.client import Client
@@ -54,8 +54,8 @@ class Worker:
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _ending: bool = False
     _held: int = 0
-    _asking: set[asyncio.Task[wire.Process]] = field(
-        default_factory=set[asyncio.Task[wire.Process]]
+    _asking: set[asyncio.Task[wire_process.Process]] = field(
+        default_factory=set[asyncio.Task[wire_process.Process]]
     )
     _running: dict[str, asyncio.subprocess.Process] = field(
         default_factory=dict[str, asyncio.subprocess.Process]
@@ -97,9 +97,9 @@ class Worker:
                 await self._handle(process)
                 self._held -= 1
 
-    async def _next(self) -> wire.Process | None:
-        message = wire.AssignProcessMsg(colonyname=self.work.colony, timeout=_ASK_S)
-        task = asyncio.create_task(self.client.ask(message, wire.Process))
+    async def _next(self) -> wire_process.Process | None:
+        message = wire_process.AssignProcessMsg(colonyname=self.work.colony, timeout=_ASK_S)
+        task = asyncio.create_task(self.client.ask(message, wire_process.Process))
         self._asking.add(task)
         try:
             return await task
@@ -119,8 +119,8 @@ class Worker:
         finally:
             self._asking.discard(task)
 
-    async def _handle(self, process: wire.Process) -> None:
-        function = wire.decode(bytes(process.spec), wire.FunctionSpec)
+    async def _handle(self, process: wire_process.Process) -> None:
+        function = wire.decode(bytes(process.spec), wire_spec.FunctionSpec)
         name = function.funcname or ""
         self.say("Process assigned", ProcessId=process.processid, FuncName=name)
         wanted = self.work.function
@@ -139,7 +139,9 @@ class Worker:
         problems = [f"exit code {ran.code}", *ran.errors] if ran.code else []
         await self._close(process, problems, ran.output)
 
-    async def _execute(self, process: wire.Process, function: wire.FunctionSpec) -> Ran:
+    async def _execute(
+        self, process: wire_process.Process, function: wire_spec.FunctionSpec
+    ) -> Ran:
         environ = {**os.environ, **environment(process, function)}
         running = await child.start(self.work.command, environ)
         self._running[process.processid] = running
@@ -161,13 +163,15 @@ class Worker:
             )
         return ran
 
-    async def _close(self, process: wire.Process, problems: list[str], output: str) -> None:
+    async def _close(self, process: wire_process.Process, problems: list[str], output: str) -> None:
         identity = process.processid
         message: wire.Message
         if problems:
-            message = wire.CloseFailedMsg(processid=identity, errors=problems)
+            message = wire_process.CloseFailedMsg(processid=identity, errors=problems)
         else:
-            message = wire.CloseSuccessfulMsg(processid=identity, output=spec.json_text([output]))
+            message = wire_process.CloseSuccessfulMsg(
+                processid=identity, output=spec.json_text([output])
+            )
         try:
             # What was done is not thrown away because the server restarts in this moment.
             await self.client.patient(_CLOSE_S).tell(message)
@@ -189,7 +193,9 @@ def _end(running: asyncio.subprocess.Process) -> None:
         os.killpg(running.pid, signal.SIGTERM)
 
 
-def environment(process: wire.Process, function: wire.FunctionSpec) -> Mapping[str, str]:
+def environment(
+    process: wire_process.Process, function: wire_spec.FunctionSpec
+) -> Mapping[str, str]:
     """What a command finds in its environment; the process' own variables do not go before ours."""
     arguments: object = json.loads(bytes(function.args) or b"[]")
     words = cast("list[object]", arguments) if isinstance(arguments, list) else []

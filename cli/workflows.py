@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from api import wire
+from api import wire, wire_process, wire_spec
 from api.wire_workflow import GetProcessGraphsMsg, ProcessGraph
 from cli import dag, ids, render, spec
 from cli.client import Client
@@ -89,18 +89,20 @@ def leaves_of(graph: ProcessGraph) -> list[str]:
     return [processid for processid in graph.processids if processid not in parents]
 
 
-async def processes_of(client: Client, processids: Sequence[str]) -> list[wire.Process]:
+async def processes_of(client: Client, processids: Sequence[str]) -> list[wire_process.Process]:
     """The processes of these ids; a few are asked for at the same time."""
     free = asyncio.Semaphore(_ASKED_AT_ONCE)
 
-    async def one(processid: str) -> wire.Process:
+    async def one(processid: str) -> wire_process.Process:
         async with free:
-            return await client.ask(wire.GetProcessMsg(processid=processid), wire.Process)
+            return await client.ask(
+                wire_process.GetProcessMsg(processid=processid), wire_process.Process
+            )
 
     return await asyncio.gather(*map(one, processids))
 
 
-def blocks(graph: ProcessGraph, processes: Sequence[wire.Process]) -> list[render.Block]:
+def blocks(graph: ProcessGraph, processes: Sequence[wire_process.Process]) -> list[render.Block]:
     """Everything about one workflow."""
     summary = render.Block(
         caption="Workflow",
@@ -122,9 +124,9 @@ def blocks(graph: ProcessGraph, processes: Sequence[wire.Process]) -> list[rende
     ]
 
 
-def _node_rows(process: wire.Process) -> list[render.Row]:
-    function = wire.decode(bytes(process.spec), wire.FunctionSpec)
-    conditions = function.conditions or wire.Conditions()
+def _node_rows(process: wire_process.Process) -> list[render.Row]:
+    function = wire.decode(bytes(process.spec), wire_spec.FunctionSpec)
+    conditions = function.conditions or wire_spec.Conditions()
     rows: list[render.Row] = [
         ("NodeName", function.nodename or ""),
         ("ProcessID", render.Id(process.processid)),

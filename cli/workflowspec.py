@@ -2,7 +2,7 @@
 
 from typing import cast
 
-from api import wire
+from api import wire, wire_spec
 from api.wire_spec import SubmittedSpec
 from api.wire_workflow import WorkflowSpec
 from cli import processes, render, spec
@@ -51,4 +51,4 @@ def spec_blocks(text: str) -> list[render.Block]:
 
 class _Kept(wire.Wire):
     colonyname: str | None = ""
-    functionspecs: list[wire.FunctionSpec] | None = None
+    functionspecs: list[wire_spec.FunctionSpec] | None = None

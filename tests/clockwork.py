@@ -5,7 +5,16 @@ from typing import Any
 
 import msgspec
 
-from api import wire, wire_cron, wire_generator, wire_workflow
+from api import (
+    wire,
+    wire_colony,
+    wire_cron,
+    wire_executor,
+    wire_generator,
+    wire_process,
+    wire_spec,
+    wire_workflow,
+)
 from api.handlers import colony, cron, executor, generator, process, workflow
 from api.specs import SubmitMsg
 from broker.access import MemberState
@@ -36,22 +45,22 @@ class Timed(Stage):
         self, *, wait: int = -1, run: int = -1, retries: int = 0, backoff: Backoff | None = None
     ) -> str:
         """A process with limits in seconds."""
-        spec = wire.FunctionSpec(
+        spec = wire_spec.FunctionSpec(
             funcname="echo",
             maxwaittime=wait,
             maxexectime=run,
             maxretries=retries,
             retrybackoff=backoff or msgspec.UNSET,
-            conditions=wire.Conditions(colonyname=COLONY, executortype="cli"),
+            conditions=wire_spec.Conditions(colonyname=COLONY, executortype="cli"),
         )
-        message = wire.decode(wire.encode(wire.SubmitFuncSpecMsg(spec=spec)), SubmitMsg)
-        submitted: wire.Process = await self.say(process.submit, USER, message)
+        message = wire.decode(wire.encode(wire_process.SubmitFuncSpecMsg(spec=spec)), SubmitMsg)
+        submitted: wire_process.Process = await self.say(process.submit, USER, message)
         return submitted.processid
 
     async def waiting_processes(self) -> int:
         """How many processes wait, as counted."""
-        message = wire.GetColonyStatsMsg(colonyname=COLONY)
-        counted: wire.Statistics = await self.say(colony.statistics, USER, message)
+        message = wire_colony.GetColonyStatsMsg(colonyname=COLONY)
+        counted: wire_colony.Statistics = await self.say(colony.statistics, USER, message)
         return counted.waitingprocesses
 
     async def is_sound(self) -> None:
@@ -60,8 +69,8 @@ class Timed(Stage):
 
     async def state_of_executor(self, name: str = "worker") -> MemberState:
         """How an executor is listed."""
-        message = wire.GetExecutorsMsg(colonyname=COLONY)
-        listed: list[wire.Executor] = await self.say(executor.get_all, OWNER, message)
+        message = wire_executor.GetExecutorsMsg(colonyname=COLONY)
+        listed: list[wire_executor.Executor] = await self.say(executor.get_all, OWNER, message)
         return MemberState(next(e.state for e in listed if e.executorname == name))
 
 
@@ -119,7 +128,7 @@ class Clockwork(Timed):
     async def close_with(self, process_id: str, out: bytes) -> None:
         """Close as successful, with output."""
         text = b'{"msgtype":"","processid":"%b","out":%b}' % (process_id.encode(), out)
-        message = wire.decode(text, wire.CloseSuccessfulMsg)
+        message = wire.decode(text, wire_process.CloseSuccessfulMsg)
         await self.say(process.close_successful, EXECUTOR, message)
 
     async def look_at_held(self) -> None:
@@ -191,8 +200,8 @@ class Gatherer(Timed):
 
     async def arguments(self, process_id: str) -> Any:  # noqa: ANN401
         """The arguments of a process."""
-        found: wire.Process = await self.say(
-            process.get, USER, wire.GetProcessMsg(processid=process_id)
+        found: wire_process.Process = await self.say(
+            process.get, USER, wire_process.GetProcessMsg(processid=process_id)
         )
         return json.loads(wire.encode(found))["spec"]["args"]
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from api import wire
+from api import wire, wire_process
 from api.handlers import process, workflow
 from api.wire_workflow import (
     AddChildMsg,
@@ -44,30 +44,30 @@ async def submit(
 
 async def add_child(
     stage: Stage,
-    parent: wire.Process,
+    parent: wire_process.Process,
     child: Spec | None = None,
     *,
     caller: str = EXECUTOR,
     **fields: object,
-) -> wire.Process:
+) -> wire_process.Process:
     """A process behind a running one; ``fields`` are the others of the message."""
     named = {"processgraphid": parent.processgraphid, "parentprocessid": parent.processid}
     asked = named | {"spec": child or spec("new")} | fields
     message = wire.decode(msgspec.json.encode(asked), AddChildMsg)
-    answer: wire.Process = await stage.say(workflow.add_child, caller, message)
+    answer: wire_process.Process = await stage.say(workflow.add_child, caller, message)
     return answer
 
 
-async def close(stage: Stage, running: wire.Process, *output: object) -> None:
+async def close(stage: Stage, running: wire_process.Process, *output: object) -> None:
     """A process succeeds."""
     out = msgspec.Raw(msgspec.json.encode(output))
-    message = wire.CloseSuccessfulMsg(processid=running.processid, output=out)
+    message = wire_process.CloseSuccessfulMsg(processid=running.processid, output=out)
     await stage.say(process.close_successful, EXECUTOR, message)
 
 
-async def fail(stage: Stage, running: wire.Process) -> None:
+async def fail(stage: Stage, running: wire_process.Process) -> None:
     """A process fails."""
-    message = wire.CloseFailedMsg(processid=running.processid)
+    message = wire_process.CloseFailedMsg(processid=running.processid)
     await stage.say(process.close_failed, EXECUTOR, message)
 
 
@@ -97,11 +97,11 @@ async def listed(stage: Stage, state: State) -> list[str]:
     return [graph.processgraphid for graph in answer]
 
 
-def named(running: wire.Process) -> str:
+def named(running: wire_process.Process) -> str:
     """What a process is called in its workflow."""
     return msgspec.json.decode(running.spec)["nodename"]
 
 
-def given(running: wire.Process) -> Any:  # noqa: ANN401 - a process gets any JSON
+def given(running: wire_process.Process) -> Any:  # noqa: ANN401 - a process gets any JSON
     """What a process got from its parents."""
     return msgspec.json.decode(running.input)

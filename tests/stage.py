@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from api import wire
+from api import wire, wire_colony, wire_executor, wire_process, wire_spec, wire_user
 from api.context import Call, Context
 from api.handlers import assign, colony, executor, process, server, user
 from api.said import Said
@@ -25,7 +25,7 @@ from tests.facts import COLONY, EXECUTOR, OWNER, SERVER_OWNER, USER
 from tests.patience import until
 
 M = TypeVar("M", bound=wire.Message)
-N = TypeVar("N", bound=wire.OfExecutor)
+N = TypeVar("N", bound=wire_executor.OfExecutor)
 WINDOW_MS = 60_000
 _BEHIND_NS = 2_000_000
 
@@ -120,14 +120,14 @@ class Stage:
         await self.say(
             user.add,
             OWNER,
-            wire.AddUserMsg(user=wire.User(colonyname=COLONY, userid=USER, name="alice")),
+            wire_user.AddUserMsg(user=wire_user.User(colonyname=COLONY, userid=USER, name="alice")),
         )
         await self.add_executor()
 
     async def add_colony(self, name: str = COLONY, owner: str = OWNER) -> None:
         """A colony."""
-        given = wire.Colony(colonyid=owner, name=name)
-        await self.say(colony.add, SERVER_OWNER, wire.AddColonyMsg(colony=given))
+        given = wire_colony.Colony(colonyid=owner, name=name)
+        await self.say(colony.add, SERVER_OWNER, wire_colony.AddColonyMsg(colony=given))
 
     async def add_executor(
         self,
@@ -140,31 +140,31 @@ class Stage:
         approve: bool = True,
     ) -> None:
         """An executor, approved unless told otherwise."""
-        given = wire.Executor(
+        given = wire_executor.Executor(
             executorid=executor_id,
             executorname=name,
             executortype=executor_type,
             colonyname=colony_name,
             locationname=location,
         )
-        await self.say(executor.add, OWNER, wire.AddExecutorMsg(executor=given))
+        await self.say(executor.add, OWNER, wire_executor.AddExecutorMsg(executor=given))
         if approve:
-            await self.say(executor.approve, OWNER, _named(wire.ApproveExecutorMsg, name))
+            await self.say(executor.approve, OWNER, _named(wire_executor.ApproveExecutorMsg, name))
 
     async def remove_executor(self, name: str = "worker") -> None:
         """An executor leaves."""
-        await self.say(executor.remove, OWNER, _named(wire.RemoveExecutorMsg, name))
+        await self.say(executor.remove, OWNER, _named(wire_executor.RemoveExecutorMsg, name))
 
     async def submit(
         self, *, nonce: str = "", caller: str = USER, priority: int = 0, **conditions: object
-    ) -> wire.Process:
+    ) -> wire_process.Process:
         """A process, for executors of type cli unless told otherwise."""
         given: dict[str, Any] = {"colonyname": COLONY, "executortype": "cli"}
-        asked = msgspec.convert(given | conditions, wire.Conditions)
-        spec = wire.FunctionSpec(funcname="echo", priority=priority, conditions=asked)
-        text = wire.encode(wire.SubmitFuncSpecMsg(spec=spec))
+        asked = msgspec.convert(given | conditions, wire_spec.Conditions)
+        spec = wire_spec.FunctionSpec(funcname="echo", priority=priority, conditions=asked)
+        text = wire.encode(wire_process.SubmitFuncSpecMsg(spec=spec))
         message = wire.decode(text, SubmitMsg)
-        answer: wire.Process = await self.say(process.submit, caller, message, nonce=nonce)
+        answer: wire_process.Process = await self.say(process.submit, caller, message, nonce=nonce)
         return answer
 
     async def assign(
@@ -176,25 +176,25 @@ class Stage:
         line: PhoneLine | None = None,
         cpu: str = "",
         mem: str = "",
-    ) -> wire.Process:
+    ) -> wire_process.Process:
         """Ask for work."""
-        message = wire.AssignProcessMsg(
+        message = wire_process.AssignProcessMsg(
             colonyname=COLONY, timeout=timeout_s, availablecpu=cpu, availablemem=mem
         )
-        answer: wire.Process = await self.say(
+        answer: wire_process.Process = await self.say(
             assign.assign, caller, message, nonce=nonce, line=line
         )
         return answer
 
     async def close(self, process_id: str, caller: str = EXECUTOR, *, nonce: str = "") -> None:
         """Close as successful."""
-        message = wire.CloseSuccessfulMsg(processid=process_id)
+        message = wire_process.CloseSuccessfulMsg(processid=process_id)
         await self.say(process.close_successful, caller, message, nonce=nonce)
 
-    async def look(self, process_id: str, caller: str = USER) -> wire.Process:
+    async def look(self, process_id: str, caller: str = USER) -> wire_process.Process:
         """Read a process."""
-        message = wire.GetProcessMsg(processid=process_id)
-        answer: wire.Process = await self.say(process.get, caller, message)
+        message = wire_process.GetProcessMsg(processid=process_id)
+        answer: wire_process.Process = await self.say(process.get, caller, message)
         return answer
 
     async def waiting(self, number: int) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from api import wire
+from api import wire, wire_colony, wire_process
 from api import wire_workflow as graphs
 from api.handlers import colony, process, workflow
 from broker.aggregates.process import (
@@ -69,18 +69,18 @@ class Workshop(Stage):
     ) -> None:
         """Close as successful, with output."""
         output = msgspec.Raw(msgspec.json.encode(list(out)))
-        message = wire.CloseSuccessfulMsg(processid=process_id, output=output)
+        message = wire_process.CloseSuccessfulMsg(processid=process_id, output=output)
         await self.say(process.close_successful, caller, message, nonce=nonce)
 
     async def fail(self, process_id: str, *, caller: str = EXECUTOR, nonce: str = "") -> None:
         """Close as failed."""
-        message = wire.CloseFailedMsg(processid=process_id, errors=["it broke"])
+        message = wire_process.CloseFailedMsg(processid=process_id, errors=["it broke"])
         await self.say(process.close_failed, caller, message, nonce=nonce)
 
     async def set_output(self, process_id: str, *out: Any) -> None:  # noqa: ANN401
         """Give a running process output."""
         output = msgspec.Raw(msgspec.json.encode(list(out)))
-        message = wire.SetOutputMsg(processid=process_id, output=output)
+        message = wire_process.SetOutputMsg(processid=process_id, output=output)
         await self.say(process.set_output, EXECUTOR, message)
 
     async def grow(
@@ -92,7 +92,7 @@ class Workshop(Stage):
         insert: bool = False,
         caller: str = EXECUTOR,
         nonce: str = "",
-    ) -> wire.Process:
+    ) -> wire_process.Process:
         """Put a process behind a running one."""
         child["conditions"]["colonyname"] = COLONY
         fields = {
@@ -103,7 +103,9 @@ class Workshop(Stage):
             "spec": child,
         }
         message = wire.decode(msgspec.json.encode(fields), graphs.AddChildMsg)
-        answer: wire.Process = await self.say(workflow.add_child, caller, message, nonce=nonce)
+        answer: wire_process.Process = await self.say(
+            workflow.add_child, caller, message, nonce=nonce
+        )
         return answer
 
     async def graph(self, workflow_id: str) -> graphs.ProcessGraph:
@@ -135,19 +137,19 @@ class Workshop(Stage):
 
     async def remove_all_processes(self, state: int = -1) -> None:
         """Remove processes by state."""
-        message = wire.RemoveAllProcessesMsg(colonyname=COLONY, state=state)
+        message = wire_process.RemoveAllProcessesMsg(colonyname=COLONY, state=state)
         await self.say(process.remove_all, OWNER, message)
 
-    async def processes(self, state: State) -> list[wire.Process]:
+    async def processes(self, state: State) -> list[wire_process.Process]:
         """The processes in one state."""
-        message = wire.GetProcessesMsg(colonyname=COLONY, count=100, state=int(state))
-        answer: list[wire.Process] = await self.say(process.get_many, USER, message)
+        message = wire_process.GetProcessesMsg(colonyname=COLONY, count=100, state=int(state))
+        answer: list[wire_process.Process] = await self.say(process.get_many, USER, message)
         return answer
 
-    async def statistics(self) -> wire.Statistics:
+    async def statistics(self) -> wire_colony.Statistics:
         """What there is in the colony."""
-        message = wire.GetColonyStatsMsg(colonyname=COLONY)
-        answer: wire.Statistics = await self.say(colony.statistics, USER, message)
+        message = wire_colony.GetColonyStatsMsg(colonyname=COLONY)
+        answer: wire_colony.Statistics = await self.say(colony.statistics, USER, message)
         return answer
 
     # ------------------------------------------------------------ several at once
@@ -194,7 +196,7 @@ class Workshop(Stage):
         assert "attributes" not in rows
 
 
-def name_of(process: wire.Process) -> str:
+def name_of(process: wire_process.Process) -> str:
     """The name of a process in its workflow."""
     return msgspec.json.decode(process.spec)["nodename"]
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from api import wire
+from api import wire, wire_colony, wire_process
 from api.context import Call, Context
 from api.present import shown_process
 from broker import access, keys
@@ -40,7 +40,9 @@ _NOTED_S = 60.0
 _UNDELIVERED = "the reply could not be delivered"
 
 
-async def assign(ctx: Context, call: Call, msg: wire.AssignProcessMsg) -> wire.Process:
+async def assign(
+    ctx: Context, call: Call, msg: wire_process.AssignProcessMsg
+) -> wire_process.Process:
     """Give the caller a process, waiting up to ``timeout`` seconds for one."""
     attempt = await _attempt(ctx, call, msg)
     call.watch()
@@ -62,7 +64,7 @@ class _Attempt:
     offer: Offer
 
 
-async def _attempt(ctx: Context, call: Call, msg: wire.AssignProcessMsg) -> _Attempt:
+async def _attempt(ctx: Context, call: Call, msg: wire_process.AssignProcessMsg) -> _Attempt:
     """Check the request; a refusal on remembered rows is checked against fresh ones."""
     try:
         return await _checked(ctx, call, msg, fresh=False)
@@ -71,7 +73,7 @@ async def _attempt(ctx: Context, call: Call, msg: wire.AssignProcessMsg) -> _Att
 
 
 async def _checked(
-    ctx: Context, call: Call, msg: wire.AssignProcessMsg, *, fresh: bool
+    ctx: Context, call: Call, msg: wire_process.AssignProcessMsg, *, fresh: bool
 ) -> _Attempt:
     colony, gate = await ctx.gate(call, msg.colonyname, fresh=fresh)
     access.member(gate)
@@ -262,7 +264,7 @@ async def _give_back(ctx: Context, attempt: _Attempt, given: ProcessRow) -> None
         ctx.happened(colony, outcome)
 
 
-async def pause(ctx: Context, call: Call, msg: wire.PauseAssignmentsMsg) -> wire.Empty:
+async def pause(ctx: Context, call: Call, msg: wire_colony.PauseAssignmentsMsg) -> wire.Empty:
     """Stop giving out work."""
     await ctx.write(
         call,
@@ -272,7 +274,7 @@ async def pause(ctx: Context, call: Call, msg: wire.PauseAssignmentsMsg) -> wire
     return wire.Empty()
 
 
-async def resume(ctx: Context, call: Call, msg: wire.ResumeAssignmentsMsg) -> wire.Empty:
+async def resume(ctx: Context, call: Call, msg: wire_colony.ResumeAssignmentsMsg) -> wire.Empty:
     """Give out work again."""
     await ctx.write(
         call,
@@ -282,9 +284,11 @@ async def resume(ctx: Context, call: Call, msg: wire.ResumeAssignmentsMsg) -> wi
     return wire.Empty()
 
 
-async def pause_status(ctx: Context, call: Call, msg: wire.GetPauseStatusMsg) -> wire.PauseStatus:
+async def pause_status(
+    ctx: Context, call: Call, msg: wire_colony.GetPauseStatusMsg
+) -> wire_colony.PauseStatus:
     """Whether work is given out."""
     _, gate = await ctx.gate(call, msg.colonyname)
     access.member(gate, approved=False)
     paused = gate.colony is not None and gate.colony.paused
-    return wire.PauseStatus(colonyname=msg.colonyname, ispaused=paused)
+    return wire_colony.PauseStatus(colonyname=msg.colonyname, ispaused=paused)

@@ -1,6 +1,6 @@
 """Attributes of processes."""
 
-from api import wire
+from api import wire_attribute
 from api.context import Call, Context
 from api.present import attributes_of
 from broker import access, keys
@@ -14,9 +14,11 @@ from broker.errors import Corrupt, Invalid
 from projections.core import listings
 
 
-async def add(ctx: Context, call: Call, msg: wire.AddAttributeMsg) -> wire.Attribute:
+async def add(
+    ctx: Context, call: Call, msg: wire_attribute.AddAttributeMsg
+) -> wire_attribute.Attribute:
     """Put an attribute on a running process."""
-    given = msg.attribute or wire.Attribute()
+    given = msg.attribute or wire_attribute.Attribute()
     command = aggregate.SetAttribute(
         process_id=given.targetid, kind=given.attributetype, key=given.key, value=given.value
     )
@@ -33,7 +35,7 @@ async def add(ctx: Context, call: Call, msg: wire.AddAttributeMsg) -> wire.Attri
     if not isinstance(event, aggregate.AttributeSet):
         raise Corrupt("an attribute that is not in the log")
     colony = await ctx.directory.of_id(given.targetid)
-    return wire.Attribute(
+    return wire_attribute.Attribute(
         attributeid=event.subject,
         targetid=event.process_id,
         targetcolonyname=colony.name if colony else "",
@@ -44,7 +46,9 @@ async def add(ctx: Context, call: Call, msg: wire.AddAttributeMsg) -> wire.Attri
     )
 
 
-async def get(ctx: Context, call: Call, msg: wire.GetAttributeMsg) -> wire.Attribute:
+async def get(
+    ctx: Context, call: Call, msg: wire_attribute.GetAttributeMsg
+) -> wire_attribute.Attribute:
     """Read an attribute. Its id does not name a colony, so it is looked for in each."""
     for colony in await ctx.directory.every():
         found = await ctx.store.send("HGET", colony.tag.key(keys.ATTRIBUTES), msg.attributeid)

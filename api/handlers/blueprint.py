@@ -14,7 +14,8 @@ from api.handlers.definition import PAGE, check_metadata, of_kind, pages
 from api.listing import Listing
 from api.present import process_of_event
 from api.reconciling import About
-from api.wire import Empty, Process, decode, encode, rfc3339
+from api.wire import Empty, decode, encode, rfc3339
+from api.wire_process import Process
 from broker import access, keys
 from broker.access import Gate
 from broker.aggregates import blueprint as aggregate

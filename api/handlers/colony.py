@@ -7,7 +7,7 @@ whoever meets it next (``Context``), one that is unregistered but not dissolved 
 
 from dataclasses import dataclass
 
-from api import census, wire
+from api import census, wire, wire_colony
 from api.context import Call, Context
 from broker import access, keys
 from broker.access import Gate, MemberState, ServerRow
@@ -38,7 +38,7 @@ async def _entry(ctx: Context, name: str, colony_id: str) -> _Entry:
     return _Entry(server, suffix.decode() if suffix else None, holder.decode() if holder else None)
 
 
-async def add(ctx: Context, call: Call, msg: wire.AddColonyMsg) -> wire.Colony:
+async def add(ctx: Context, call: Call, msg: wire_colony.AddColonyMsg) -> wire_colony.Colony:
     """Create a colony."""
     access.server_owner(call.caller, await ctx.directory.server())
     if msg.colony is None:
@@ -62,10 +62,10 @@ async def add(ctx: Context, call: Call, msg: wire.AddColonyMsg) -> wire.Colony:
 
     await ctx.write_server(call, read, decide)
     await ctx.gate(call, name)
-    return wire.Colony(colonyid=colony_id, name=name)
+    return wire_colony.Colony(colonyid=colony_id, name=name)
 
 
-async def remove(ctx: Context, call: Call, msg: wire.RemoveColonyMsg) -> wire.Empty:
+async def remove(ctx: Context, call: Call, msg: wire_colony.RemoveColonyMsg) -> wire.Empty:
     """Remove a colony; its keys are deleted in the background."""
     name = msg.colonyname
     colony = await ctx.directory.named(name, fresh=True)
@@ -88,27 +88,31 @@ async def remove(ctx: Context, call: Call, msg: wire.RemoveColonyMsg) -> wire.Em
     return wire.Empty()
 
 
-async def get_all(ctx: Context, call: Call, msg: wire.GetColoniesMsg) -> list[wire.Colony]:
+async def get_all(
+    ctx: Context, call: Call, msg: wire_colony.GetColoniesMsg
+) -> list[wire_colony.Colony]:
     """List all colonies, by name."""
     del msg
     access.server_owner(call.caller, await ctx.directory.server())
-    found: list[wire.Colony] = []
+    found: list[wire_colony.Colony] = []
     for colony in await ctx.directory.every():
         row = access.ColonyRow.read((await ctx.store.hashes(colony.tag, keys.COLONY))[0])
         if row is not None:
-            found.append(wire.Colony(colonyid=row.owner, name=row.name))
+            found.append(wire_colony.Colony(colonyid=row.owner, name=row.name))
     return found
 
 
-async def get(ctx: Context, call: Call, msg: wire.GetColonyMsg) -> wire.Colony:
+async def get(ctx: Context, call: Call, msg: wire_colony.GetColonyMsg) -> wire_colony.Colony:
     """Read a colony."""
     _, gate = await ctx.gate(call, msg.colonyname)
     access.member(gate)
     row = access.known_colony(gate)
-    return wire.Colony(colonyid=row.owner, name=row.name)
+    return wire_colony.Colony(colonyid=row.owner, name=row.name)
 
 
-async def statistics(ctx: Context, call: Call, msg: wire.GetColonyStatsMsg) -> wire.Statistics:
+async def statistics(
+    ctx: Context, call: Call, msg: wire_colony.GetColonyStatsMsg
+) -> wire_colony.Statistics:
     """Count what is in a colony."""
     colony, gate = await ctx.gate(call, msg.colonyname)
     access.existing_colony(gate, "Colony with name <{}> not found")
@@ -124,7 +128,7 @@ async def statistics(ctx: Context, call: Call, msg: wire.GetColonyStatsMsg) -> w
     return found
 
 
-async def change_id(ctx: Context, call: Call, msg: wire.ChangeColonyIdMsg) -> bytes:
+async def change_id(ctx: Context, call: Call, msg: wire_colony.ChangeColonyIdMsg) -> bytes:
     """Hand a colony to another key: reserve the new id, change the owner, release the old one."""
     new_id = aggregate.checked_new_owner(msg.colonyid)
     colony, gate = await ctx.gate(call, msg.colonyname)
@@ -167,13 +171,13 @@ async def _release(ctx: Context, call: Call, name: str, colony_id: str) -> None:
 
 
 async def get_settings(
-    ctx: Context, call: Call, msg: wire.GetColonySettingsMsg
-) -> wire.ColonySettings:
+    ctx: Context, call: Call, msg: wire_colony.GetColonySettingsMsg
+) -> wire_colony.ColonySettings:
     """Read the settings of a colony."""
     _, gate = await ctx.gate(call, msg.colonyname)
     access.reader(gate)
     row = access.known_colony(gate)
-    return wire.ColonySettings(
+    return wire_colony.ColonySettings(
         requirenonce=row.require_nonce,
         logretentionseconds=row.log_retention_s,
         logretentionbytes=row.log_retention_bytes,
@@ -181,8 +185,8 @@ async def get_settings(
 
 
 async def set_settings(
-    ctx: Context, call: Call, msg: wire.SetColonySettingsMsg
-) -> wire.ColonySettings:
+    ctx: Context, call: Call, msg: wire_colony.SetColonySettingsMsg
+) -> wire_colony.ColonySettings:
     """Change the settings of a colony; what is not given stays."""
     if msg.settings is None:
         raise Invalid("Failed to set colony settings, settings is nil")
@@ -201,7 +205,7 @@ async def set_settings(
     event = await ctx.write(call, read, decide)
     if not isinstance(event, aggregate.ColonySettingsChanged):
         raise Corrupt("settings that are not in the log")
-    return wire.ColonySettings(
+    return wire_colony.ColonySettings(
         requirenonce=event.require_nonce,
         logretentionseconds=event.log_retention_s,
         logretentionbytes=event.log_retention_bytes,

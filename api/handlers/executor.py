@@ -2,7 +2,7 @@
 
 from msgspec import UNSET
 
-from api import wire
+from api import wire, wire_executor
 from api.context import Call, Context, MemberRows
 from api.present import executor_of_event, shown_executor
 from broker import access, keys
@@ -14,7 +14,9 @@ from broker.directory import Colony
 from broker.errors import Corrupt, Invalid, Malformed, Missing, NotFound
 
 
-async def add(ctx: Context, call: Call, msg: wire.AddExecutorMsg) -> wire.Executor:
+async def add(
+    ctx: Context, call: Call, msg: wire_executor.AddExecutorMsg
+) -> wire_executor.Executor:
     """Add an executor, or revive one of the same name where that is allowed."""
     if msg.executor is None:
         raise Invalid("Failed to add executor, executor is nil")
@@ -56,7 +58,7 @@ def _as_new(command: aggregate.AddExecutor, rows: MemberRows) -> None:
     aggregate.add(rows.gate, command, rows.named, rows.with_id, 0, allow_reregister=True)
 
 
-def _command(executor: wire.Executor) -> aggregate.AddExecutor:
+def _command(executor: wire_executor.Executor) -> aggregate.AddExecutor:
     blueprint_id, blueprint_gen = executor.blueprintid, executor.blueprintgen
     _time(executor.commissiontime)
     return aggregate.AddExecutor(
@@ -80,19 +82,19 @@ def _time(text: str) -> int:
         raise Malformed("Failed to add executor, invalid JSON") from error
 
 
-def capabilities_text(given: wire.Capabilities) -> bytes:
+def capabilities_text(given: wire_executor.Capabilities) -> bytes:
     """Capabilities as they are shown: lists, also when v1.7 sent single objects."""
     hardware, software = given.hardware, given.software
     return wire.encode(
-        wire.Capabilities(
-            hardware=[hardware] if isinstance(hardware, wire.Hardware) else hardware,
-            software=[software] if isinstance(software, wire.Software) else software,
+        wire_executor.Capabilities(
+            hardware=[hardware] if isinstance(hardware, wire_executor.Hardware) else hardware,
+            software=[software] if isinstance(software, wire_executor.Software) else software,
         )
     )
 
 
 async def _both(
-    ctx: Context, call: Call, executor: wire.Executor, *, fresh: bool
+    ctx: Context, call: Call, executor: wire_executor.Executor, *, fresh: bool
 ) -> tuple[Colony | None, MemberRows]:
     """Who has the name and who has the id of an executor that asks to join."""
     field = aggregate.name_field(executor.executorname)
@@ -100,19 +102,19 @@ async def _both(
 
 
 async def _of_name(
-    ctx: Context, call: Call, msg: wire.OfExecutor, *, fresh: bool
+    ctx: Context, call: Call, msg: wire_executor.OfExecutor, *, fresh: bool
 ) -> tuple[Colony | None, MemberRows]:
     """The executor that a message names."""
     field = aggregate.name_field(_name(msg))
     return await ctx.member_rows(call, msg.colonyname, field, "", fresh=fresh)
 
 
-def _name(msg: wire.OfExecutor) -> str:
+def _name(msg: wire_executor.OfExecutor) -> str:
     """Old clients put the name under ``executorid``."""
     return msg.executorname or msg.executorid
 
 
-async def approve(ctx: Context, call: Call, msg: wire.ApproveExecutorMsg) -> wire.Empty:
+async def approve(ctx: Context, call: Call, msg: wire_executor.ApproveExecutorMsg) -> wire.Empty:
     """Approve an executor."""
 
     async def read(fresh: bool) -> tuple[Colony | None, MemberRows]:  # noqa: FBT001
@@ -122,7 +124,7 @@ async def approve(ctx: Context, call: Call, msg: wire.ApproveExecutorMsg) -> wir
     return wire.Empty()
 
 
-async def reject(ctx: Context, call: Call, msg: wire.RejectExecutorMsg) -> wire.Empty:
+async def reject(ctx: Context, call: Call, msg: wire_executor.RejectExecutorMsg) -> wire.Empty:
     """Reject an executor; what it was running is queued again."""
 
     async def read(fresh: bool) -> tuple[Colony | None, MemberRows]:  # noqa: FBT001
@@ -135,7 +137,7 @@ async def reject(ctx: Context, call: Call, msg: wire.RejectExecutorMsg) -> wire.
     return wire.Empty()
 
 
-async def remove(ctx: Context, call: Call, msg: wire.RemoveExecutorMsg) -> wire.Empty:
+async def remove(ctx: Context, call: Call, msg: wire_executor.RemoveExecutorMsg) -> wire.Empty:
     """Unregister an executor; what it was running is queued again."""
 
     async def read(fresh: bool) -> tuple[Colony | None, MemberRows]:  # noqa: FBT001
@@ -155,7 +157,9 @@ async def _release(ctx: Context, colony_name: str, executor_id: str) -> None:
         await ctx.requeuer.held_by(colony, executor_id)
 
 
-async def get_all(ctx: Context, call: Call, msg: wire.GetExecutorsMsg) -> list[wire.Executor]:
+async def get_all(
+    ctx: Context, call: Call, msg: wire_executor.GetExecutorsMsg
+) -> list[wire_executor.Executor]:
     """List executors in every state, in the order they joined."""
     colony, gate = await ctx.gate(call, msg.colonyname)
     access.reader(gate, approved=False)
@@ -167,7 +171,9 @@ async def get_all(ctx: Context, call: Call, msg: wire.GetExecutorsMsg) -> list[w
     return [shown_executor(row, colony.name, heard.get(row.id, 0)) for row in rows]
 
 
-async def get(ctx: Context, call: Call, msg: wire.GetExecutorMsg) -> wire.Executor:
+async def get(
+    ctx: Context, call: Call, msg: wire_executor.GetExecutorMsg
+) -> wire_executor.Executor:
     """Read an executor by name."""
     colony, gate = await ctx.gate(call, msg.colonyname)
     row = await ctx.member_named(colony, aggregate.name_field(_name(msg)))
@@ -178,7 +184,9 @@ async def get(ctx: Context, call: Call, msg: wire.GetExecutorMsg) -> wire.Execut
     return shown_executor(row, colony.name, heard.get(row.id, 0))
 
 
-async def get_by_id(ctx: Context, call: Call, msg: wire.GetExecutorByIdMsg) -> wire.Executor:
+async def get_by_id(
+    ctx: Context, call: Call, msg: wire_executor.GetExecutorByIdMsg
+) -> wire_executor.Executor:
     """Read an executor by id, in the colony named, else in whichever has it."""
     for colony in await ctx.candidates(msg.colonyname):
         row = await ctx.member_with_id(colony, msg.executorid)
@@ -190,9 +198,11 @@ async def get_by_id(ctx: Context, call: Call, msg: wire.GetExecutorByIdMsg) -> w
     raise NotFound("Failed to get executor by ID, executor is nil")
 
 
-async def report_allocation(ctx: Context, call: Call, msg: wire.ReportAllocationMsg) -> wire.Empty:
+async def report_allocation(
+    ctx: Context, call: Call, msg: wire_executor.ReportAllocationMsg
+) -> wire.Empty:
     """Replace the allocations of the calling executor."""
-    allocations = wire.encode(msg.allocations or wire.Allocations())
+    allocations = wire.encode(msg.allocations or wire_executor.Allocations())
 
     async def read(fresh: bool) -> tuple[Colony | None, MemberRows]:  # noqa: FBT001
         return await _of_name(ctx, call, msg, fresh=fresh)
@@ -206,9 +216,9 @@ async def report_allocation(ctx: Context, call: Call, msg: wire.ReportAllocation
     return wire.Empty()
 
 
-async def update(ctx: Context, call: Call, msg: wire.UpdateExecutorMsg) -> wire.Empty:
+async def update(ctx: Context, call: Call, msg: wire_executor.UpdateExecutorMsg) -> wire.Empty:
     """Replace the capabilities of the calling executor."""
-    capabilities = capabilities_text(msg.capabilities or wire.Capabilities())
+    capabilities = capabilities_text(msg.capabilities or wire_executor.Capabilities())
 
     async def read(fresh: bool) -> tuple[Colony | None, MemberRows]:  # noqa: FBT001
         return await _of_name(ctx, call, msg, fresh=fresh)
@@ -222,7 +232,7 @@ async def update(ctx: Context, call: Call, msg: wire.UpdateExecutorMsg) -> wire.
     return wire.Empty()
 
 
-async def change_id(ctx: Context, call: Call, msg: wire.ChangeExecutorIdMsg) -> bytes:
+async def change_id(ctx: Context, call: Call, msg: wire_executor.ChangeExecutorIdMsg) -> bytes:
     """Move the calling executor, with what it runs, to another key."""
 
     async def read(fresh: bool) -> tuple[Colony | None, tuple[MemberRows, list[str]]]:  # noqa: FBT001

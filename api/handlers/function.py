@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from msgspec import UNSET
 
-from api import wire
+from api import wire, wire_function
 from api.context import Call, Context
 from api.present import shown_function
 from broker import access, keys
@@ -32,12 +32,14 @@ async def _functions(ctx: Context, colony: Colony | None, executor: str) -> list
     return [read_function(i.decode(), row) for i, row in stored.items()]
 
 
-async def add(ctx: Context, call: Call, msg: wire.AddFunctionMsg) -> wire.Function:
+async def add(
+    ctx: Context, call: Call, msg: wire_function.AddFunctionMsg
+) -> wire_function.Function:
     """Register a function; the same name again answers with what is registered."""
     if msg.fun is None:
         raise Invalid("Failed to add function, msg.Function is nil")
     fun = msg.fun
-    described = wire.Function(description=fun.description or UNSET, args=fun.args or UNSET)
+    described = wire_function.Function(description=fun.description or UNSET, args=fun.args or UNSET)
 
     async def read(fresh: bool) -> tuple[Colony | None, _Rows]:  # noqa: FBT001
         colony, gate = await ctx.gate(call, fun.colonyname, fresh=fresh)
@@ -77,7 +79,9 @@ async def add(ctx: Context, call: Call, msg: wire.AddFunctionMsg) -> wire.Functi
     return shown_function(row, fun.colonyname, NEVER_RUN)
 
 
-async def get_all(ctx: Context, call: Call, msg: wire.GetFunctionsMsg) -> list[wire.Function]:
+async def get_all(
+    ctx: Context, call: Call, msg: wire_function.GetFunctionsMsg
+) -> list[wire_function.Function]:
     """List functions of one executor or of all."""
     colony, gate = await ctx.gate(call, msg.colonyname)
     access.member(gate)
@@ -97,7 +101,7 @@ async def get_all(ctx: Context, call: Call, msg: wire.GetFunctionsMsg) -> list[w
     ]
 
 
-async def remove(ctx: Context, call: Call, msg: wire.RemoveFunctionMsg) -> wire.Empty:
+async def remove(ctx: Context, call: Call, msg: wire_function.RemoveFunctionMsg) -> wire.Empty:
     """Forget a function."""
     if not msg.functionid:
         raise Invalid("Failed to remove function, msg.FunctionID is empty")

@@ -1,6 +1,6 @@
 """Locations of a colony."""
 
-from api import wire
+from api import wire, wire_location
 from api.context import Call, Context
 from broker import access, keys
 from broker.access import Gate
@@ -11,7 +11,9 @@ from broker.errors import Invalid, NotFound
 from projections.core.location import read_location
 
 
-async def add(ctx: Context, call: Call, msg: wire.AddLocationMsg) -> wire.Location:
+async def add(
+    ctx: Context, call: Call, msg: wire_location.AddLocationMsg
+) -> wire_location.Location:
     """Add a location."""
     if msg.location is None:
         raise Invalid("Failed to add location, location is nil")
@@ -42,7 +44,9 @@ async def _known(
     return colony, (gate, name.encode() in stored)
 
 
-async def get_all(ctx: Context, call: Call, msg: wire.GetLocationsMsg) -> list[wire.Location]:
+async def get_all(
+    ctx: Context, call: Call, msg: wire_location.GetLocationsMsg
+) -> list[wire_location.Location]:
     """List locations, by name."""
     colony, gate = await ctx.gate(call, msg.colonyname)
     access.existing_colony(gate)
@@ -51,7 +55,9 @@ async def get_all(ctx: Context, call: Call, msg: wire.GetLocationsMsg) -> list[w
     return [_shown(name.decode(), row, msg.colonyname) for name, row in sorted(stored.items())]
 
 
-async def get(ctx: Context, call: Call, msg: wire.GetLocationMsg) -> wire.Location:
+async def get(
+    ctx: Context, call: Call, msg: wire_location.GetLocationMsg
+) -> wire_location.Location:
     """Read a location."""
     colony, gate = await ctx.gate(call, msg.colonyname)
     access.existing_colony(gate)
@@ -62,7 +68,7 @@ async def get(ctx: Context, call: Call, msg: wire.GetLocationMsg) -> wire.Locati
     return _shown(msg.name, row, msg.colonyname)
 
 
-async def remove(ctx: Context, call: Call, msg: wire.RemoveLocationMsg) -> wire.Empty:
+async def remove(ctx: Context, call: Call, msg: wire_location.RemoveLocationMsg) -> wire.Empty:
     """Remove a location."""
 
     async def read(fresh: bool) -> tuple[Colony | None, tuple[Gate, bool]]:  # noqa: FBT001
@@ -75,9 +81,9 @@ async def remove(ctx: Context, call: Call, msg: wire.RemoveLocationMsg) -> wire.
     return wire.Empty()
 
 
-def _shown(name: str, row: bytes, colony_name: str) -> wire.Location:
+def _shown(name: str, row: bytes, colony_name: str) -> wire_location.Location:
     location_id, description, long, lat = read_location(row)
-    return wire.Location(
+    return wire_location.Location(
         locationid=location_id,
         name=name,
         colonyname=colony_name,

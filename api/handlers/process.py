@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from api import wire
+from api import wire, wire_process
 from api.context import Call, Context
 from api.handlers.workflow import sweep_after
 from api.present import process_of_event, shown_process
@@ -30,7 +30,7 @@ Rows = tuple[Gate, ProcessRow | None]
 Decide = Callable[[Gate, ProcessRow | None, int], Decision]
 
 
-async def submit(ctx: Context, call: Call, msg: SubmitMsg) -> wire.Process:
+async def submit(ctx: Context, call: Call, msg: SubmitMsg) -> wire_process.Process:
     """Queue a function spec."""
     if msg.spec is None:
         raise Invalid("Failed to submit process spec, msg.FunctionSpec is nil")
@@ -64,7 +64,7 @@ async def submit(ctx: Context, call: Call, msg: SubmitMsg) -> wire.Process:
     return process_of_event(event, name)
 
 
-async def get(ctx: Context, call: Call, msg: wire.GetProcessMsg) -> wire.Process:
+async def get(ctx: Context, call: Call, msg: wire_process.GetProcessMsg) -> wire_process.Process:
     """Read a process."""
     colony, (gate, row) = await _located(ctx, call, msg.processid, fresh=True)
     if row is None or colony is None:
@@ -89,7 +89,7 @@ async def _change(ctx: Context, call: Call, process_id: str, decide: Decide) -> 
     return wire.Empty()
 
 
-async def set_output(ctx: Context, call: Call, msg: wire.SetOutputMsg) -> wire.Empty:
+async def set_output(ctx: Context, call: Call, msg: wire_process.SetOutputMsg) -> wire.Empty:
     """Give a running process output."""
     out = json_list(msg.output, "Failed to set output")
 
@@ -99,7 +99,9 @@ async def set_output(ctx: Context, call: Call, msg: wire.SetOutputMsg) -> wire.E
     return await _change(ctx, call, msg.processid, decide)
 
 
-async def close_successful(ctx: Context, call: Call, msg: wire.CloseSuccessfulMsg) -> wire.Empty:
+async def close_successful(
+    ctx: Context, call: Call, msg: wire_process.CloseSuccessfulMsg
+) -> wire.Empty:
     """Close a process as successful."""
     out = json_list(msg.output, "Failed to close successful")
     outcome = State.SUCCESS
@@ -107,7 +109,7 @@ async def close_successful(ctx: Context, call: Call, msg: wire.CloseSuccessfulMs
     return await _close(ctx, call, command)
 
 
-async def close_failed(ctx: Context, call: Call, msg: wire.CloseFailedMsg) -> wire.Empty:
+async def close_failed(ctx: Context, call: Call, msg: wire_process.CloseFailedMsg) -> wire.Empty:
     """Close a process as failed."""
     command = CloseProcess(
         process_id=msg.processid, outcome=State.FAILED, out=None, errors=msg.errors
@@ -149,17 +151,19 @@ async def _kin(ctx: Context, colony: Colony | None, row: ProcessRow | None, *, f
     return await kin_of(ctx.store, colony.tag, row)
 
 
-async def cancel(ctx: Context, call: Call, msg: wire.CancelProcessMsg) -> wire.Empty:
+async def cancel(ctx: Context, call: Call, msg: wire_process.CancelProcessMsg) -> wire.Empty:
     """Cancel a process."""
     return await _change(ctx, call, msg.processid, process_end.cancel)
 
 
-async def remove(ctx: Context, call: Call, msg: wire.RemoveProcessMsg) -> wire.Empty:
+async def remove(ctx: Context, call: Call, msg: wire_process.RemoveProcessMsg) -> wire.Empty:
     """Remove a process."""
     return await _change(ctx, call, msg.processid, process_end.remove)
 
 
-async def get_many(ctx: Context, call: Call, msg: wire.GetProcessesMsg) -> list[wire.Process]:
+async def get_many(
+    ctx: Context, call: Call, msg: wire_process.GetProcessesMsg
+) -> list[wire_process.Process]:
     """List processes in one state; the first of the filters that is set applies."""
     colony, gate = await ctx.gate(call, msg.colonyname)
     access.reader(gate)
@@ -182,15 +186,15 @@ async def get_many(ctx: Context, call: Call, msg: wire.GetProcessesMsg) -> list[
 
 
 async def _of_workflow(
-    ctx: Context, colony: Colony | None, msg: wire.GetProcessesMsg
-) -> list[wire.Process]:
+    ctx: Context, colony: Colony | None, msg: wire_process.GetProcessesMsg
+) -> list[wire_process.Process]:
     """The processes of one workflow in its order, in one state or (-1) in any."""
     if msg.state not in {_ANY, *State}:
         raise Invalid("Failed to get processes, invalid msg.State")
     if colony is None:
         return []
     ids = await listings.nodes(ctx.store, colony.tag, msg.processgraphid)
-    found = list[wire.Process]()
+    found = list[wire_process.Process]()
     for first in range(0, len(ids), listings.PAGE):
         page = await listings.processes(ctx.store, colony.tag, ids[first : first + listings.PAGE])
         kept = (row for row in page if msg.state in {_ANY, row.state})
@@ -200,7 +204,9 @@ async def _of_workflow(
     return found[: msg.count]
 
 
-async def _filter(ctx: Context, colony: Colony | None, msg: wire.GetProcessesMsg) -> listings.Keep:
+async def _filter(
+    ctx: Context, colony: Colony | None, msg: wire_process.GetProcessesMsg
+) -> listings.Keep:
     if msg.executortype:
         return lambda row: row.requirement.executor_type == msg.executortype
     if msg.initiator:
@@ -213,7 +219,9 @@ async def _filter(ctx: Context, colony: Colony | None, msg: wire.GetProcessesMsg
     return lambda _: True
 
 
-async def history(ctx: Context, call: Call, msg: wire.GetProcessHistMsg) -> list[wire.Process]:
+async def history(
+    ctx: Context, call: Call, msg: wire_process.GetProcessHistMsg
+) -> list[wire_process.Process]:
     """List processes submitted within the last seconds, ascending by submission."""
     colony, gate = await ctx.gate(call, msg.colonyname)
     access.reader(gate)
@@ -235,7 +243,9 @@ async def history(ctx: Context, call: Call, msg: wire.GetProcessHistMsg) -> list
     return [shown_process(row, colony.name) for row in rows]
 
 
-async def remove_all(ctx: Context, call: Call, msg: wire.RemoveAllProcessesMsg) -> wire.Empty:
+async def remove_all(
+    ctx: Context, call: Call, msg: wire_process.RemoveAllProcessesMsg
+) -> wire.Empty:
     """Remove all processes in one state, or in every state but running, in bounded steps."""
     colony, gate = await ctx.gate(call, msg.colonyname)
     access.colony_owner(gate)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import structlog
 
-from api import census, wire
+from api import census, wire, wire_colony, wire_server
 from api.context import Call, Context
 from broker import access
 from broker.access import ServerRow, text_in
@@ -17,22 +17,22 @@ EXTENSIONS = ["nonce", "retrybackoff", "addlogs", "subscribelogs", "events"]
 """What clients may use beyond the protocol; ``getserverinfomsg`` announces it."""
 
 
-async def version(ctx: Context, call: Call, msg: wire.VersionMsg) -> wire.Version:
+async def version(ctx: Context, call: Call, msg: wire_server.VersionMsg) -> wire_server.Version:
     """What this server was built from."""
     del call, msg
     settings = ctx.settings
-    return wire.Version(buildversion=settings.build_version, buildtime=settings.build_time)
+    return wire_server.Version(buildversion=settings.build_version, buildtime=settings.build_time)
 
 
-async def info(ctx: Context, call: Call, msg: wire.Message) -> wire.ServerInfo:
+async def info(ctx: Context, call: Call, msg: wire.Message) -> wire_server.ServerInfo:
     """Where this server listens."""
     del call, msg
     settings = ctx.settings
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    backend = wire.Backend(type="http", port=settings.port, host=settings.host)
+    backend = wire_server.Backend(type="http", port=settings.port, host=settings.host)
     if settings.tls is not None:
         backend.tls = True
-    return wire.ServerInfo(
+    return wire_server.ServerInfo(
         buildversion=settings.build_version or "dev",
         buildtime=settings.build_time or now,
         backends=[backend],
@@ -42,7 +42,9 @@ async def info(ctx: Context, call: Call, msg: wire.Message) -> wire.ServerInfo:
     )
 
 
-async def statistics(ctx: Context, call: Call, msg: wire.GetStatisticsMsg) -> wire.Statistics:
+async def statistics(
+    ctx: Context, call: Call, msg: wire_server.GetStatisticsMsg
+) -> wire_colony.Statistics:
     """Count everything on the server."""
     del msg
     access.server_owner(call.caller, await ctx.directory.server())
@@ -50,16 +52,16 @@ async def statistics(ctx: Context, call: Call, msg: wire.GetStatisticsMsg) -> wi
     return census.statistics([await census.census(ctx.store, ctx.directory, c) for c in colonies])
 
 
-async def cluster(ctx: Context, call: Call, msg: wire.GetClusterMsg) -> wire.Cluster:
+async def cluster(ctx: Context, call: Call, msg: wire_server.GetClusterMsg) -> wire_server.Cluster:
     """This server as the only node and leader: API servers are alike and know of no others."""
     del msg
     access.server_owner(call.caller, await ctx.directory.server())
     settings = ctx.settings
-    node = wire.Node(name="colonies", host=settings.host, apiport=settings.port)
-    return wire.Cluster(nodes=[node], leader=node)
+    node = wire_server.Node(name="colonies", host=settings.host, apiport=settings.port)
+    return wire_server.Cluster(nodes=[node], leader=node)
 
 
-async def change_id(ctx: Context, call: Call, msg: wire.ChangeServerIdMsg) -> bytes:
+async def change_id(ctx: Context, call: Call, msg: wire_server.ChangeServerIdMsg) -> bytes:
     """Hand the server to another key."""
 
     async def read(_fresh: bool) -> ServerRow | None:  # noqa: FBT001

@@ -1,6 +1,6 @@
 """Users of a colony."""
 
-from api import wire
+from api import wire, wire_user
 from api.context import Call, Context, MemberRows
 from api.present import shown_user
 from broker import access
@@ -11,7 +11,7 @@ from broker.directory import Colony
 from broker.errors import Invalid, Missing, NotFound
 
 
-async def add(ctx: Context, call: Call, msg: wire.AddUserMsg) -> wire.User:
+async def add(ctx: Context, call: Call, msg: wire_user.AddUserMsg) -> wire_user.User:
     """Add a user."""
     if msg.user is None:
         raise Invalid("Failed to add user, executor is nil")
@@ -37,7 +37,7 @@ async def add(ctx: Context, call: Call, msg: wire.AddUserMsg) -> wire.User:
     return user
 
 
-async def get_all(ctx: Context, call: Call, msg: wire.GetUsersMsg) -> list[wire.User]:
+async def get_all(ctx: Context, call: Call, msg: wire_user.GetUsersMsg) -> list[wire_user.User]:
     """List users, by name."""
     colony, gate = await ctx.gate(call, msg.colonyname)
     access.existing_colony(gate)
@@ -45,7 +45,7 @@ async def get_all(ctx: Context, call: Call, msg: wire.GetUsersMsg) -> list[wire.
     return [shown_user(row, msg.colonyname) for row in await ctx.members(colony, USER)]
 
 
-async def get(ctx: Context, call: Call, msg: wire.GetUserMsg) -> wire.User:
+async def get(ctx: Context, call: Call, msg: wire_user.GetUserMsg) -> wire_user.User:
     """Read a user by name."""
     colony, gate = await ctx.gate(call, msg.colonyname)
     access.existing_colony(gate)
@@ -56,7 +56,7 @@ async def get(ctx: Context, call: Call, msg: wire.GetUserMsg) -> wire.User:
     return shown_user(row, msg.colonyname)
 
 
-async def get_by_id(ctx: Context, call: Call, msg: wire.GetUserByIdMsg) -> wire.User:
+async def get_by_id(ctx: Context, call: Call, msg: wire_user.GetUserByIdMsg) -> wire_user.User:
     """Read a user by id."""
     colony, gate = await ctx.gate(call, msg.colonyname)
     access.existing_colony(gate)
@@ -67,7 +67,7 @@ async def get_by_id(ctx: Context, call: Call, msg: wire.GetUserByIdMsg) -> wire.
     return shown_user(row, msg.colonyname)
 
 
-async def remove(ctx: Context, call: Call, msg: wire.RemoveUserMsg) -> wire.Empty:
+async def remove(ctx: Context, call: Call, msg: wire_user.RemoveUserMsg) -> wire.Empty:
     """Remove a user."""
 
     async def read(fresh: bool) -> tuple[Colony | None, MemberRows]:  # noqa: FBT001
@@ -82,7 +82,7 @@ async def remove(ctx: Context, call: Call, msg: wire.RemoveUserMsg) -> wire.Empt
     return wire.Empty()
 
 
-async def change_id(ctx: Context, call: Call, msg: wire.ChangeUserIdMsg) -> bytes:
+async def change_id(ctx: Context, call: Call, msg: wire_user.ChangeUserIdMsg) -> bytes:
     """Move the calling user to another key."""
 
     async def read(fresh: bool) -> tuple[Colony | None, MemberRows]:  # noqa: FBT001

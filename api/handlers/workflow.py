@@ -7,7 +7,8 @@ from api.context import Call, Context
 from api.drawing import drawn
 from api.present import process_of_event
 from api.specs import check_free_form, colony_of, node_of, nodes_of
-from api.wire import NO_TIME, Empty, Process, rfc3339
+from api.wire import NO_TIME, Empty, rfc3339
+from api.wire_process import Process
 from broker import access, keys
 from broker.access import Gate
 from broker.aggregates import dissolution, growth, planning

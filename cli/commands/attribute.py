@@ -4,7 +4,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from api import wire
+from api import wire_attribute
 from cli import render, spec
 from cli.config import Role
 from cli.options import NONE, Options
@@ -34,15 +34,15 @@ async def add(
     """
     async with Session(options) as session:
         client = session.client(Role.EXECUTOR)
-        attribute = wire.Attribute(
+        attribute = wire_attribute.Attribute(
             targetid=await whole_id(client, session.colony, processid),
             targetcolonyname=session.colony,
             attributetype=_OUT,
             key=key,
             value=value,
         )
-        message = wire.AddAttributeMsg(attribute=attribute)
-        added = await client.ask(message, wire.Attribute)
+        message = wire_attribute.AddAttributeMsg(attribute=attribute)
+        added = await client.ask(message, wire_attribute.Attribute)
         session.out.done(
             "Attribute added",
             ids=added.attributeid,
@@ -62,8 +62,8 @@ async def get(
         options: global options.
     """
     async with Session(options) as session:
-        message = wire.GetAttributeMsg(attributeid=attributeid)
-        found = await session.client().ask(message, wire.Attribute)
+        message = wire_attribute.GetAttributeMsg(attributeid=attributeid)
+        found = await session.client().ask(message, wire_attribute.Attribute)
         rows: list[render.Row] = [
             ("ID", render.Id(found.attributeid)),
             ("TargetID", render.Id(found.targetid)),

@@ -2,7 +2,7 @@
 
 from cyclopts import App
 
-from api import wire
+from api import wire_server
 from cli import render, spec
 from cli.config import Role
 from cli.options import NONE, ONCE, Options, Watch
@@ -20,12 +20,12 @@ async def info(*, watch: Watch = ONCE, options: Options = NONE) -> None:
         client = session.client(Role.SERVER)
 
         async def ask() -> render.Listing:
-            return _listing(await client.ask(wire.GetClusterMsg(), wire.Cluster))
+            return _listing(await client.ask(wire_server.GetClusterMsg(), wire_server.Cluster))
 
         await session.show(ask, watch)
 
 
-def _listing(cluster: wire.Cluster) -> render.Listing:
+def _listing(cluster: wire_server.Cluster) -> render.Listing:
     return render.Listing(
         header=_HEADER,
         rows=[

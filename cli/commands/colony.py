@@ -4,7 +4,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from api import wire
+from api import wire_colony
 from cli import render, spec
 from cli.commands.server import statistics
 from cli.config import Role
@@ -24,8 +24,10 @@ async def add(*, name: str, colonyid: str, options: Options = NONE) -> None:
         options: global options.
     """
     async with Session(options) as session:
-        colony = wire.Colony(colonyid=colonyid, name=name)
-        added = await session.client(Role.SERVER).ask(wire.AddColonyMsg(colony=colony), wire.Colony)
+        colony = wire_colony.Colony(colonyid=colonyid, name=name)
+        added = await session.client(Role.SERVER).ask(
+            wire_colony.AddColonyMsg(colony=colony), wire_colony.Colony
+        )
         session.out.done(
             "Colony added",
             ids=added.name,
@@ -42,7 +44,7 @@ async def ls(*, watch: Watch = ONCE, options: Options = NONE) -> None:
         client = session.client(Role.SERVER)
 
         async def ask() -> render.Listing:
-            colonies = await client.ask_list(wire.GetColoniesMsg(), wire.Colony)
+            colonies = await client.ask_list(wire_colony.GetColoniesMsg(), wire_colony.Colony)
             return render.Listing(
                 header=("NAME",),
                 rows=[(colony.name,) for colony in colonies],
@@ -65,7 +67,7 @@ async def remove(name: str, *, options: Options = NONE) -> None:
     async with Session(options) as session:
         client = session.client(Role.SERVER)
         session.out.confirm(f"Are you sure you want to remove Colony <{name}> and all it contains?")
-        await client.tell(wire.RemoveColonyMsg(colonyname=name))
+        await client.tell(wire_colony.RemoveColonyMsg(colonyname=name))
         session.out.done("Colony removed", ids=name, ColonyName=name)
 
 
@@ -78,8 +80,8 @@ async def stats(*, name: str | None = None, options: Options = NONE) -> None:
         options: global options.
     """
     async with Session(options) as session:
-        message = wire.GetColonyStatsMsg(colonyname=name or session.colony)
-        counts = await session.client().ask(message, wire.Statistics)
+        message = wire_colony.GetColonyStatsMsg(colonyname=name or session.colony)
+        counts = await session.client().ask(message, wire_colony.Statistics)
         block = render.Block(caption="Process statistics", rows=statistics(counts))
         session.out.show(render.Detail(blocks=(block,), data=spec.plain(counts)))
 
@@ -93,8 +95,8 @@ async def check(*, name: str | None = None, options: Options = NONE) -> None:
         options: global options.
     """
     async with Session(options) as session:
-        message = wire.GetColonyMsg(colonyname=name or session.colony)
-        colony = await session.client().ask(message, wire.Colony)
+        message = wire_colony.GetColonyMsg(colonyname=name or session.colony)
+        colony = await session.client().ask(message, wire_colony.Colony)
         session.out.done(
             "Colony exists",
             ids=colony.name,
@@ -114,7 +116,7 @@ async def chid(
         options: global options.
     """
     async with Session(options) as session:
-        message = wire.ChangeColonyIdMsg(colonyname=session.colony, colonyid=colonyid)
+        message = wire_colony.ChangeColonyIdMsg(colonyname=session.colony, colonyid=colonyid)
         await session.client(Role.OWNER).tell(message)
         session.out.done(
             "Changed colony Id", ids=colonyid, ColonyId=colonyid, ColonyName=session.colony

@@ -8,7 +8,7 @@ from email.utils import parsedate_to_datetime
 
 from cyclopts import App
 
-from api import wire
+from api import wire_colony, wire_executor, wire_server, wire_user
 from broker.errors import Malformed
 from broker.identity import Identity
 from cli import render
@@ -88,7 +88,7 @@ async def _guarded(
 
 async def _server(session: Session, name: str) -> Finding:
     began = time.monotonic()
-    answer = await session.client(None).ask(wire.VersionMsg(), wire.Version)
+    answer = await session.client(None).ask(wire_server.VersionMsg(), wire_server.Version)
     took_ms = (time.monotonic() - began) * 1000
     found = f"{session.config.address}, version {answer.buildversion or '?'}, {took_ms:.0f} ms"
     if took_ms > _SLOW_MS:
@@ -135,12 +135,14 @@ async def _clock(session: Session, name: str) -> Finding:
     return Finding(name, _OK, found)
 
 
-async def _info(session: Session) -> wire.ServerInfo:
+async def _info(session: Session) -> wire_server.ServerInfo:
     """What the server says of itself; nothing where it is too old for the question."""
     try:
-        return await session.client(None).ask(wire.GetServerInfoMsg(), wire.ServerInfo)
+        return await session.client(None).ask(
+            wire_server.GetServerInfoMsg(), wire_server.ServerInfo
+        )
     except RpcError:
-        return wire.ServerInfo()
+        return wire_server.ServerInfo()
 
 
 async def _member(session: Session, name: str) -> Finding:
@@ -160,9 +162,11 @@ async def _membership(session: Session, name: str, role: Role) -> Finding:
         return missing
     client, own = session.client(role), session.config.identity(role).id
     try:
-        users = await client.ask_list(wire.GetUsersMsg(colonyname=session.colony), wire.User)
+        users = await client.ask_list(
+            wire_user.GetUsersMsg(colonyname=session.colony), wire_user.User
+        )
         executors = await client.ask_list(
-            wire.GetExecutorsMsg(colonyname=session.colony), wire.Executor
+            wire_executor.GetExecutorsMsg(colonyname=session.colony), wire_executor.Executor
         )
     except RpcError as error:
         cure = f"the colony owner adds it: colonies user add --name NAME --userid {own}"
@@ -187,9 +191,9 @@ async def _owner(session: Session, name: str) -> Finding:
     own = session.config.identity(Role.OWNER).id
     if session.config.key(Role.MEMBER) is None:
         return Finding(name, _SKIP, f"{own}; no member's key to compare it with the colony")
-    message = wire.GetColonyMsg(colonyname=session.colony)
+    message = wire_colony.GetColonyMsg(colonyname=session.colony)
     try:
-        colony = await session.client().ask(message, wire.Colony)
+        colony = await session.client().ask(message, wire_colony.Colony)
     except RpcError as error:
         return Finding(name, _SKIP, f"{own}; cannot be compared: {error.message}")
     if colony.colonyid == own:
@@ -203,7 +207,9 @@ async def _server_owner(session: Session, name: str) -> Finding:
     if missing:
         return missing
     try:
-        colonies = await session.client(Role.SERVER).ask_list(wire.GetColoniesMsg(), wire.Colony)
+        colonies = await session.client(Role.SERVER).ask_list(
+            wire_colony.GetColoniesMsg(), wire_colony.Colony
+        )
     except RpcError as error:
         own = session.config.identity(Role.SERVER).id
         cure = "COLONIES_SERVER_PRVKEY is the key of another server"

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from api import wire
+from api import wire_executor, wire_function, wire_location
 from broker.identity import Identity
 from cli import render, spec
 from cli.commands.runner import run
@@ -99,8 +99,8 @@ def _discard(path: Path) -> None:
 
 def _executor(
     session: Session, source: str | None, name: str | None, type_: str | None
-) -> tuple[wire.Executor, wire.Location | None]:
-    executor, place = spec.executor(source) if source else (wire.Executor(), None)
+) -> tuple[wire_executor.Executor, wire_location.Location | None]:
+    executor, place = spec.executor(source) if source else (wire_executor.Executor(), None)
     executor.colonyname = session.colony
     executor.executorname = name or executor.executorname
     executor.executortype = type_ or executor.executortype or session.config.get("executor_type")
@@ -113,14 +113,20 @@ def _executor(
 
 
 async def _add(
-    session: Session, executor: wire.Executor, place: wire.Location | None, *, approve: bool
+    session: Session,
+    executor: wire_executor.Executor,
+    place: wire_location.Location | None,
+    *,
+    approve: bool,
 ) -> None:
     owner = session.client(Role.OWNER)
-    added = await owner.ask(wire.AddExecutorMsg(executor=executor), wire.Executor)
+    added = await owner.ask(wire_executor.AddExecutorMsg(executor=executor), wire_executor.Executor)
     if approve:
         session.out.say("Approving Executor", ExecutorName=added.executorname)
         await owner.tell(
-            wire.ApproveExecutorMsg(colonyname=session.colony, executorname=added.executorname)
+            wire_executor.ApproveExecutorMsg(
+                colonyname=session.colony, executorname=added.executorname
+            )
         )
         added.state = render.EXECUTOR_STATES.index(render.State.APPROVED)
     if place is not None:
@@ -136,11 +142,11 @@ async def _add(
     )
 
 
-async def _add_place(session: Session, place: wire.Location) -> None:
+async def _add_place(session: Session, place: wire_location.Location) -> None:
     """Put the place that a spec describes into the directory, unless it cannot be."""
     place.colonyname = session.colony
     try:
-        await session.client(Role.OWNER).tell(wire.AddLocationMsg(location=place))
+        await session.client(Role.OWNER).tell(wire_location.AddLocationMsg(location=place))
     except RpcError as error:
         # The executor is added all the same, and very often its place was there before it.
         session.out.say("The directory of locations stays as it is", Reason=error.message)
@@ -157,7 +163,7 @@ async def approve(name: Name, *, options: Options = NONE) -> None:
         options: global options.
     """
     async with Session(options) as session:
-        message = wire.ApproveExecutorMsg(colonyname=session.colony, executorname=name)
+        message = wire_executor.ApproveExecutorMsg(colonyname=session.colony, executorname=name)
         await session.client(Role.OWNER).tell(message)
         _done(session, "Executor approved", name)
 
@@ -171,7 +177,7 @@ async def reject(name: Name, *, options: Options = NONE) -> None:
         options: global options.
     """
     async with Session(options) as session:
-        message = wire.RejectExecutorMsg(colonyname=session.colony, executorname=name)
+        message = wire_executor.RejectExecutorMsg(colonyname=session.colony, executorname=name)
         await session.client(Role.OWNER).tell(message)
         _done(session, "Executor rejected", name)
 
@@ -185,7 +191,7 @@ async def remove(name: Name, *, options: Options = NONE) -> None:
         options: global options.
     """
     async with Session(options) as session:
-        message = wire.RemoveExecutorMsg(colonyname=session.colony, executorname=name)
+        message = wire_executor.RemoveExecutorMsg(colonyname=session.colony, executorname=name)
         await session.client(Role.OWNER).tell(message)
         _done(session, "Executor removed", name)
 
@@ -218,12 +224,12 @@ async def ls(
     """
     async with Session(options) as session:
         client = session.client()
-        message = wire.GetExecutorsMsg(colonyname=session.colony)
+        message = wire_executor.GetExecutorsMsg(colonyname=session.colony)
 
-        async def found() -> list[wire.Executor]:
+        async def found() -> list[wire_executor.Executor]:
             return [
                 executor
-                for executor in await client.ask_list(message, wire.Executor)
+                for executor in await client.ask_list(message, wire_executor.Executor)
                 if (all_ or executor.state != _UNREGISTERED)
                 and type_ in {"", executor.executortype}
                 and location in {"", _location(executor)}
@@ -239,7 +245,7 @@ async def ls(
         await session.show(ask, watch)
 
 
-def _listing(found: list[wire.Executor], *, all_: bool) -> render.Listing:
+def _listing(found: list[wire_executor.Executor], *, all_: bool) -> render.Listing:
     header = ("NAME", "TYPE", "LOCATION")
     return render.Listing(
         header=(*header[:2], "STATE", header[2], "LAST HEARD FROM") if all_ else header,
@@ -250,7 +256,7 @@ def _listing(found: list[wire.Executor], *, all_: bool) -> render.Listing:
     )
 
 
-def _row(executor: wire.Executor, *, all_: bool) -> render.Row:
+def _row(executor: wire_executor.Executor, *, all_: bool) -> render.Row:
     name, kind, place = executor.executorname, executor.executortype, _location(executor)
     if not all_:
         return (name, kind, place)
@@ -259,7 +265,9 @@ def _row(executor: wire.Executor, *, all_: bool) -> render.Row:
 
 
 def _in_full(
-    found: list[wire.Executor], functions: list[wire.Function], places: dict[str, wire.Location]
+    found: list[wire_executor.Executor],
+    functions: list[wire_function.Function],
+    places: dict[str, wire_location.Location],
 ) -> render.Detail:
     """The blocks of each executor, with a line between two of them."""
     line = render.Block(nothing=_LINE)
@@ -273,15 +281,15 @@ def _in_full(
     )
 
 
-async def _places(session: Session) -> dict[str, wire.Location]:
-    message = wire.GetLocationsMsg(colonyname=session.colony)
-    found = await session.client().ask_list(message, wire.Location)
+async def _places(session: Session) -> dict[str, wire_location.Location]:
+    message = wire_location.GetLocationsMsg(colonyname=session.colony)
+    found = await session.client().ask_list(message, wire_location.Location)
     return {place.name: place for place in found}
 
 
-async def _functions(session: Session, executor: str = "") -> list[wire.Function]:
-    message = wire.GetFunctionsMsg(colonyname=session.colony, executorname=executor)
-    return await session.client().ask_list(message, wire.Function)
+async def _functions(session: Session, executor: str = "") -> list[wire_function.Function]:
+    message = wire_function.GetFunctionsMsg(colonyname=session.colony, executorname=executor)
+    return await session.client().ask_list(message, wire_function.Function)
 
 
 @app.command
@@ -295,7 +303,8 @@ async def get(name: Name, *, options: Options = NONE) -> None:
     async with Session(options) as session:
         client = session.client()
         executor = await client.ask(
-            wire.GetExecutorMsg(colonyname=session.colony, executorname=name), wire.Executor
+            wire_executor.GetExecutorMsg(colonyname=session.colony, executorname=name),
+            wire_executor.Executor,
         )
         functions = await _functions(session, name)
         place = await _place(session, executor)
@@ -319,31 +328,37 @@ async def chid(
         options: global options.
     """
     async with Session(options) as session:
-        message = wire.ChangeExecutorIdMsg(colonyname=session.colony, executorid=executorid)
+        message = wire_executor.ChangeExecutorIdMsg(
+            colonyname=session.colony, executorid=executorid
+        )
         await session.client(Role.EXECUTOR).tell(message)
         session.out.done(
             "Changed executor Id", ids=executorid, ColonyName=session.colony, ExecutorId=executorid
         )
 
 
-async def _place(session: Session, executor: wire.Executor) -> wire.Location | None:
+async def _place(
+    session: Session, executor: wire_executor.Executor
+) -> wire_location.Location | None:
     """Where an executor is, if the directory knows the place it names."""
     name = _location(executor)
-    message = wire.GetLocationMsg(colonyname=session.colony, name=name)
+    message = wire_location.GetLocationMsg(colonyname=session.colony, name=name)
     try:
-        return await session.client().ask(message, wire.Location) if name else None
+        return await session.client().ask(message, wire_location.Location) if name else None
     except RpcError as error:
         if error.status == _NOT_FOUND:
             return None
         raise
 
 
-def _location(executor: wire.Executor) -> str:
+def _location(executor: wire_executor.Executor) -> str:
     return executor.locationname if isinstance(executor.locationname, str) else ""
 
 
 def _blocks(
-    executor: wire.Executor, functions: list[wire.Function], place: wire.Location | None
+    executor: wire_executor.Executor,
+    functions: list[wire_function.Function],
+    place: wire_location.Location | None,
 ) -> list[render.Block]:
     """Everything about an executor; the functions may be those of others too."""
     hardware, software = executor.capabilities.hardware, executor.capabilities.software
@@ -364,7 +379,7 @@ def _blocks(
     ]
 
 
-def _executor_rows(executor: wire.Executor) -> list[render.Row]:
+def _executor_rows(executor: wire_executor.Executor) -> list[render.Row]:
     return [
         ("Name", executor.executorname),
         ("ID", render.Id(executor.executorid)),
@@ -377,7 +392,9 @@ def _executor_rows(executor: wire.Executor) -> list[render.Row]:
     ]
 
 
-def _location_rows(executor: wire.Executor, place: wire.Location | None) -> list[render.Row]:
+def _location_rows(
+    executor: wire_executor.Executor, place: wire_location.Location | None
+) -> list[render.Row]:
     return [
         ("Name", _location(executor) or _NOT_KNOWN),
         ("Longitude", f"{place.long:.6f}" if place else _NOT_KNOWN),
@@ -386,7 +403,7 @@ def _location_rows(executor: wire.Executor, place: wire.Location | None) -> list
     ]
 
 
-def _hardware_rows(hardware: wire.Hardware) -> list[render.Row]:
+def _hardware_rows(hardware: wire_executor.Hardware) -> list[render.Row]:
     gpu = hardware.gpu
     rows = [
         ("Model", hardware.model),
@@ -408,7 +425,7 @@ def _hardware_rows(hardware: wire.Hardware) -> list[render.Row]:
     return [*rows, *(row for row in newer if row[1])]
 
 
-def _function_blocks(functions: list[wire.Function]) -> list[render.Block]:
+def _function_blocks(functions: list[wire_function.Function]) -> list[render.Block]:
     if not functions:
         return [render.Block(caption="Functions", nothing="No functions found")]
     return [
@@ -425,7 +442,7 @@ def _function_blocks(functions: list[wire.Function]) -> list[render.Block]:
     ]
 
 
-def times(function: wire.Function) -> list[tuple[str, str]]:
+def times(function: wire_function.Function) -> list[tuple[str, str]]:
     """The six times of a function, in seconds, as the guide labels them."""
     return [
         ("MinWaitTime", f"{function.minwaittime:.6f} s"),

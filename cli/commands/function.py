@@ -4,7 +4,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from api import wire
+from api import wire, wire_executor, wire_function, wire_process, wire_spec
 from broker.identity import is_identity
 from cli import render, spec
 from cli.commands.executor import times
@@ -85,7 +85,7 @@ async def execute(
         if not targettype and not targetname:
             raise UsageError("who may take it?", hint="give --targettype TYPE or --targetname NAME")
         targets = [await _executor(session, name) for name in spec.split(targetname)]
-        function = wire.FunctionSpec(
+        function = wire_spec.FunctionSpec(
             funcname=func,
             args=spec.json_text(spec.split(args)),
             kwargs=spec.json_text(spec.pairs(kwargs, at=":", option="--kwargs")),
@@ -95,7 +95,7 @@ async def execute(
             maxwaittime=maxwaittime,
             maxexectime=maxexectime,
             maxretries=maxretries,
-            conditions=wire.Conditions(
+            conditions=wire_spec.Conditions(
                 colonyname=session.colony,
                 executortype=targettype or targets[0].executortype,
                 executornames=[target.executorname for target in targets] or None,
@@ -104,17 +104,21 @@ async def execute(
         await _submit(session, function, wait=wait, out=out)
 
 
-async def _executor(session: Session, name: str) -> wire.Executor:
+async def _executor(session: Session, name: str) -> wire_executor.Executor:
     """A target by name, or by id as older versions do; matching wants its type besides."""
-    message: wire.Message = wire.GetExecutorMsg(colonyname=session.colony, executorname=name)
+    message: wire.Message = wire_executor.GetExecutorMsg(
+        colonyname=session.colony, executorname=name
+    )
     if is_identity(name):
-        message = wire.GetExecutorByIdMsg(colonyname=session.colony, executorid=name)
-    return await session.client().ask(message, wire.Executor)
+        message = wire_executor.GetExecutorByIdMsg(colonyname=session.colony, executorid=name)
+    return await session.client().ask(message, wire_executor.Executor)
 
 
-async def _submit(session: Session, function: wire.FunctionSpec, *, wait: bool, out: bool) -> None:
-    message = wire.SubmitFuncSpecMsg(spec=function)
-    process = await session.client().ask(message, wire.Process)
+async def _submit(
+    session: Session, function: wire_spec.FunctionSpec, *, wait: bool, out: bool
+) -> None:
+    message = wire_process.SubmitFuncSpecMsg(spec=function)
+    process = await session.client().ask(message, wire_process.Process)
     if not wait and not out:
         session.out.done(
             "Process submitted",
@@ -137,9 +141,11 @@ async def register(*, name: str, func: str, options: Options = NONE) -> None:
         options: global options.
     """
     async with Session(options) as session:
-        function = wire.Function(executorname=name, colonyname=session.colony, funcname=func)
-        message = wire.AddFunctionMsg(fun=function)
-        added = await session.client(Role.EXECUTOR).ask(message, wire.Function)
+        function = wire_function.Function(
+            executorname=name, colonyname=session.colony, funcname=func
+        )
+        message = wire_function.AddFunctionMsg(fun=function)
+        added = await session.client(Role.EXECUTOR).ask(message, wire_function.Function)
         session.out.done(
             "Function added",
             ids=added.functionid,
@@ -162,7 +168,9 @@ async def remove(
         options: global options.
     """
     async with Session(options) as session:
-        await session.client(Role.EXECUTOR).tell(wire.RemoveFunctionMsg(functionid=functionid))
+        await session.client(Role.EXECUTOR).tell(
+            wire_function.RemoveFunctionMsg(functionid=functionid)
+        )
         session.out.done("Function removed", ids=functionid, FunctionId=functionid)
 
 
@@ -170,13 +178,13 @@ async def remove(
 async def ls(*, watch: Watch = ONCE, options: Options = NONE) -> None:
     """List the functions of the colony, with what they have been seen to take."""
     async with Session(options) as session:
-        client, message = session.client(), wire.GetFunctionsMsg(colonyname=session.colony)
+        client, message = session.client(), wire_function.GetFunctionsMsg(colonyname=session.colony)
 
         async def ask() -> render.Listing | render.Detail:
-            found = await client.ask_list(message, wire.Function)
+            found = await client.ask_list(message, wire_function.Function)
             if not found:
                 return render.Listing(header=(), rows=(), nothing="No functions found", data=[])
-            by_name: dict[str, list[wire.Function]] = {}
+            by_name: dict[str, list[wire_function.Function]] = {}
             for function in sorted(found, key=lambda one: one.funcname):
                 by_name.setdefault(function.funcname, []).append(function)
             return render.Detail(
@@ -188,7 +196,7 @@ async def ls(*, watch: Watch = ONCE, options: Options = NONE) -> None:
         await session.show(ask, watch)
 
 
-def _block(same: list[wire.Function]) -> render.Block:
+def _block(same: list[wire_function.Function]) -> render.Block:
     count = len(same)
     return render.Block(
         caption="Function",
@@ -201,7 +209,7 @@ def _block(same: list[wire.Function]) -> render.Block:
     )
 
 
-def together(same: list[wire.Function]) -> wire.Function:
+def together(same: list[wire_function.Function]) -> wire_function.Function:
     """The times of one function over all its executors; averages weigh by number of calls."""
     called = [function for function in same if function.counter] or same
     weights = [max(1, function.counter) for function in called]
@@ -210,7 +218,7 @@ def together(same: list[wire.Function]) -> wire.Function:
         pairs = zip(values, weights, strict=True)
         return sum(value * weight for value, weight in pairs) / sum(weights)
 
-    return wire.Function(
+    return wire_function.Function(
         minwaittime=min(function.minwaittime for function in called),
         maxwaittime=max(function.maxwaittime for function in called),
         avgwaittime=mean([function.avgwaittime for function in called]),

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from api import wire
+from api import wire_location
 from cli import render, spec
 from cli.config import Role
 from cli.options import NONE, ONCE, Options, Watch
@@ -35,7 +35,7 @@ async def add(
         options: global options.
     """
     async with Session(options) as session:
-        location = wire.Location(
+        location = wire_location.Location(
             locationid=secrets.token_hex(32),
             name=name,
             colonyname=session.colony,
@@ -43,8 +43,8 @@ async def add(
             long=longitude,
             lat=latitude,
         )
-        message = wire.AddLocationMsg(location=location)
-        added = await session.client(Role.OWNER).ask(message, wire.Location)
+        message = wire_location.AddLocationMsg(location=location)
+        added = await session.client(Role.OWNER).ask(message, wire_location.Location)
         session.out.done(
             "Location added",
             ids=added.name,
@@ -62,10 +62,10 @@ async def add(
 async def ls(*, watch: Watch = ONCE, options: Options = NONE) -> None:
     """List the locations of the colony."""
     async with Session(options) as session:
-        client, message = session.client(), wire.GetLocationsMsg(colonyname=session.colony)
+        client, message = session.client(), wire_location.GetLocationsMsg(colonyname=session.colony)
 
         async def ask() -> render.Listing:
-            found = await client.ask_list(message, wire.Location)
+            found = await client.ask_list(message, wire_location.Location)
             return render.Listing(
                 header=("NAME", "DESCRIPTION", "LONG", "LAT"),
                 rows=[
@@ -89,8 +89,8 @@ async def get(name: Name, *, options: Options = NONE) -> None:
         options: global options.
     """
     async with Session(options) as session:
-        message = wire.GetLocationMsg(colonyname=session.colony, name=name)
-        place = await session.client().ask(message, wire.Location)
+        message = wire_location.GetLocationMsg(colonyname=session.colony, name=name)
+        place = await session.client().ask(message, wire_location.Location)
         rows: list[render.Row] = [
             ("Name", place.name),
             ("LocationID", render.Id(place.locationid)),
@@ -115,5 +115,5 @@ async def remove(name: Name, *, options: Options = NONE) -> None:
     async with Session(options) as session:
         client = session.client(Role.OWNER)
         session.out.confirm(f"Are you sure you want to remove location <{name}>?")
-        await client.tell(wire.RemoveLocationMsg(colonyname=session.colony, name=name))
+        await client.tell(wire_location.RemoveLocationMsg(colonyname=session.colony, name=name))
         session.out.done("Location removed", ids=name, ColonyName=session.colony, LocationName=name)

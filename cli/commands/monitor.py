@@ -9,7 +9,7 @@ from prometheus_client.core import CollectorRegistry, GaugeMetricFamily, Metric
 from prometheus_client.exposition import start_http_server
 from prometheus_client.registry import Collector
 
-from api import monitored, wire
+from api import monitored, wire_colony, wire_server
 from cli.config import Role
 from cli.errors import CliError, RpcError, Unreachable, UsageError
 from cli.options import NONE, Options
@@ -26,7 +26,7 @@ class _Seen(Collector):
     """What the server said last; nothing of it while it says nothing."""
 
     def __init__(self) -> None:
-        self.counts: wire.Statistics | None = None
+        self.counts: wire_colony.Statistics | None = None
 
     def collect(self) -> Iterator[Metric]:
         """The gauges."""
@@ -61,7 +61,7 @@ async def start(
     )
     async with Session(options) as session:
         client, seen = session.client(Role.SERVER), _Seen()
-        seen.counts = await client.ask(wire.GetStatisticsMsg(), wire.Statistics)
+        seen.counts = await client.ask(wire_server.GetStatisticsMsg(), wire_colony.Statistics)
         registry = CollectorRegistry(auto_describe=False)
         registry.register(seen)
         try:
@@ -76,7 +76,9 @@ async def start(
             while True:
                 await asyncio.sleep(pause_s)
                 try:
-                    seen.counts = await client.ask(wire.GetStatisticsMsg(), wire.Statistics)
+                    seen.counts = await client.ask(
+                        wire_server.GetStatisticsMsg(), wire_colony.Statistics
+                    )
                 except (RpcError, Unreachable) as error:
                     if seen.counts is not None:
                         session.out.say(f"no counts: {error.message}", level="WARN")

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from api import wire
+from api import wire_colony, wire_process
 from cli import render, spec
 from cli.config import Role
 from cli.errors import UsageError
@@ -73,7 +73,7 @@ async def _list(state: render.State, filters: Filters, watch: Watch, options: Op
         client = session.client()
 
         async def ask() -> render.Listing:
-            found = await client.ask_list(message, wire.Process)
+            found = await client.ask_list(message, wire_process.Process)
             kept = [process for process in found if filters.keeps(process)]
             return listing(kept, state, wide=filters.wide)
 
@@ -103,7 +103,9 @@ async def get(
         if wait:
             await finish(session, processid, out=out, within_s=within)
             return
-        process = await session.client().ask(wire.GetProcessMsg(processid=processid), wire.Process)
+        process = await session.client().ask(
+            wire_process.GetProcessMsg(processid=processid), wire_process.Process
+        )
         if out and session.out.format is Format.TABLE:
             session.out.write(output_text(process) + "\n")
             return
@@ -133,7 +135,7 @@ async def assign(
         options: global options.
     """
     async with Session(options) as session:
-        message = wire.AssignProcessMsg(
+        message = wire_process.AssignProcessMsg(
             colonyname=session.colony,
             timeout=wait_s,
             availablecpu=availablecpu,
@@ -142,7 +144,7 @@ async def assign(
         client = session.client(Role.EXECUTOR)
         if session.out.verbose:
             session.out.say("Waiting for a process", level="DEBU", Timeout=str(wait_s))
-        process = await client.ask(message, wire.Process)
+        process = await client.ask(message, wire_process.Process)
         session.out.done(
             "Assigned process to executor",
             ids=process.processid,
@@ -174,7 +176,7 @@ async def close(
     async with Session(options) as session:
         client = session.client(Role.EXECUTOR)
         processid = await whole_id(client, session.colony, processid)
-        message = wire.CloseSuccessfulMsg(
+        message = wire_process.CloseSuccessfulMsg(
             processid=processid, output=spec.json_text(spec.split(out))
         )
         await client.tell(message)
@@ -193,7 +195,7 @@ async def fail(processid: ProcessId, *, errors: Words = None, options: Options =
     async with Session(options) as session:
         client = session.client(Role.EXECUTOR)
         processid = await whole_id(client, session.colony, processid)
-        message = wire.CloseFailedMsg(
+        message = wire_process.CloseFailedMsg(
             processid=processid, errors=spec.split(errors) or ["No errors specified"]
         )
         await client.tell(message)
@@ -211,7 +213,7 @@ async def cancel(processid: ProcessId, *, options: Options = NONE) -> None:
     async with Session(options) as session:
         client = session.client()
         processid = await whole_id(client, session.colony, processid)
-        await client.tell(wire.CancelProcessMsg(processid=processid))
+        await client.tell(wire_process.CancelProcessMsg(processid=processid))
         session.out.done("Process cancelled", ids=processid, ProcessId=processid)
 
 
@@ -226,7 +228,7 @@ async def remove(processid: ProcessId, *, options: Options = NONE) -> None:
     async with Session(options) as session:
         client = session.client()
         processid = await whole_id(client, session.colony, processid)
-        await client.tell(wire.RemoveProcessMsg(processid=processid))
+        await client.tell(wire_process.RemoveProcessMsg(processid=processid))
         session.out.done("Process removed", ids=processid, ProcessId=processid)
 
 
@@ -242,7 +244,9 @@ async def removeall(*, which: Which = ALL, options: Options = NONE) -> None:
             session,
             "processes",
             which,
-            lambda colony, state: wire.RemoveAllProcessesMsg(colonyname=colony, state=state),
+            lambda colony, state: wire_process.RemoveAllProcessesMsg(
+                colonyname=colony, state=state
+            ),
         )
 
 
@@ -250,7 +254,7 @@ async def removeall(*, which: Which = ALL, options: Options = NONE) -> None:
 async def pause(*, options: Options = NONE) -> None:
     """Stop giving out work in the colony; signed by its owner."""
     async with Session(options) as session:
-        message = wire.PauseAssignmentsMsg(colonyname=session.colony)
+        message = wire_colony.PauseAssignmentsMsg(colonyname=session.colony)
         await session.client(Role.OWNER).tell(message)
         session.out.done(
             "Colony process assignments have been paused",
@@ -263,7 +267,7 @@ async def pause(*, options: Options = NONE) -> None:
 async def resume(*, options: Options = NONE) -> None:
     """Give out work in the colony again; signed by its owner."""
     async with Session(options) as session:
-        message = wire.ResumeAssignmentsMsg(colonyname=session.colony)
+        message = wire_colony.ResumeAssignmentsMsg(colonyname=session.colony)
         await session.client(Role.OWNER).tell(message)
         session.out.done(
             "Colony process assignments have been resumed",
@@ -276,8 +280,8 @@ async def resume(*, options: Options = NONE) -> None:
 async def status(*, options: Options = NONE) -> None:
     """Show whether the colony gives out work."""
     async with Session(options) as session:
-        message = wire.GetPauseStatusMsg(colonyname=session.colony)
-        found = await session.client().ask(message, wire.PauseStatus)
+        message = wire_colony.GetPauseStatusMsg(colonyname=session.colony)
+        found = await session.client().ask(message, wire_colony.PauseStatus)
         word = "PAUSED" if found.ispaused else "ACTIVE"
         session.out.done(
             f"Colony process assignments are {word}",

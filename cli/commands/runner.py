@@ -10,7 +10,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from api import wire
+from api import wire_executor, wire_function
 from broker.identity import Identity
 from cli.client import Client
 from cli.config import Role
@@ -100,26 +100,30 @@ async def _executor(
         yield client, await _configured_name(session, client)
         return
     made = Identity.generate()
-    executor = wire.Executor(
+    executor = wire_executor.Executor(
         colonyname=session.colony,
         executorid=made.id,
         executorname=name or f"{socket.gethostname()}-{secrets.token_hex(4)}",
         executortype=kind or session.config.get("executor_type") or "cli",
     )
     owner = session.client(Role.OWNER)
-    await owner.ask(wire.AddExecutorMsg(executor=executor), wire.Executor)
+    await owner.ask(wire_executor.AddExecutorMsg(executor=executor), wire_executor.Executor)
     who = executor.executorname
     try:
-        await owner.tell(wire.ApproveExecutorMsg(colonyname=session.colony, executorname=who))
+        await owner.tell(
+            wire_executor.ApproveExecutorMsg(colonyname=session.colony, executorname=who)
+        )
         yield owner.as_identity(made), who
     finally:
         # Gives back to the queue whatever it still holds.
-        await owner.tell(wire.RemoveExecutorMsg(colonyname=session.colony, executorname=who))
+        await owner.tell(
+            wire_executor.RemoveExecutorMsg(colonyname=session.colony, executorname=who)
+        )
 
 
 async def _configured_name(session: Session, client: Client) -> str:
     executors = await client.ask_list(
-        wire.GetExecutorsMsg(colonyname=session.colony), wire.Executor
+        wire_executor.GetExecutorsMsg(colonyname=session.colony), wire_executor.Executor
     )
     own = client.identity.id if client.identity else ""
     found = next((one.executorname for one in executors if one.executorid == own), None)
@@ -133,9 +137,10 @@ async def _configured_name(session: Session, client: Client) -> str:
 
 async def _register(client: Client, colony: str, executor: str, func: str) -> None:
     known = await client.ask_list(
-        wire.GetFunctionsMsg(colonyname=colony, executorname=executor), wire.Function
+        wire_function.GetFunctionsMsg(colonyname=colony, executorname=executor),
+        wire_function.Function,
     )
     if func in {function.funcname for function in known}:
         return
-    function = wire.Function(executorname=executor, colonyname=colony, funcname=func)
-    await client.ask(wire.AddFunctionMsg(fun=function), wire.Function)
+    function = wire_function.Function(executorname=executor, colonyname=colony, funcname=func)
+    await client.ask(wire_function.AddFunctionMsg(fun=function), wire_function.Function)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from api import wire
+from api import wire_colony, wire_server
 from broker.errors import Malformed
 from broker.identity import Identity
 from broker.settings import Settings
@@ -97,7 +97,7 @@ async def status(*, options: Options = NONE) -> None:
     """Show the versions of this program and of the server; needs no key."""
     async with Session(options) as session:
         address = session.config.address
-        answer = await session.client(None).ask(wire.VersionMsg(), wire.Version)
+        answer = await session.client(None).ask(wire_server.VersionMsg(), wire_server.Version)
         shown = {
             "Server Host": address.host,
             "Server Port": str(address.port),
@@ -123,7 +123,7 @@ async def status(*, options: Options = NONE) -> None:
 async def alive(*, options: Options = NONE) -> None:
     """Ask the server whether it is there: exit code 0, or 3 when it cannot be reached."""
     async with Session(options) as session:
-        await session.client(None).ask(wire.VersionMsg(), wire.Version)
+        await session.client(None).ask(wire_server.VersionMsg(), wire_server.Version)
         session.out.done("Server is alive", Server=str(session.config.address))
 
 
@@ -132,7 +132,7 @@ async def stats(*, options: Options = NONE) -> None:
     """Count everything on the server; signed by the server owner."""
     async with Session(options) as session:
         client = session.client(Role.SERVER)
-        counts = await client.ask(wire.GetStatisticsMsg(), wire.Statistics)
+        counts = await client.ask(wire_server.GetStatisticsMsg(), wire_colony.Statistics)
         rows = [("Colonies", str(counts.colonies)), *statistics(counts)]
         block = render.Block(caption="Process statistics", rows=rows)
         session.out.show(render.Detail(blocks=(block,), data=spec.plain(counts)))
@@ -147,11 +147,11 @@ async def chid(serverid: str, *, options: Options = NONE) -> None:
         options: global options.
     """
     async with Session(options) as session:
-        await session.client(Role.SERVER).tell(wire.ChangeServerIdMsg(serverid=serverid))
+        await session.client(Role.SERVER).tell(wire_server.ChangeServerIdMsg(serverid=serverid))
         session.out.done("Changed server Id", ids=serverid, ServerId=serverid)
 
 
-def statistics(counts: wire.Statistics) -> list[tuple[str, str]]:
+def statistics(counts: wire_colony.Statistics) -> list[tuple[str, str]]:
     """The rows that the statistics of a server and of a colony share, as the guide labels them."""
     return [
         ("Executors", str(counts.executors)),

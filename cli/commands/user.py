@@ -4,7 +4,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from api import wire
+from api import wire_user
 from cli import render, spec
 from cli.config import Role
 from cli.options import NONE, ONCE, Options, Watch
@@ -29,10 +29,12 @@ async def add(
         options: global options.
     """
     async with Session(options) as session:
-        user = wire.User(
+        user = wire_user.User(
             colonyname=session.colony, userid=userid, name=name, email=email, phone=phone
         )
-        added = await session.client(Role.OWNER).ask(wire.AddUserMsg(user=user), wire.User)
+        added = await session.client(Role.OWNER).ask(
+            wire_user.AddUserMsg(user=user), wire_user.User
+        )
         session.out.done(
             "User added",
             ids=added.name,
@@ -49,10 +51,10 @@ async def add(
 async def ls(*, watch: Watch = ONCE, options: Options = NONE) -> None:
     """List the users of the colony."""
     async with Session(options) as session:
-        client, message = session.client(), wire.GetUsersMsg(colonyname=session.colony)
+        client, message = session.client(), wire_user.GetUsersMsg(colonyname=session.colony)
 
         async def ask() -> render.Listing:
-            users = await client.ask_list(message, wire.User)
+            users = await client.ask_list(message, wire_user.User)
             return render.Listing(
                 header=("USERNAME", "EMAIL", "PHONE"),
                 rows=[(user.name, user.email, user.phone) for user in users],
@@ -73,8 +75,8 @@ async def get(name: Name, *, options: Options = NONE) -> None:
         options: global options.
     """
     async with Session(options) as session:
-        message = wire.GetUserMsg(colonyname=session.colony, name=name)
-        user = await session.client().ask(message, wire.User)
+        message = wire_user.GetUserMsg(colonyname=session.colony, name=name)
+        user = await session.client().ask(message, wire_user.User)
         rows: list[render.Row] = [
             ("Name", user.name),
             ("ID", render.Id(user.userid)),
@@ -98,7 +100,7 @@ async def remove(name: Name, *, options: Options = NONE) -> None:
     async with Session(options) as session:
         client = session.client(Role.OWNER)
         session.out.confirm(f"Are you sure you want to remove user <{name}>?")
-        await client.tell(wire.RemoveUserMsg(colonyname=session.colony, name=name))
+        await client.tell(wire_user.RemoveUserMsg(colonyname=session.colony, name=name))
         session.out.done("User removed", ids=name, ColonyName=session.colony, Username=name)
 
 
@@ -113,7 +115,7 @@ async def chid(
         options: global options.
     """
     async with Session(options) as session:
-        message = wire.ChangeUserIdMsg(colonyname=session.colony, userid=userid)
+        message = wire_user.ChangeUserIdMsg(colonyname=session.colony, userid=userid)
         await session.client().tell(message)
         session.out.done("Changed user Id", ids=userid, ColonyName=session.colony, UserId=userid)
         session.out.say("The new key belongs into COLONIES_PRVKEY or the profile")

@@ -11,7 +11,7 @@ from time import monotonic
 import msgspec
 import pytest
 
-from api import wire
+from api import wire, wire_process
 from api.handlers import assign, process
 from api.specs import SubmitMsg
 from broker.aggregates.process import ProcessClosed
@@ -84,9 +84,9 @@ class Mill:
         spec = self.tenant.spec(kind=worker.name, funcname=self.chance.choice(FUNCTION_NAMES))
         message = wire.decode(msgspec.json.encode({"spec": spec}), SubmitMsg)
         await self.stage.say(process.submit, self.tenant.user.id, message)
-        asked = wire.AssignProcessMsg(colonyname=self.tenant.name, timeout=-1)
-        given: wire.Process = await self.stage.say(assign.assign, worker.identity.id, asked)
-        done = wire.CloseSuccessfulMsg(processid=given.processid)
+        asked = wire_process.AssignProcessMsg(colonyname=self.tenant.name, timeout=-1)
+        given: wire_process.Process = await self.stage.say(assign.assign, worker.identity.id, asked)
+        done = wire_process.CloseSuccessfulMsg(processid=given.processid)
         await self.stage.say(process.close_successful, worker.identity.id, done)
 
 

@@ -19,7 +19,7 @@ from typing import cast
 
 import pytest
 
-from api import wire
+from api import wire_colony, wire_executor, wire_user
 from broker.identity import Identity
 from cli.app import run
 from cli.client import Client
@@ -205,18 +205,18 @@ async def _populate(
     """Without the command line: almost every test begins here, and most of them look elsewhere."""
     server = Identity.from_hex(dev.exports["COLONIES_SERVER_PRVKEY"])
     async with Client(Address(host="127.0.0.1", port=dev.port, tls=False), server) as client:
-        colony = wire.Colony(colonyid=owner.id, name=name)
-        await client.tell(wire.AddColonyMsg(colony=colony))
+        colony = wire_colony.Colony(colonyid=owner.id, name=name)
+        await client.tell(wire_colony.AddColonyMsg(colony=colony))
         as_owner = client.as_identity(owner)
-        johan = wire.User(
+        johan = wire_user.User(
             colonyname=name, userid=user.id, name="johan", email="j@example.com", phone="46"
         )
-        await as_owner.tell(wire.AddUserMsg(user=johan))
-        executor = wire.Executor(
+        await as_owner.tell(wire_user.AddUserMsg(user=johan))
+        executor = wire_executor.Executor(
             colonyname=name, executorid=worker.id, executorname="worker", executortype="cli"
         )
-        await as_owner.tell(wire.AddExecutorMsg(executor=executor))
-        approval = wire.ApproveExecutorMsg(colonyname=name, executorname="worker")
+        await as_owner.tell(wire_executor.AddExecutorMsg(executor=executor))
+        approval = wire_executor.ApproveExecutorMsg(colonyname=name, executorname="worker")
         await as_owner.tell(approval)
 
 

@@ -11,7 +11,7 @@ from typing import cast
 
 import pytest
 
-from api import wire
+from api import wire_colony, wire_process, wire_server, wire_spec
 from broker.identity import Identity, recover
 from cli.client import Client, Timeouts
 from cli.errors import RpcError, Unreachable
@@ -86,7 +86,7 @@ async def test_a_message_is_signed_and_carries_nonce_and_time() -> None:
     listener = Listener(reply({"colonyid": "i", "name": "dev"}))
     async with listener.listening() as address, Client(address, ME, timeouts=QUICK) as client:
         before = time.time_ns()
-        await client.ask(wire.GetColonyMsg(colonyname="dev"), wire.Colony)
+        await client.ask(wire_colony.GetColonyMsg(colonyname="dev"), wire_colony.Colony)
     request = cast("dict[str, str]", json.loads(listener.bodies[0]))
     assert request["payloadtype"] == "getcolonymsg"
     assert recover(request["payload"].encode(), request["signature"]) == ME.id
@@ -101,14 +101,14 @@ async def test_equal_messages_have_different_nonces() -> None:
     listener = Listener(reply([]), reply(None))
     async with listener.listening() as address, Client(address, ME, timeouts=QUICK) as client:
         for _ in range(2):
-            assert await client.ask_list(wire.GetColoniesMsg(), wire.Colony) == []
+            assert await client.ask_list(wire_colony.GetColoniesMsg(), wire_colony.Colony) == []
     assert listener.message(0)["nonce"] != listener.message(1)["nonce"]
 
 
 async def test_without_an_identity_nothing_is_signed() -> None:
     listener = Listener(reply({"buildversion": "1", "buildtime": "", "msgtype": "versionmsg"}))
     async with listener.listening() as address, Client(address, timeouts=QUICK) as client:
-        version = await client.ask(wire.VersionMsg(), wire.Version)
+        version = await client.ask(wire_server.VersionMsg(), wire_server.Version)
     assert version.buildversion == "1"
     assert json.loads(listener.bodies[0])["signature"] == ""
     assert listener.message()["nonce"] == ""
@@ -118,7 +118,7 @@ async def test_a_refusal_is_raised_with_status_and_text() -> None:
     listener = Listener(refusal(403, "Access denied, not server owner"))
     async with listener.listening() as address, Client(address, ME, timeouts=QUICK) as client:
         with pytest.raises(RpcError, match="not server owner") as raised:
-            await client.tell(wire.GetColoniesMsg())
+            await client.tell(wire_colony.GetColoniesMsg())
     assert raised.value.status == 403
 
 
@@ -128,7 +128,7 @@ async def test_what_may_not_have_arrived_is_repeated_with_the_same_bytes(
 ) -> None:
     listener = Listener(broken, broken, reply({"colonyid": "i", "name": "dev"}))
     async with listener.listening() as address, Client(address, ME, timeouts=QUICK) as client:
-        colony = await client.ask(wire.GetColonyMsg(colonyname="dev"), wire.Colony)
+        colony = await client.ask(wire_colony.GetColonyMsg(colonyname="dev"), wire_colony.Colony)
     assert colony.name == "dev"
     assert len(listener.bodies) == 3
     assert len(set(listener.bodies)) == 1
@@ -136,7 +136,7 @@ async def test_what_may_not_have_arrived_is_repeated_with_the_same_bytes(
 
 KNOWS_NONCES = reply({"extensions": ["nonce"]})
 KNOWS_NONE = reply({"buildversion": "v1.9.12", "backends": []})
-SUBMIT = wire.SubmitFuncSpecMsg(spec=wire.FunctionSpec(funcname="f"))
+SUBMIT = wire_process.SubmitFuncSpecMsg(spec=wire_spec.FunctionSpec(funcname="f"))
 
 
 @pytest.mark.parametrize("broken", [None, refusal(503, "the store is away")])
@@ -180,7 +180,7 @@ async def test_an_ordinary_refusal_is_not_repeated() -> None:
     listener = Listener(refusal(400, "no"), reply({}))
     async with listener.listening() as address, Client(address, ME, timeouts=QUICK) as client:
         with pytest.raises(RpcError):
-            await client.tell(wire.GetColoniesMsg())
+            await client.tell(wire_colony.GetColoniesMsg())
     assert len(listener.bodies) == 1
 
 
@@ -188,7 +188,7 @@ async def test_a_paused_colony_is_not_asked_again_by_one_who_does_not_wait() -> 
     listener = Listener(refusal(503, "paused"), reply({}))
     async with listener.listening() as address, Client(address, ME, timeouts=QUICK) as client:
         with pytest.raises(RpcError):
-            await client.tell(wire.AssignProcessMsg(colonyname="dev", timeout=-1))
+            await client.tell(wire_process.AssignProcessMsg(colonyname="dev", timeout=-1))
 
 
 async def test_patience_ends() -> None:
@@ -196,23 +196,23 @@ async def test_patience_ends() -> None:
     listener = Listener(None, reply({}))
     async with listener.listening() as address, Client(address, ME, timeouts=impatient) as client:
         with pytest.raises(Unreachable, match="broke"):
-            await client.tell(wire.GetColoniesMsg())
+            await client.tell(wire_colony.GetColoniesMsg())
     assert len(listener.bodies) == 1
 
 
 async def test_connections_are_kept_and_shared_between_identities() -> None:
     listener = Listener(*[reply({})] * 3)
     async with listener.listening() as address, Client(address, ME, timeouts=QUICK) as client:
-        await client.tell(wire.GetColoniesMsg())
-        await client.as_identity(Identity.generate()).tell(wire.GetColoniesMsg())
-        await client.tell(wire.GetColoniesMsg())
+        await client.tell(wire_colony.GetColoniesMsg())
+        await client.as_identity(Identity.generate()).tell(wire_colony.GetColoniesMsg())
+        await client.tell(wire_colony.GetColoniesMsg())
     assert listener.connections == 1
 
 
 async def test_side_by_side_messages_use_a_connection_each() -> None:
     listener = Listener(*[reply({})] * 4)
     async with listener.listening() as address, Client(address, ME, timeouts=QUICK) as client:
-        await asyncio.gather(*(client.tell(wire.GetColoniesMsg()) for _ in range(4)))
+        await asyncio.gather(*(client.tell(wire_colony.GetColoniesMsg()) for _ in range(4)))
     assert listener.connections == 4
 
 
@@ -230,7 +230,7 @@ async def test_a_cancelled_wait_gives_its_connection_up() -> None:
 
     hung_up = asyncio.Event()
     async with Silent().listening() as address, Client(address, ME, timeouts=QUICK) as client:
-        task = asyncio.create_task(client.tell(wire.GetColoniesMsg()))
+        task = asyncio.create_task(client.tell(wire_colony.GetColoniesMsg()))
         await waiting.wait()
         task.cancel()
         async with asyncio.timeout(5):
@@ -248,7 +248,7 @@ async def test_no_answer_in_time_is_said() -> None:
     soon = Timeouts(reply_s=0.05, patience_s=0)
     async with Silent().listening() as address, Client(address, ME, timeouts=soon) as client:
         with pytest.raises(Unreachable, match=r"did not answer within 0\.05 s"):
-            await client.tell(wire.GetColoniesMsg())
+            await client.tell(wire_colony.GetColoniesMsg())
 
 
 async def test_a_closed_port_says_what_to_do() -> None:
@@ -257,7 +257,7 @@ async def test_a_closed_port_says_what_to_do() -> None:
         address = Address(host="127.0.0.1", port=probe.getsockname()[1])
     async with Client(address, ME, timeouts=Timeouts(patience_s=0)) as client:
         with pytest.raises(Unreachable, match="connection refused") as raised:
-            await client.tell(wire.GetColoniesMsg())
+            await client.tell(wire_colony.GetColoniesMsg())
     assert "colonies dev" in raised.value.hint
 
 
@@ -276,7 +276,7 @@ async def test_something_else_at_the_address_is_recognised(nonsense: bytes) -> N
         Client(address, ME, timeouts=Timeouts(patience_s=0)) as client,
     ):
         with pytest.raises(Unreachable):
-            await client.tell(wire.GetColoniesMsg())
+            await client.tell(wire_colony.GetColoniesMsg())
 
 
 async def test_tls_to_a_plain_server_says_how_to_do_without() -> None:
@@ -292,7 +292,7 @@ async def test_tls_to_a_plain_server_says_how_to_do_without() -> None:
         address = Address(host=plain.host, port=plain.port, tls=True)
         async with Client(address, ME, timeouts=Timeouts(patience_s=0)) as client:
             with pytest.raises(Unreachable) as raised:
-                await client.tell(wire.GetColoniesMsg())
+                await client.tell(wire_colony.GetColoniesMsg())
     assert "--insecure" in raised.value.hint
 
 
@@ -300,5 +300,5 @@ async def test_the_servers_clock_is_known_after_an_answer() -> None:
     dated = reply({}).replace(b"\r\n\r\n", b"\r\nDate: Mon, 23 Nov 2026 07:00:00 GMT\r\n\r\n", 1)
     listener = Listener(dated)
     async with listener.listening() as address, Client(address, ME, timeouts=QUICK) as client:
-        await client.tell(wire.GetColoniesMsg())
+        await client.tell(wire_colony.GetColoniesMsg())
         assert client.server_date == "Mon, 23 Nov 2026 07:00:00 GMT"

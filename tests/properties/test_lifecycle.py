@@ -23,7 +23,7 @@ from hypothesis.stateful import (
     rule,
 )
 
-from api import wire
+from api import wire, wire_attribute, wire_colony, wire_executor, wire_process, wire_spec
 from api.context import Call, Context
 from api.handlers import assign, attribute, executor, process
 from api.specs import SubmitMsg
@@ -176,28 +176,30 @@ class AnyOrder(RuleBasedStateMachine):
         seconds: int,
     ) -> Any:  # noqa: ANN401 - one process, or none
         """Somebody submits."""
-        conditions = wire.Conditions(colonyname=COLONY, executortype="cli", executornames=names)
-        spec = wire.FunctionSpec(
+        conditions = wire_spec.Conditions(
+            colonyname=COLONY, executortype="cli", executornames=names
+        )
+        spec = wire_spec.FunctionSpec(
             priority=priority,
             maxexectime=seconds,
             maxwaittime=seconds,
             env={"A": "1"},
             conditions=conditions,
         )
-        message = wire.decode(wire.encode(wire.SubmitFuncSpecMsg(spec=spec)), SubmitMsg)
+        message = wire.decode(wire.encode(wire_process.SubmitFuncSpecMsg(spec=spec)), SubmitMsg)
         answer = self.ask(there, who, process.submit, message, "ProcessSubmitted")
         return NOTHING if answer is None else answer.processid
 
     @rule(there=THERE, who=WHO)
     def assign(self, there: bool, who: str) -> None:  # noqa: FBT001
         """Somebody asks for work, and gets the first there is for it."""
-        message = wire.AssignProcessMsg(colonyname=COLONY, timeout=-1)
+        message = wire_process.AssignProcessMsg(colonyname=COLONY, timeout=-1)
         self.ask(there, who, assign.assign, message, "ProcessAssigned")
 
     @rule(there=THERE, who=WORKER)
     def assign_and_hang_up(self, there: bool, who: str) -> None:  # noqa: FBT001
         """What a client never heard of is queued as before."""
-        message = wire.AssignProcessMsg(colonyname=COLONY, timeout=-1)
+        message = wire_process.AssignProcessMsg(colonyname=COLONY, timeout=-1)
         stage, line = self.stages[there], PhoneLine(gone=True)
         before = Lives()
         for event in self.events:
@@ -216,66 +218,68 @@ class AnyOrder(RuleBasedStateMachine):
     def close(self, there: bool, who: str, process_id: str, failed: bool) -> None:  # noqa: FBT001
         """Somebody closes something."""
         if failed:
-            message = wire.CloseFailedMsg(processid=process_id, errors=["e"])
+            message = wire_process.CloseFailedMsg(processid=process_id, errors=["e"])
             self.ask(there, who, process.close_failed, message, "ProcessClosed")
         else:
-            message = wire.CloseSuccessfulMsg(processid=process_id, output=msgspec.Raw(b"[1]"))
+            message = wire_process.CloseSuccessfulMsg(
+                processid=process_id, output=msgspec.Raw(b"[1]")
+            )
             self.ask(there, who, process.close_successful, message, "ProcessClosed")
 
     @rule(there=THERE, who=WHO, process_id=processes)
     def cancel(self, there: bool, who: str, process_id: str) -> None:  # noqa: FBT001
         """Somebody cancels something."""
-        message = wire.CancelProcessMsg(processid=process_id)
+        message = wire_process.CancelProcessMsg(processid=process_id)
         self.ask(there, who, process.cancel, message, "ProcessCancelled")
 
     @rule(there=THERE, who=WHO, process_id=processes)
     def remove(self, there: bool, who: str, process_id: str) -> None:  # noqa: FBT001
         """Somebody removes something."""
-        message = wire.RemoveProcessMsg(processid=process_id)
+        message = wire_process.RemoveProcessMsg(processid=process_id)
         self.ask(there, who, process.remove, message, "ProcessRemoved")
 
     @rule(there=THERE, who=WHO, process_id=processes, key=st.sampled_from("AB"))
     def set_attribute(self, there: bool, who: str, process_id: str, key: str) -> None:  # noqa: FBT001
         """Somebody puts an attribute on something."""
-        given = wire.Attribute(targetid=process_id, key=key, value="v", attributetype=3)
-        message = wire.AddAttributeMsg(attribute=given)
+        given = wire_attribute.Attribute(targetid=process_id, key=key, value="v", attributetype=3)
+        message = wire_attribute.AddAttributeMsg(attribute=given)
         self.ask(there, who, attribute.add, message, "AttributeSet")
 
     @rule(there=THERE, who=WHO, name=WORKER)
     def approve(self, there: bool, who: str, name: str) -> None:  # noqa: FBT001
         """Somebody approves an executor."""
-        message = wire.ApproveExecutorMsg(colonyname=COLONY, executorname=name)
+        message = wire_executor.ApproveExecutorMsg(colonyname=COLONY, executorname=name)
         self.ask(there, who, executor.approve, message, "ExecutorApproved")
 
     @rule(there=THERE, who=WHO, name=WORKER)
     def reject(self, there: bool, who: str, name: str) -> None:  # noqa: FBT001
         """Somebody rejects an executor."""
-        message = wire.RejectExecutorMsg(colonyname=COLONY, executorname=name)
+        message = wire_executor.RejectExecutorMsg(colonyname=COLONY, executorname=name)
         self.ask(there, who, executor.reject, message, "ExecutorRejected")
 
     @rule(there=THERE, who=WHO, name=WORKER)
     def remove_executor(self, there: bool, who: str, name: str) -> None:  # noqa: FBT001
         """Somebody removes an executor."""
-        message = wire.RemoveExecutorMsg(colonyname=COLONY, executorname=name)
+        message = wire_executor.RemoveExecutorMsg(colonyname=COLONY, executorname=name)
         self.ask(there, who, executor.remove, message, "ExecutorRemoved")
 
     @rule(there=THERE, who=WHO, name=WORKER, kind=st.sampled_from(["cli", "gpu"]))
     def add_executor(self, there: bool, who: str, name: str, kind: str) -> None:  # noqa: FBT001
         """Somebody adds an executor again, under its own id."""
-        given = wire.Executor(
+        given = wire_executor.Executor(
             executorid=self.people[name],
             executorname=name,
             executortype=kind,
             colonyname=COLONY,
         )
-        message = wire.AddExecutorMsg(executor=given)
+        message = wire_executor.AddExecutorMsg(executor=given)
         self.ask(there, who, executor.add, message, "ExecutorAdded", "ExecutorRemoved")
 
     @rule(there=THERE, who=WORKER)
     def change_id(self, there: bool, who: str) -> None:  # noqa: FBT001
         """An executor moves to another key."""
         new_id = f"{self.asked:064x}"
-        message = wire.ChangeExecutorIdMsg(colonyname=COLONY, executorid=new_id)
+        message = wire_executor.ChangeExecutorIdMsg(colonyname=COLONY, executorid=new_id)
         answer = self.ask(there, who, executor.change_id, message, "ExecutorIdChanged")
         if answer is not None:
             self.people |= {"former": self.people[who], who: new_id}
@@ -284,10 +288,10 @@ class AnyOrder(RuleBasedStateMachine):
     def pause(self, there: bool, paused: bool) -> None:  # noqa: FBT001
         """The owner pauses or resumes."""
         if paused:
-            message = wire.PauseAssignmentsMsg(colonyname=COLONY)
+            message = wire_colony.PauseAssignmentsMsg(colonyname=COLONY)
             self.ask(there, "owner", assign.pause, message, "AssignmentsPaused")
         else:
-            message = wire.ResumeAssignmentsMsg(colonyname=COLONY)
+            message = wire_colony.ResumeAssignmentsMsg(colonyname=COLONY)
             self.ask(there, "owner", assign.resume, message, "AssignmentsResumed")
 
     @rule()

@@ -22,7 +22,7 @@ from hypothesis.stateful import (
 )
 from hypothesis.strategies import DrawFn
 
-from api import wire
+from api import wire_process
 from broker import keys
 from broker.aggregates.process import State
 from broker.clock import StoreClock
@@ -83,7 +83,7 @@ async def _put(
     shop: Workshop,
     nonce: str,
     **where: Any,  # noqa: ANN401 - what ``grow`` takes
-) -> wire.Process:
+) -> wire_process.Process:
     """Put a process behind another."""
     return await shop.grow(parent, spec("new", **limits), nonce=nonce, **where)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from api import listing, wire, wire_blueprint, wire_cron
+from api import listing, wire_blueprint, wire_cron, wire_location, wire_process, wire_user
 from api.handlers import blueprint, cron, definition, location, process, user
 from api.wire import decode, encode
 from broker import keys
@@ -101,10 +101,12 @@ class Workshop(Stage):
 
     async def reconcile(
         self, name: str = "lamp", *, force: bool = False, nonce: str = ""
-    ) -> wire.Process:
+    ) -> wire_process.Process:
         """Have a device reconciled."""
         message = wire_blueprint.ReconcileBlueprintMsg(namespace=COLONY, name=name, force=force)
-        answer: wire.Process = await self.say(blueprint.reconcile, USER, message, nonce=nonce)
+        answer: wire_process.Process = await self.say(
+            blueprint.reconcile, USER, message, nonce=nonce
+        )
         return answer
 
     async def remove(self, name: str = "lamp", *, nonce: str = "") -> None:
@@ -119,7 +121,7 @@ class Workshop(Stage):
 
     async def work(self) -> list[tuple[str, Any]]:
         """Node names and arguments of what waits, oldest first."""
-        message = wire.GetProcessesMsg(colonyname=COLONY, count=100, state=0)
+        message = wire_process.GetProcessesMsg(colonyname=COLONY, count=100, state=0)
         found = json.loads(encode(await self.say(process.get_many, USER, message)))
         return [(each["spec"]["nodename"], each["spec"]["kwargs"]) for each in found]
 
@@ -334,7 +336,9 @@ async def test_what_was_sent_comes_back(shop: Workshop) -> None:
     assert added["blueprintid"] == "mine"
     assert metadata.items() <= added["metadata"].items()
     assert "generation" not in added["metadata"]
-    places = await shop.say(location.get_all, USER, wire.GetLocationsMsg(colonyname=COLONY))
+    places = await shop.say(
+        location.get_all, USER, wire_location.GetLocationsMsg(colonyname=COLONY)
+    )
     assert [(p.name, p.description) for p in places] == [
         ("home", "Auto-created from blueprint lamp")
     ]
@@ -413,7 +417,9 @@ async def test_other_colonies_have_no_say(shop: Workshop) -> None:
     await shop.say(
         user.add,
         OTHER_OWNER,
-        wire.AddUserMsg(user=wire.User(colonyname=OTHER_COLONY, userid=STRANGER, name="eve")),
+        wire_user.AddUserMsg(
+            user=wire_user.User(colonyname=OTHER_COLONY, userid=STRANGER, name="eve")
+        ),
     )
     await shop.undefine()
     await shop.define(caller=OTHER_OWNER, colony_name=OTHER_COLONY)
@@ -458,7 +464,7 @@ async def test_cron_has_its_kind_reconciled_at_its_place(shop: Workshop) -> None
     await shop.say(cron.run, USER, wire_cron.RunCronMsg(cronid=cron_id.decode()))
 
     assert await shop.work() == [at_home, ("cli-reconcile", {"kind": "Device"})]
-    message = wire.GetProcessesMsg(colonyname=COLONY, count=100, state=0)
+    message = wire_process.GetProcessesMsg(colonyname=COLONY, count=100, state=0)
     found = json.loads(encode(await shop.say(process.get_many, USER, message)))
     assert {each["spec"]["conditions"]["locationname"] for each in found} == {"home"}
 

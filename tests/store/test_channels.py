@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from msgspec import UNSET, Raw
 
-from api import wire
+from api import wire, wire_process, wire_spec
 from api.handlers import channel, process, workflow
 from api.specs import SubmitMsg
 from api.wire_channel import ChannelAppendMsg, ChannelReadMsg, Entry
@@ -26,11 +26,11 @@ class Chatting(Stage):
 
     async def submit_with(self, *names: str) -> str:
         """A process with channels."""
-        conditions = wire.Conditions(colonyname=COLONY, executortype="cli")
-        spec = wire.FunctionSpec(funcname="chat", conditions=conditions, channels=list(names))
-        text = wire.encode(wire.SubmitFuncSpecMsg(spec=spec))
+        conditions = wire_spec.Conditions(colonyname=COLONY, executortype="cli")
+        spec = wire_spec.FunctionSpec(funcname="chat", conditions=conditions, channels=list(names))
+        text = wire.encode(wire_process.SubmitFuncSpecMsg(spec=spec))
         message = wire.decode(text, SubmitMsg)
-        submitted: wire.Process = await self.say(process.submit, USER, message)
+        submitted: wire_process.Process = await self.say(process.submit, USER, message)
         return submitted.processid
 
     async def tell(
@@ -154,7 +154,7 @@ async def test_what_was_said_can_be_read_after_the_end_until_removal(stage: Chat
             await stage.tell(process_id, b"late", caller=caller)
         assert [e.payload for e in await stage.hear(process_id, caller=caller)] == [b"last words"]
 
-    await stage.say(process.remove, USER, wire.RemoveProcessMsg(processid=process_id))
+    await stage.say(process.remove, USER, wire_process.RemoveProcessMsg(processid=process_id))
     with pytest.raises(NotFound, match="Process not found"):
         await stage.hear(process_id)
     tag = await stage.tag()
@@ -166,7 +166,7 @@ async def test_what_was_said_can_be_read_after_the_end_until_removal(stage: Chat
 async def test_remembered_rows_do_not_let_anybody_speak(stage: Chatting) -> None:
     process_id = await stage.submit_with("chat")
     elsewhere = Chatting(stage.store)
-    await elsewhere.say(process.cancel, USER, wire.CancelProcessMsg(processid=process_id))
+    await elsewhere.say(process.cancel, USER, wire_process.CancelProcessMsg(processid=process_id))
 
     with pytest.raises(NotFound, match="Channel not found"):
         await stage.tell(process_id, b"x")

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from api import wire, wire_cron, wire_workflow
+from api import wire, wire_cron, wire_user, wire_workflow
 from api.handlers import cron, user, workflow
 from broker import keys
 from broker.aggregates.cron import CronFired, CronHeld, CronSkipped
@@ -211,7 +211,7 @@ async def test_time_missed_while_no_server_was_there_is_skipped(stage: Clockwork
 
 async def test_cron_goes_on_under_the_new_key_of_its_creator(stage: Clockwork) -> None:
     await stage.add_cron()
-    changed = wire.ChangeUserIdMsg(colonyname=COLONY, userid=OTHER)
+    changed = wire_user.ChangeUserIdMsg(colonyname=COLONY, userid=OTHER)
     await stage.say(user.change_id, USER, changed)
     stage.pass_time(1)
     await stage.look_at_deadlines()

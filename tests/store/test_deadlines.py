@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from api import wire
+from api import wire, wire_process
 from api.handlers import process
 from broker.access import MemberState
 from broker.aggregates.backoff import Backoff
@@ -135,7 +135,7 @@ async def test_delayed_process_can_be_cancelled_and_stays_cancelled(stage: Timed
     stage.pass_time(6)
     await stage.look_at_deadlines()
 
-    await stage.say(process.cancel, USER, wire.CancelProcessMsg(processid=process_id))
+    await stage.say(process.cancel, USER, wire_process.CancelProcessMsg(processid=process_id))
     stage.pass_time(60)
     await stage.look_at_deadlines()
 

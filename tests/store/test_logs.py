@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from api import wire
+from api import wire_colony, wire_process
 from api.handlers import colony, log, process
 from api.wire_log import (
     AddExecutorLogMsg,
@@ -158,7 +158,7 @@ async def test_only_who_runs_a_process_speaks_about_it(stage: Logging) -> None:
 async def test_remembered_assignment_does_not_outlive_the_hold(stage: Logging) -> None:
     process_id = await stage.running()
     elsewhere = Logging(stage.store)
-    message = wire.CancelProcessMsg(processid=process_id)
+    message = wire_process.CancelProcessMsg(processid=process_id)
     await elsewhere.say(process.cancel, USER, message)
 
     with pytest.raises(Denied, match="process is not running"):
@@ -298,9 +298,9 @@ async def test_owner_decides_how_long_lines_are_kept(stage: Logging) -> None:
     assert await retention.trim(known) == 0
 
     for wished, kept in ((1_000, 2), (99, 0)):
-        settings = wire.ColonySettings(logretentionseconds=wished)
-        message = wire.SetColonySettingsMsg(colonyname=COLONY, settings=settings)
-        answer: wire.ColonySettings = await stage.say(colony.set_settings, OWNER, message)
+        settings = wire_colony.ColonySettings(logretentionseconds=wished)
+        message = wire_colony.SetColonySettingsMsg(colonyname=COLONY, settings=settings)
+        answer: wire_colony.ColonySettings = await stage.say(colony.set_settings, OWNER, message)
         assert (answer.logretentionseconds, answer.logretentionbytes) == (wished, -1)
         await retention.trim(known)
         assert len(await stage.read(process_id)) == kept
@@ -310,7 +310,7 @@ async def test_lines_of_a_removed_process_are_found_by_executor(stage: Logging) 
     process_id = await stage.running()
     await stage.add(process_id, "kept")
     await stage.close(process_id)
-    await stage.say(process.remove, USER, wire.RemoveProcessMsg(processid=process_id))
+    await stage.say(process.remove, USER, wire_process.RemoveProcessMsg(processid=process_id))
 
     with pytest.raises(Missing, match="process does not exist"):
         await stage.read(process_id)

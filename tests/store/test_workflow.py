@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from api import wire
+from api import wire_executor, wire_process
 from api import wire_workflow as graphs
 from api.handlers import executor, process
 from broker.aggregates.process import ProcessReleased, State
@@ -218,11 +218,13 @@ async def test_processes_of_a_workflow_are_not_cancelled_or_removed_one_by_one(
     begun = await shop.begin(*DIAMOND)
 
     for process_id in begun.processids:
-        wish = wire.CancelProcessMsg(processid=process_id)
+        wish = wire_process.CancelProcessMsg(processid=process_id)
         with pytest.raises(Invalid, match="cancel the entire workflow instead"):
             await shop.say(process.cancel, USER, wish)
         with pytest.raises(Invalid, match="delete the entire workflow instead"):
-            await shop.say(process.remove, USER, wire.RemoveProcessMsg(processid=process_id))
+            await shop.say(
+                process.remove, USER, wire_process.RemoveProcessMsg(processid=process_id)
+            )
 
 
 # -------------------------------------------------------------------- failure
@@ -365,7 +367,7 @@ async def test_process_of_an_executor_that_left_goes_on_with_another(shop: Works
 async def test_executor_that_moves_to_another_key_finishes_what_it_runs(shop: Workshop) -> None:
     begun = await shop.begin(*CHAIN)
     given = await shop.assign()
-    change = wire.ChangeExecutorIdMsg(colonyname=COLONY, executorid=OTHER)
+    change = wire_executor.ChangeExecutorIdMsg(colonyname=COLONY, executorid=OTHER)
     await shop.say(executor.change_id, EXECUTOR, change)
 
     await shop.finish(given.processid, "a", caller=OTHER)

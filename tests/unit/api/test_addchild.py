@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from api import wire
+from api import wire, wire_process, wire_user
 from api.handlers import user
 from api.wire_workflow import ProcessGraph
 from broker.aggregates.process import State
@@ -26,7 +26,7 @@ async def stage(store: EventStore) -> Stage:
     return stage
 
 
-async def begun(stage: Stage, *specs: Spec) -> tuple[ProcessGraph, wire.Process]:
+async def begun(stage: Stage, *specs: Spec) -> tuple[ProcessGraph, wire_process.Process]:
     """The diamond, or another workflow, and its first process, which runs."""
     graph = await submit(stage, *(specs or DIAMOND))
     return graph, await stage.assign()
@@ -175,7 +175,7 @@ async def refused(
     stage: Stage,
     kind: type[Exception],
     text: str,
-    parent: wire.Process,
+    parent: wire_process.Process,
     child: Spec | None = None,
     *,
     caller: str = EXECUTOR,
@@ -256,8 +256,8 @@ async def test_child_in_a_colony_of_others_is_refused(stage: Stage) -> None:
 async def test_parent_in_another_colony_is_not_found(stage: Stage) -> None:
     _, first = await begun(stage)
     await stage.add_colony(ELSEWHERE, THEIR_OWNER)
-    bob = wire.User(colonyname=ELSEWHERE, userid=OTHER, name="bob")
-    await stage.say(user.add, THEIR_OWNER, wire.AddUserMsg(user=bob))
+    bob = wire_user.User(colonyname=ELSEWHERE, userid=OTHER, name="bob")
+    await stage.say(user.add, THEIR_OWNER, wire_user.AddUserMsg(user=bob))
 
     text = f"Process with Id {first.processid} not found"
     await refused(stage, NotFound, text, first, spec("new", colony=ELSEWHERE), caller=OTHER)

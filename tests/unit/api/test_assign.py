@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from api import wire
+from api import wire_colony, wire_executor, wire_process, wire_user
 from api.handlers import assign, colony, executor, process, user
 from broker.clock import StoreClock
 from broker.errors import Denied, Invalid, NothingAvailable, Paused
@@ -27,16 +27,16 @@ async def stage(store: EventStore) -> Stage:
 
 def asking(
     stage: Stage, caller: str = EXECUTOR, *, cpu: str = "", mem: str = ""
-) -> asyncio.Task[wire.Process]:
+) -> asyncio.Task[wire_process.Process]:
     return asyncio.create_task(stage.assign(caller, 600, cpu=cpu, mem=mem))
 
 
-async def answer(asked: asyncio.Task[wire.Process]) -> wire.Process:
+async def answer(asked: asyncio.Task[wire_process.Process]) -> wire_process.Process:
     async with asyncio.timeout(PATIENCE_S):
         return await asked
 
 
-async def end(*tasks: asyncio.Task[wire.Process]) -> None:
+async def end(*tasks: asyncio.Task[wire_process.Process]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
@@ -262,7 +262,7 @@ async def test_user_that_became_an_executor_is_let_in_elsewhere_too(store: Event
     here, there = Stage(store), Stage(store)
     await here.found()
     await there.submit(caller=USER)
-    await here.say(user.remove, OWNER, wire.RemoveUserMsg(colonyname=COLONY, name="alice"))
+    await here.say(user.remove, OWNER, wire_user.RemoveUserMsg(colonyname=COLONY, name="alice"))
     await here.add_executor(USER, "alice")
 
     assert (await there.assign(USER)).assignedexecutorid == USER
@@ -273,7 +273,7 @@ async def test_colony_added_anew_elsewhere_is_found_at_the_second_try(store: Eve
     await here.found()
     await there.submit()
     await there.assign()
-    await here.say(colony.remove, SERVER_OWNER, wire.RemoveColonyMsg(colonyname=COLONY))
+    await here.say(colony.remove, SERVER_OWNER, wire_colony.RemoveColonyMsg(colonyname=COLONY))
     await here.found()
     given = await here.submit()
 
@@ -286,7 +286,7 @@ async def test_colony_added_anew_elsewhere_is_found_at_the_second_try(store: Eve
 async def test_work_of_a_rejected_executor_is_queued_again(stage: Stage) -> None:
     await stage.submit()
     held = await stage.assign()
-    rejection = wire.RejectExecutorMsg(colonyname=COLONY, executorname="worker")
+    rejection = wire_executor.RejectExecutorMsg(colonyname=COLONY, executorname="worker")
     await stage.say(executor.reject, OWNER, rejection)
 
     assert (await stage.look(held.processid)).state == 0
@@ -294,7 +294,7 @@ async def test_work_of_a_rejected_executor_is_queued_again(stage: Stage) -> None
 
 async def test_cancelled_work_is_not_given_out(stage: Stage) -> None:
     given = await stage.submit()
-    await stage.say(process.cancel, USER, wire.CancelProcessMsg(processid=given.processid))
+    await stage.say(process.cancel, USER, wire_process.CancelProcessMsg(processid=given.processid))
 
     with pytest.raises(NothingAvailable):
         await stage.assign()
@@ -323,51 +323,53 @@ async def test_two_servers_give_every_process_to_one_of_many(store: EventStore, 
         *(stage.assign() for stage in (here, there) for _ in range(100)), return_exceptions=True
     )
 
-    taken = [each for each in outcomes if isinstance(each, wire.Process)]
+    taken = [each for each in outcomes if isinstance(each, wire_process.Process)]
     assert sorted(each.processid for each in taken) == sorted(each.processid for each in given)
     assert sum(isinstance(each, NothingAvailable) for each in outcomes) == 100
 
 
 async def test_what_an_executor_said_last_survives_its_change_of_key(stage: Stage) -> None:
-    given = wire.Capabilities(software=[wire.Software(name="new")])
-    update = wire.UpdateExecutorMsg(colonyname=COLONY, executorname="worker", capabilities=given)
+    given = wire_executor.Capabilities(software=[wire_executor.Software(name="new")])
+    update = wire_executor.UpdateExecutorMsg(
+        colonyname=COLONY, executorname="worker", capabilities=given
+    )
     with pytest.raises(NothingAvailable):
         await stage.assign()
     await stage.say(executor.update, EXECUTOR, update)
 
-    change = wire.ChangeExecutorIdMsg(colonyname=COLONY, executorid=OTHER)
+    change = wire_executor.ChangeExecutorIdMsg(colonyname=COLONY, executorid=OTHER)
     await stage.say(executor.change_id, EXECUTOR, change)
 
-    look = wire.GetExecutorMsg(colonyname=COLONY, executorname="worker")
-    shown: wire.Executor = await stage.say(executor.get, OTHER, look)
-    assert shown.capabilities.software == [wire.Software(name="new")]
+    look = wire_executor.GetExecutorMsg(colonyname=COLONY, executorname="worker")
+    shown: wire_executor.Executor = await stage.say(executor.get, OTHER, look)
+    assert shown.capabilities.software == [wire_executor.Software(name="new")]
 
 
 async def test_owner_who_is_also_a_member_pauses_and_resumes(stage: Stage) -> None:
-    member = wire.User(colonyname=COLONY, userid=OWNER, name="owner")
-    await stage.say(user.add, OWNER, wire.AddUserMsg(user=member))
+    member = wire_user.User(colonyname=COLONY, userid=OWNER, name="owner")
+    await stage.say(user.add, OWNER, wire_user.AddUserMsg(user=member))
     given = await stage.submit(caller=OWNER)
-    await stage.say(assign.pause, OWNER, wire.PauseAssignmentsMsg(colonyname=COLONY))
+    await stage.say(assign.pause, OWNER, wire_colony.PauseAssignmentsMsg(colonyname=COLONY))
 
-    await stage.say(assign.resume, OWNER, wire.ResumeAssignmentsMsg(colonyname=COLONY))
+    await stage.say(assign.resume, OWNER, wire_colony.ResumeAssignmentsMsg(colonyname=COLONY))
 
     assert (await stage.assign()).processid == given.processid
 
 
 async def test_paused_executor_is_woken_by_the_resume(stage: Stage) -> None:
     given = await stage.submit()
-    await stage.say(assign.pause, OWNER, wire.PauseAssignmentsMsg(colonyname=COLONY))
+    await stage.say(assign.pause, OWNER, wire_colony.PauseAssignmentsMsg(colonyname=COLONY))
     asked = asking(stage)
     await stage.waiting(1)
 
-    await stage.say(assign.resume, OWNER, wire.ResumeAssignmentsMsg(colonyname=COLONY))
+    await stage.say(assign.resume, OWNER, wire_colony.ResumeAssignmentsMsg(colonyname=COLONY))
 
     assert (await answer(asked)).processid == given.processid
 
 
 @pytest.mark.parametrize("timeout_s", [-1, 0])
 async def test_paused_colony_says_so_or_what_is_wrong(stage: Stage, timeout_s: int) -> None:
-    await stage.say(assign.pause, OWNER, wire.PauseAssignmentsMsg(colonyname=COLONY))
+    await stage.say(assign.pause, OWNER, wire_colony.PauseAssignmentsMsg(colonyname=COLONY))
 
     with pytest.raises(Paused if timeout_s else Invalid):
         await stage.assign(timeout_s=timeout_s)

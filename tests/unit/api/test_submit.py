@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from api import wire
+from api import wire_colony
 from api.handlers import colony
 from broker.aggregates.process import State
 from broker.errors import Denied, Overloaded, Unavailable
@@ -57,8 +57,8 @@ async def test_repeat_of_an_accepted_submit_is_answered_by_a_full_queue(stage: S
 
 
 async def require_nonce(stage: Stage, *, required: bool) -> None:
-    settings = wire.ColonySettings(requirenonce=required)
-    message = wire.SetColonySettingsMsg(colonyname=COLONY, settings=settings)
+    settings = wire_colony.ColonySettings(requirenonce=required)
+    message = wire_colony.SetColonySettingsMsg(colonyname=COLONY, settings=settings)
     await stage.say(colony.set_settings, OWNER, message, nonce=f"settings-{required}")
 
 

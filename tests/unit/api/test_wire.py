@@ -8,17 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api import wire
+from api import wire, wire_executor, wire_process
 from broker.errors import Malformed
 from tests.strategies import TEXTS
 
 KINDS: list[type[wire.Wire]] = [
     wire.Request,
-    wire.AssignProcessMsg,
-    wire.AddExecutorMsg,
-    wire.SubmitFuncSpecMsg,
-    wire.CloseFailedMsg,
-    wire.SetOutputMsg,
+    wire_process.AssignProcessMsg,
+    wire_executor.AddExecutorMsg,
+    wire_process.SubmitFuncSpecMsg,
+    wire_process.CloseFailedMsg,
+    wire_process.SetOutputMsg,
 ]
 END_OF_2261_NS = 9_214_646_399_999_999_999
 DEEP = b"[" * 100_000 + b"]" * 100_000
@@ -29,8 +29,8 @@ JSON = st.recursive(
 )
 
 
-def assign(text: bytes) -> wire.AssignProcessMsg:
-    return wire.decode(text, wire.AssignProcessMsg)
+def assign(text: bytes) -> wire_process.AssignProcessMsg:
+    return wire.decode(text, wire_process.AssignProcessMsg)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def assign(text: bytes) -> wire.AssignProcessMsg:
     ids=["plain", "case", "unknown", "null", "spaces"],
 )
 def test_all_spellings_mean_the_same(text: bytes) -> None:
-    assert assign(text) == wire.AssignProcessMsg(colonyname="dev", timeout=5)
+    assert assign(text) == wire_process.AssignProcessMsg(colonyname="dev", timeout=5)
 
 
 @pytest.mark.parametrize(
@@ -92,16 +92,16 @@ def test_any_bytes_are_read_or_malformed(kind: type[wire.Wire], text: bytes) -> 
 def test_free_form_numbers_come_back_as_they_were_sent(number: str) -> None:
     text = b'{"out":[%b]}' % number.encode()
 
-    assert bytes(wire.decode(text, wire.SetOutputMsg).output) == b"[%b]" % number.encode()
+    assert bytes(wire.decode(text, wire_process.SetOutputMsg).output) == b"[%b]" % number.encode()
 
 
 @pytest.mark.parametrize("text", [b'{"errors":["a",null]}', b'{"errors":["a",null],"x":1}'])
 def test_null_in_a_list_of_texts_is_the_empty_text(text: bytes) -> None:
-    assert wire.decode(text, wire.CloseFailedMsg).errors == ["a", ""]
+    assert wire.decode(text, wire_process.CloseFailedMsg).errors == ["a", ""]
 
 
 def test_null_in_a_map_of_texts_is_the_empty_text() -> None:
-    found = wire.decode(b'{"spec":{"env":{"a":null}}}', wire.SubmitFuncSpecMsg)
+    found = wire.decode(b'{"spec":{"env":{"a":null}}}', wire_process.SubmitFuncSpecMsg)
 
     assert found.spec is not None
     assert found.spec.env == {"a": ""}

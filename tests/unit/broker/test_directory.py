@@ -2,7 +2,7 @@
 
 import pytest
 
-from api import wire
+from api import wire_colony
 from api.handlers import colony
 from broker import keys
 from broker.directory import Classes, Directory
@@ -92,7 +92,7 @@ async def test_member_that_left_is_forgotten(stage: Stage, directory: Directory)
 async def test_colony_that_is_gone_is_forgotten(stage: Stage, directory: Directory) -> None:
     found = await directory.named(COLONY)
     assert found is not None
-    message = wire.RemoveColonyMsg(colonyname=COLONY)
+    message = wire_colony.RemoveColonyMsg(colonyname=COLONY)
     await stage.say(colony.remove, SERVER_OWNER, message)
 
     assert await directory.named(COLONY, fresh=True) is None
@@ -102,7 +102,7 @@ async def test_colony_that_is_gone_is_forgotten(stage: Stage, directory: Directo
 
 async def test_colony_added_anew_is_another_one(stage: Stage, directory: Directory) -> None:
     before = await directory.named(COLONY)
-    message = wire.RemoveColonyMsg(colonyname=COLONY)
+    message = wire_colony.RemoveColonyMsg(colonyname=COLONY)
     await stage.say(colony.remove, SERVER_OWNER, message)
     await stage.add_colony()
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from api import wire
+from api import wire_colony
 from api.handlers import colony
 from broker import keys
 from broker.aggregates import server as aggregate
@@ -178,7 +178,7 @@ async def test_removal_that_stopped_half_way_is_finished(store: EventStore, link
 
 
 async def _remove(stage: Stage) -> None:
-    message = wire.RemoveColonyMsg(colonyname=COLONY)
+    message = wire_colony.RemoveColonyMsg(colonyname=COLONY)
     await stage.say(colony.remove, SERVER_OWNER, message)
 
 
