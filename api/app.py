@@ -41,6 +41,7 @@ from broker.presence import Presence
 from broker.reactors.forget import Forgetter
 from broker.reactors.log_retention import LogRetention
 from broker.reactors.periodic import Periodic
+from broker.reactors.retention import Keep, Retirement
 from broker.reactors.stale import StaleExecutors
 from broker.reactors.timer import Timer
 from broker.settings import Role, Settings
@@ -257,6 +258,16 @@ class Server:
                 store=context.store,
                 default=Retention(
                     age_s=settings.log_retention_s, size=settings.log_retention_bytes
+                ),
+            ),
+            retirement=Retirement(
+                store=context.store,
+                sweeper=context.sweeper,
+                happened=context.happened,
+                default=Keep(
+                    success_s=settings.success_retention_s,
+                    failed_s=settings.failed_retention_s,
+                    cancelled_s=settings.cancelled_retention_s,
                 ),
             ),
             crons=context.crons,

@@ -16,6 +16,9 @@ class ColonySettings(wire.Wire):
     requirenonce: bool | None = None
     logretentionseconds: wire.Int | None = None
     logretentionbytes: wire.Int | None = None
+    successretentionseconds: wire.Int | None = None
+    failedretentionseconds: wire.Int | None = None
+    cancelledretentionseconds: wire.Int | None = None
 
 
 class Statistics(wire.Wire):

@@ -59,8 +59,9 @@ class ServerRow:
 class ColonyRow:
     """A colony. ``guard`` grows with every change of the row.
 
-    Its log keeps lines for ``log_retention_s`` seconds and up to ``log_retention_bytes``; 0 is
-    without limit, -1 what the server's settings say.
+    Its log keeps lines for ``log_retention_s`` seconds and up to ``log_retention_bytes``, finished
+    processes and workflows stay for so many seconds as their state's retention says; 0 is without
+    limit, -1 what the server's settings say.
     """
 
     name: str
@@ -71,6 +72,9 @@ class ColonyRow:
     require_nonce: bool
     log_retention_s: int
     log_retention_bytes: int
+    success_retention_s: int
+    failed_retention_s: int
+    cancelled_retention_s: int
 
     @classmethod
     def read(cls, row: Hash) -> "ColonyRow | None":
@@ -86,6 +90,9 @@ class ColonyRow:
             require_nonce=row.get(b"require_nonce") == b"1",
             log_retention_s=int(row.get(b"log_retention_s", b"-1")),
             log_retention_bytes=int(row.get(b"log_retention_bytes", b"-1")),
+            success_retention_s=int(row.get(b"success_retention_s", b"-1")),
+            failed_retention_s=int(row.get(b"failed_retention_s", b"-1")),
+            cancelled_retention_s=int(row.get(b"cancelled_retention_s", b"-1")),
         )
 
 

@@ -76,8 +76,9 @@ class Settings:
     """All settings of one server; ``from_env`` and ``to_env`` are inverse to each other.
 
     A colony's log keeps lines for ``log_retention_s`` seconds, up to ``log_retention_bytes`` bytes
-    in all; 0 is without limit. ``metrics_token`` is what GET /metrics asks for; without one it
-    answers this machine only. It tells ``metrics_colonies`` colonies apart.
+    in all. A finished process or workflow is kept for ``success_retention_s`` seconds and so on,
+    by how it ended. 0 is without limit. ``metrics_token`` is what GET /metrics asks for; without
+    one it answers this machine only. It tells ``metrics_colonies`` colonies apart.
     """
 
     redis_url: str
@@ -93,6 +94,9 @@ class Settings:
     replay_window_ms: int = 300_000
     log_retention_s: int = _LOG_RETENTION_S
     log_retention_bytes: int = 1024**3
+    success_retention_s: int = 0
+    failed_retention_s: int = 0
+    cancelled_retention_s: int = 0
     timezone: str = "UTC"
     cron_checker_ms: int = 1_000
     generator_checker_ms: int = 1_000
@@ -119,6 +123,7 @@ class Settings:
                 for name in _LIMITS
             }
         )
+        policy_s = read.policy_s()
         settings = cls(
             redis_url=read.text("COLONIES_REDIS_URL", "redis://localhost:6379/0", _redis_url),
             server_id=read.text("COLONIES_SERVER_ID", "", _identity),
@@ -131,8 +136,11 @@ class Settings:
             stale_executor_s=read.count("COLONIES_STALE_EXECUTOR_DURATION", 600, least=1),
             cleanup_interval_s=read.count("COLONIES_CLEANUP_INTERVAL", 60, least=1),
             replay_window_ms=read.count("COLONIES_REPLAY_WINDOW_MS", 300_000, least=1_000),
-            log_retention_s=read.count("COLONIES_LOG_RETENTION", read.retention_s()),
+            log_retention_s=read.count("COLONIES_LOG_RETENTION", policy_s or _LOG_RETENTION_S),
             log_retention_bytes=read.count("COLONIES_LOG_RETENTION_BYTES", 1024**3),
+            success_retention_s=read.count("COLONIES_RETENTION_SUCCESS", policy_s),
+            failed_retention_s=read.count("COLONIES_RETENTION_FAILED", 0),
+            cancelled_retention_s=read.count("COLONIES_RETENTION_CANCELLED", 0),
             timezone=read.text("COLONIES_TIMEZONE", "UTC", _timezone),
             cron_checker_ms=read.count("COLONIES_CRON_CHECKER_PERIOD", 1_000, least=10),
             generator_checker_ms=read.count("COLONIES_GENERATOR_CHECKER_PERIOD", 1_000, least=10),
@@ -167,6 +175,9 @@ class Settings:
             "COLONIES_REPLAY_WINDOW_MS": str(self.replay_window_ms),
             "COLONIES_LOG_RETENTION": str(self.log_retention_s),
             "COLONIES_LOG_RETENTION_BYTES": str(self.log_retention_bytes),
+            "COLONIES_RETENTION_SUCCESS": str(self.success_retention_s),
+            "COLONIES_RETENTION_FAILED": str(self.failed_retention_s),
+            "COLONIES_RETENTION_CANCELLED": str(self.cancelled_retention_s),
             "COLONIES_TIMEZONE": self.timezone,
             "COLONIES_CRON_CHECKER_PERIOD": str(self.cron_checker_ms),
             "COLONIES_GENERATOR_CHECKER_PERIOD": str(self.generator_checker_ms),
@@ -211,10 +222,10 @@ class _Reader:
             return default
         return int(text)
 
-    def retention_s(self) -> int:
-        """How long logs are kept by the reference's variables, if these say so."""
+    def policy_s(self) -> int:
+        """How long the reference's variables say that things are kept, 0 if they do not."""
         if not self.flag("COLONIES_RETENTION"):
-            return _LOG_RETENTION_S
+            return 0
         return self.count("COLONIES_RETENTION_POLICY", _LOG_RETENTION_S, least=1)
 
     def flag(self, name: str) -> bool:

@@ -177,11 +177,7 @@ async def get_settings(
     _, gate = await ctx.gate(call, msg.colonyname)
     access.reader(gate)
     row = access.known_colony(gate)
-    return wire_colony.ColonySettings(
-        requirenonce=row.require_nonce,
-        logretentionseconds=row.log_retention_s,
-        logretentionbytes=row.log_retention_bytes,
-    )
+    return _shown_settings(row)
 
 
 async def set_settings(
@@ -194,6 +190,9 @@ async def set_settings(
         require_nonce=msg.settings.requirenonce,
         log_retention_s=msg.settings.logretentionseconds,
         log_retention_bytes=msg.settings.logretentionbytes,
+        success_retention_s=msg.settings.successretentionseconds,
+        failed_retention_s=msg.settings.failedretentionseconds,
+        cancelled_retention_s=msg.settings.cancelledretentionseconds,
     )
 
     async def read(fresh: bool) -> tuple[Colony | None, Gate]:  # noqa: FBT001
@@ -205,8 +204,17 @@ async def set_settings(
     event = await ctx.write(call, read, decide)
     if not isinstance(event, aggregate.ColonySettingsChanged):
         raise Corrupt("settings that are not in the log")
+    return _shown_settings(event)
+
+
+def _shown_settings(
+    settings: access.ColonyRow | aggregate.ColonySettingsChanged,
+) -> wire_colony.ColonySettings:
     return wire_colony.ColonySettings(
-        requirenonce=event.require_nonce,
-        logretentionseconds=event.log_retention_s,
-        logretentionbytes=event.log_retention_bytes,
+        requirenonce=settings.require_nonce,
+        logretentionseconds=settings.log_retention_s,
+        logretentionbytes=settings.log_retention_bytes,
+        successretentionseconds=settings.success_retention_s,
+        failedretentionseconds=settings.failed_retention_s,
+        cancelledretentionseconds=settings.cancelled_retention_s,
     )

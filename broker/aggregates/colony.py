@@ -33,13 +33,17 @@ class ColonyOwnerChanged(Event, frozen=True, kw_only=True):
 class ColonySettingsChanged(Event, frozen=True, kw_only=True):
     """Settings of the colony, all of them; ``subject`` is its name.
 
-    Retention of log lines in seconds and bytes: 0 is without limit, -1 as the server has it.
+    Retention of log lines in seconds and bytes, and of finished processes and workflows in seconds
+    by their state: 0 is without limit, -1 as the server has it.
     """
 
     TYPE: ClassVar[str] = "ColonySettingsChanged"
     require_nonce: bool
     log_retention_s: int = -1
     log_retention_bytes: int = -1
+    success_retention_s: int = -1
+    failed_retention_s: int = -1
+    cancelled_retention_s: int = -1
 
 
 class AssignmentsPaused(Event, frozen=True, kw_only=True):
@@ -136,6 +140,9 @@ class ChangeSettings(Struct, frozen=True, kw_only=True):
     require_nonce: bool | None = None
     log_retention_s: int | None = None
     log_retention_bytes: int | None = None
+    success_retention_s: int | None = None
+    failed_retention_s: int | None = None
+    cancelled_retention_s: int | None = None
 
 
 def change_settings(gate: Gate, command: ChangeSettings, now_ns: int) -> Decision:
@@ -145,7 +152,13 @@ def change_settings(gate: Gate, command: ChangeSettings, now_ns: int) -> Decisio
         Denied, Invalid: not the owner; a retention that is none.
     """
     expects, row = colony_owner(gate), known_colony(gate)
-    for limit in (command.log_retention_s, command.log_retention_bytes):
+    for limit in (
+        command.log_retention_s,
+        command.log_retention_bytes,
+        command.success_retention_s,
+        command.failed_retention_s,
+        command.cancelled_retention_s,
+    ):
         if limit is not None and not -1 <= limit <= MOST_RETENTION:
             raise Invalid(
                 "Failed to set colony settings, a retention is -1 (as the server has it), 0"
@@ -161,6 +174,11 @@ def change_settings(gate: Gate, command: ChangeSettings, now_ns: int) -> Decisio
                 require_nonce=_given(command.require_nonce, row.require_nonce),
                 log_retention_s=_given(command.log_retention_s, row.log_retention_s),
                 log_retention_bytes=_given(command.log_retention_bytes, row.log_retention_bytes),
+                success_retention_s=_given(command.success_retention_s, row.success_retention_s),
+                failed_retention_s=_given(command.failed_retention_s, row.failed_retention_s),
+                cancelled_retention_s=_given(
+                    command.cancelled_retention_s, row.cancelled_retention_s
+                ),
             ),
         ),
     )

@@ -16,6 +16,7 @@ from broker.reactors.log_retention import LogRetention
 from broker.reactors.periodic import Periodic
 from broker.reactors.purge import purge_removed
 from broker.reactors.requeue import Requeuer
+from broker.reactors.retention import Retirement
 from broker.reactors.stale import StaleExecutors
 from broker.store import EventStore
 
@@ -34,6 +35,7 @@ class Timer:
     due: Due
     stale: StaleExecutors
     log_retention: LogRetention
+    retirement: Retirement
     stale_every_s: int
     crons: Crons
     crons_every_s: float
@@ -48,6 +50,7 @@ class Timer:
         periodic.every(1, self.forget)
         periodic.every(5, self.purge)
         periodic.every(5, self.trim_logs)
+        periodic.every(5, self.purge_finished)
         periodic.every(30, self.retire)
         periodic.every(self.stale_every_s, self.unregister)
 
@@ -86,6 +89,11 @@ class Timer:
         """Forget log lines that are too old or too many."""
         for colony in await self.directory.every():
             await self.log_retention.trim(colony)
+
+    async def purge_finished(self) -> None:
+        """Remove finished processes and workflows that are older than they are to be kept."""
+        for colony in await self.directory.every():
+            await self.retirement.purge(colony)
 
     async def retire(self) -> None:
         """Forget requirement classes in which nothing waits, beyond those that are kept."""

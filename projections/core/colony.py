@@ -32,6 +32,9 @@ def _settings_changed(event: ColonySettingsChanged) -> Iterator[Write]:
         require_nonce=int(event.require_nonce),
         log_retention_s=event.log_retention_s,
         log_retention_bytes=event.log_retention_bytes,
+        success_retention_s=event.success_retention_s,
+        failed_retention_s=event.failed_retention_s,
+        cancelled_retention_s=event.cancelled_retention_s,
     )
     yield hincrby(keys.COLONY, "guard")
 
