@@ -6,8 +6,6 @@ answer and nothing happens twice. A server that does not (the reference) would d
 message that changes something is not repeated once it may have arrived.
 """
 
-import asyncio
-import random
 import secrets
 import time
 from dataclasses import dataclass, replace
@@ -20,11 +18,10 @@ from api import wire, wire_process, wire_server
 from broker.errors import Malformed
 from broker.identity import Identity
 from cli.errors import RpcError, Unanswered, Unreachable
-from cli.transport import Address, Response, Transport
+from cli.retry import Retry
+from cli.transport import Address, Transport
 
 _UNAVAILABLE = 503
-_FIRST_PAUSE_S = 0.05
-_LONGEST_PAUSE_S = 2.0
 _NONCES = "nonce"
 # How the protocol names what only reads.
 _READING = ("channelread", "get", "resolve", "search", "version")
@@ -58,10 +55,10 @@ class Client:
         *,
         timeouts: Timeouts | None = None,
     ) -> None:
-        self._timeouts = timeouts or Timeouts()
+        self.timeouts = timeouts or Timeouts()
         self._own = isinstance(server, Address)
-        self._transport = (
-            Transport(server, connect_s=self._timeouts.connect_s)
+        self.transport = (
+            Transport(server, connect_s=self.timeouts.connect_s)
             if isinstance(server, Address)
             else server
         )
@@ -77,25 +74,25 @@ class Client:
         at: TracebackType | None,
     ) -> None:
         if self._own:
-            self._transport.close()
+            self.transport.close()
 
     def as_identity(self, identity: Identity | None) -> "Client":
         """A client of the same server and connections that speaks as somebody else."""
-        return Client(self._transport, identity, timeouts=self._timeouts)
+        return Client(self.transport, identity, timeouts=self.timeouts)
 
     def patient(self, patience_s: float) -> "Client":
         """The same, that repeats a message for so many seconds before it gives up."""
-        timeouts = replace(self._timeouts, patience_s=patience_s)
-        return Client(self._transport, self.identity, timeouts=timeouts)
+        timeouts = replace(self.timeouts, patience_s=patience_s)
+        return Client(self.transport, self.identity, timeouts=timeouts)
 
     @property
     def server_date(self) -> str:
         """What the last reply's Date header said; the server's clock, to the second."""
-        return self._transport.server_date
+        return self.transport.server_date
 
     async def health(self) -> tuple[int, str]:
         """Status and text of the server's own health check; 200 and nothing when all is well."""
-        reply = await self._transport.get("/health", reply_s=self._timeouts.reply_s)
+        reply = await self.transport.get("/health", reply_s=self.timeouts.reply_s)
         return reply.status, reply.body.decode(errors="replace")
 
     async def ask(self, message: wire.Message, reply: type[R]) -> R:
@@ -105,12 +102,11 @@ class Client:
             RpcError: the server refused it.
             Unreachable: no server answered within the patience.
         """
-        return _read(await self._exchange(message), reply)
+        return read(await self._exchange(message), reply)
 
     async def ask_list(self, message: wire.Message, item: type[R]) -> list[R]:
         """Send a message whose reply is a list; the reference's ``null`` is an empty one."""
-        text = await self._exchange(message)
-        return [_read(bytes(raw), item) for raw in _read_items(text)]
+        return read_list(await self._exchange(message), item)
 
     async def tell(self, message: wire.Message) -> None:
         """Send a message whose reply says nothing but that it was done."""
@@ -122,15 +118,15 @@ class Client:
         Raises:
             Unreachable: no server answered within the patience.
         """
-        return extension in await self._announced(_Retry(self._timeouts.patience_s))
+        return extension in await self._announced(Retry(self.timeouts.patience_s))
 
     async def _exchange(self, message: wire.Message) -> bytes:
         """The JSON text of the reply; repeats the same bytes while that may help."""
         kind = type(message).__name__.lower()
-        body = self._sealed(message, kind)
+        body = self.sealed(message)
         wait_s = message.timeout if isinstance(message, wire_process.AssignProcessMsg) else 0
-        reply_s = self._timeouts.reply_s + max(0, wait_s)
-        retry = _Retry(self._timeouts.patience_s)
+        reply_s = self.timeouts.reply_s + max(0, wait_s)
+        retry = Retry(self.timeouts.patience_s)
         doubt: RpcError | Unreachable | None = None
         while doubt is None or not await self._would_do_it_twice(doubt, retry):
             try:
@@ -150,18 +146,18 @@ class Client:
         raise doubt
 
     async def _once(self, body: bytes, *, reply_s: float) -> bytes:
-        reply = await self._transport.post("/api", body, reply_s=reply_s)
-        return _payload(reply, self._transport.address)
+        reply = await self.transport.post("/api", body, reply_s=reply_s)
+        return opened(reply.body, self.transport.address, reply.status)[1]
 
-    async def _would_do_it_twice(self, doubt: RpcError | Unreachable, retry: "_Retry") -> bool:
+    async def _would_do_it_twice(self, doubt: RpcError | Unreachable, retry: Retry) -> bool:
         """Whether the server does not know nonces."""
         return _NONCES not in await self._announced(retry, doubt)
 
     async def _announced(
-        self, retry: "_Retry", doubt: RpcError | Unreachable | None = None
+        self, retry: Retry, doubt: RpcError | Unreachable | None = None
     ) -> frozenset[str]:
         """The extensions of the server; asked once, and until it can be asked."""
-        while self._transport.extensions is None:
+        while self.transport.extensions is None:
             try:
                 info = await self._server_info()
             except Unreachable as error:
@@ -170,18 +166,18 @@ class Client:
                 if error.status == _UNAVAILABLE:
                     await retry.pause(doubt or error)
                 else:
-                    self._transport.extensions = frozenset()
+                    self.transport.extensions = frozenset()
             else:
-                self._transport.extensions = frozenset(info.extensions)
-        return self._transport.extensions
+                self.transport.extensions = frozenset(info.extensions)
+        return self.transport.extensions
 
     async def _server_info(self) -> wire_server.ServerInfo:
-        anybody = self.as_identity(None)
-        message = wire_server.GetServerInfoMsg()
-        body = anybody._sealed(message, type(message).__name__.lower())  # noqa: SLF001 - our own
-        return _read(await self._once(body, reply_s=self._timeouts.reply_s), wire_server.ServerInfo)
+        body = self.as_identity(None).sealed(wire_server.GetServerInfoMsg())
+        return read(await self._once(body, reply_s=self.timeouts.reply_s), wire_server.ServerInfo)
 
-    def _sealed(self, message: wire.Message, kind: str) -> bytes:
+    def sealed(self, message: wire.Message) -> bytes:
+        """A message as it is sent: signed, with a nonce of its own."""
+        kind = type(message).__name__.lower()
         if self.identity is None:
             message = msgspec.structs.replace(message, msgtype=kind)
         else:
@@ -193,45 +189,44 @@ class Client:
         return wire.encode(wire.Request(payloadtype=kind, payload=payload, signature=signature))
 
 
-class _Retry:
-    """Ever longer pauses between tries, until the patience has ended."""
+def opened(body: bytes, address: Address, status: int = 200) -> tuple[str, bytes]:
+    """What an answer is about, and its JSON text.
 
-    def __init__(self, patience_s: float) -> None:
-        self._give_up = time.monotonic() + patience_s
-        self._pause_s = _FIRST_PAUSE_S
-
-    async def pause(self, failure: RpcError | Unreachable) -> None:
-        """Wait before the next try, or raise the failure of the last one."""
-        if time.monotonic() + self._pause_s > self._give_up:
-            raise failure
-        await asyncio.sleep(self._pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load
-        self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
-
-
-def _payload(response: Response, address: Address) -> bytes:
+    Raises:
+        RpcError: a refusal.
+        Unanswered: it is none of ours.
+    """
     try:
-        reply = wire.decode(response.body, wire.Reply)
+        reply = wire.decode(body, wire.Reply)
     except Malformed as error:
         raise Unanswered(
-            f"what answers at {address} is not a colonies server (HTTP {response.status})",
+            f"what answers at {address} is not a colonies server (HTTP {status})",
             hint="check COLONIES_SERVER_HOST and COLONIES_SERVER_PORT; `colonies config`",
         ) from error
     text = wire.unwrap(reply.payload)
     if not reply.error:
-        return text
-    failure = _read(text, wire.Failure)
+        return reply.payloadtype, text
+    failure = read(text, wire.Failure)
     raise RpcError(failure.status, failure.message)
 
 
-def _read(text: bytes, kind: type[R]) -> R:
+def read(text: bytes, kind: type[R]) -> R:
+    """What the JSON text of an answer says.
+
+    Raises:
+        Unreachable: something else than was asked for.
+    """
     try:
         return wire.decode(text, kind)
     except Malformed as error:
         raise Unreachable(f"the server's answer cannot be read: {error}") from error
 
 
-def _read_items(text: bytes) -> list[msgspec.Raw]:
+def read_list(text: bytes, item: type[R]) -> list[R]:
+    """The same for a list; the reference's ``null`` is an empty one."""
+    items: list[msgspec.Raw] | None
     try:
-        return msgspec.json.decode(text, type=list[msgspec.Raw] | None) or []
+        items = msgspec.json.decode(text, type=list[msgspec.Raw] | None)
     except msgspec.DecodeError as error:
         raise Unreachable(f"the server's answer cannot be read: {error}") from error
+    return [read(bytes(raw), item) for raw in items or []]

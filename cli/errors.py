@@ -3,7 +3,8 @@
 CliError                 1  what, and what to do about it
 ├── UsageError           2  the command line or the configuration cannot be right
 ├── Unreachable          3  no server answered
-│   └── Unanswered       3  a message was sent, and its answer is missing
+│   ├── Unanswered       3  a message was sent, and its answer is missing
+│   └── CutOff           3  what was being followed ended, and could not be taken up again
 ├── RpcError             1  a server answered with a refusal: status and message
 └── Aborted              1  a question was answered with no
 
@@ -48,6 +49,10 @@ class Unreachable(CliError):
 
 class Unanswered(Unreachable):
     """The message was sent and no answer came: whether it took effect is unknown."""
+
+
+class CutOff(Unreachable):
+    """The connection over which something was followed ended."""
 
 
 class RpcError(CliError):

@@ -6,7 +6,8 @@ talking to the server.
 
 import asyncio
 import ssl
-from contextlib import suppress
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
@@ -145,10 +146,7 @@ class Transport:
         return await self._exchange("POST", path, body, reply_s)
 
     async def _exchange(self, method: str, path: str, body: bytes, reply_s: float) -> Response:
-        host = self.address.host.encode("idna").decode("ascii")
-        head = f"{method} {path} HTTP/1.1\r\nhost: {host}:{self.address.port}\r\n"
-        length = f"content-length: {len(body)}\r\n\r\n"
-        request = head.encode("ascii") + _JSON_HEADERS + length.encode("ascii") + body
+        request = self.request(method, path, body)
         async with self._free:
             connection = self._take() or await self._connect()
             try:
@@ -168,6 +166,13 @@ class Transport:
             self.server_date = reply.date
             return reply
 
+    def request(self, method: str, path: str, body: bytes) -> bytes:
+        """A whole request."""
+        host = self.address.host.encode("idna").decode("ascii")
+        head = f"{method} {path} HTTP/1.1\r\nhost: {host}:{self.address.port}\r\n"
+        length = f"content-length: {len(body)}\r\n\r\n"
+        return head.encode("ascii") + _JSON_HEADERS + length.encode("ascii") + body
+
     def close(self) -> None:
         """Close every idle connection."""
         while self._idle:
@@ -183,11 +188,22 @@ class Transport:
     async def _connect(self) -> _Connection:
         loop = asyncio.get_running_loop()
         make: Callable[[], _Connection] = _Connection
+        async with self.reaching():
+            _, connection = await loop.create_connection(
+                make, self.address.host, self.address.port, ssl=self.ssl
+            )
+        return connection
+
+    @asynccontextmanager
+    async def reaching(self) -> AsyncGenerator[None]:
+        """Connect to the address within this, in the time there is for that.
+
+        Raises:
+            Unreachable: whatever kept from it.
+        """
         try:
             async with asyncio.timeout(self._connect_s):
-                _, connection = await loop.create_connection(
-                    make, self.address.host, self.address.port, ssl=self._ssl
-                )
+                yield
         except ssl.SSLCertVerificationError as error:
             raise Unreachable(
                 f"the certificate of {self.address} is not trusted: {error.verify_message}",
@@ -208,10 +224,10 @@ class Transport:
                 f"{self.address} cannot be reached: {_reason(error)}",
                 hint="is it running? `colonies dev` starts one, `colonies config` shows which",
             ) from error
-        return connection
 
     @cached_property
-    def _ssl(self) -> ssl.SSLContext | None:
+    def ssl(self) -> ssl.SSLContext | None:
+        """How TLS is spoken to the server; None where it is not."""
         if not self.address.tls:
             return None
         context = ssl.create_default_context()
