@@ -4,23 +4,27 @@ import asyncio
 import os
 import re
 import shutil
-import time
 from collections import Counter
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import Protocol
 
 from api import wire, wire_spec
+from api.wire_realtime import SubscribeEventsMsg, SubscribeProcessMsg
 from api.wire_workflow import GetProcessGraphMsg, ProcessGraph
-from cli import dagdraw, render, spec, workflows
+from cli import dagdraw, feed, render, spec, workflows
 from cli.client import Client
 from cli.errors import CliError
 from cli.options import Format
 from cli.output import Output
 from cli.session import Session
-from cli.waiting import output_text
+from cli.subscription import frames
+from cli.waiting import ENDS, output_text, to_process
 
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 0.5
-_ENDED = frozenset({2, 3, 4})
+_CALM_S = 0.05
+# A server of ours takes a hundred subscriptions on one socket.
+_MOST_NODES = 25
+_UNFINISHED = frozenset({render.State.WAITING, render.State.RUNNING})
+_AFTER = {render.State.WAITING: (1, *ENDS), render.State.RUNNING: ENDS}
 _SUCCESSFUL = 2
 _MOST_REASONS = 10
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
@@ -97,25 +101,91 @@ def summary(graph: ProcessGraph) -> str:
 
 
 async def ended(
-    client: Client, graphid: str, view: View, *, within_s: float | None = None
+    client: Client, colony: str, graphid: str, view: View, *, within_s: float | None = None
 ) -> ProcessGraph:
     """The workflow once it is successful, failed or cancelled.
 
     Raises:
         CliError: it has not ended ``within_s``.
+        RpcError: it is not there, or not any more.
     """
-    give_up = None if within_s is None else time.monotonic() + within_s
-    pause_s = _FIRST_PAUSE_S
-    while True:
-        graph = await client.ask(GetProcessGraphMsg(processgraphid=graphid), ProcessGraph)
-        view.show(graph)
-        if graph.state in _ENDED:
-            return graph
-        if give_up is not None and time.monotonic() + pause_s > give_up:
-            state = workflows.state_of(graph).value.lower()
-            raise CliError(f"workflow {graphid} is still {state} after {within_s:g} s")
-        await asyncio.sleep(pause_s)
-        pause_s = min(1.5 * pause_s, _LONGEST_PAUSE_S)
+    watch = _Watch(client, graphid, view)
+    graph = await watch.look()
+    by_events = await client.knows(feed.EXTENSION)
+    # Whoever waits through the death of a server is not impatient with the next one.
+    watch.client = client.patient(client.timeouts.reply_s)
+    try:
+        async with asyncio.timeout(within_s):
+            while graph.state not in ENDS:
+                graph = await (watch.by_events(colony) if by_events else watch.by_nodes(graph))
+    except TimeoutError as error:
+        state = workflows.state_of(watch.seen).value.lower()
+        raise CliError(f"workflow {graphid} is still {state} after {within_s:g} s") from error
+    return graph
+
+
+class _Watch:
+    """Somebody who looks at a workflow whenever something has happened in it."""
+
+    seen: ProcessGraph
+
+    def __init__(self, client: Client, graphid: str, view: View) -> None:
+        self.client = client
+        self._graphid = graphid
+        self._view = view
+
+    async def look(self) -> ProcessGraph:
+        """The workflow as it is now, which is shown."""
+        message = GetProcessGraphMsg(processgraphid=self._graphid)
+        self.seen = await self.client.ask(message, ProcessGraph)
+        self._view.show(self.seen)
+        return self.seen
+
+    async def by_events(self, colony: str) -> ProcessGraph:
+        """Follow its events until it has ended."""
+        changed = asyncio.Event()
+        hearing = asyncio.create_task(self._hear(colony, changed))
+        try:
+            while True:
+                await changed.wait()
+                changed.clear()
+                if hearing.done():
+                    hearing.result()
+                if (await self.look()).state in ENDS:
+                    return self.seen
+                # What happens in quick succession is looked at once.
+                await asyncio.sleep(_CALM_S)
+        finally:
+            hearing.cancel()
+            await asyncio.wait([hearing])
+
+    async def _hear(self, colony: str, changed: asyncio.Event) -> None:
+        message = SubscribeEventsMsg(colonyname=colony, workflowid=self._graphid)
+        try:
+            async with aclosing(feed.happenings(self.client, message)) as told:
+                async for _ in told:
+                    changed.set()
+        finally:
+            changed.set()
+
+    async def by_nodes(self, graph: ProcessGraph) -> ProcessGraph:
+        """Wait for the next change of some node, as every server tells it; at most so many."""
+        nodes = [(i, state) for i, _, state in workflows.nodes_of(graph) if state in _UNFINISHED]
+        if not nodes:  # all have ended, and the workflow will in a moment
+            await asyncio.sleep(_CALM_S)
+            return await self.look()
+        nodes.sort(key=lambda node: node[1] is not render.State.RUNNING)
+
+        def asking() -> list[SubscribeProcessMsg]:
+            return [
+                message
+                for processid, state in nodes[:_MOST_NODES]
+                for message in to_process(processid, *_AFTER[state])
+            ]
+
+        async with aclosing(frames(self.client, asking)) as told:
+            await anext(told)
+        return await self.look()
 
 
 async def finish(
@@ -127,7 +197,8 @@ async def finish(
         CliError: it failed or was cancelled.
     """
     client = session.client()
-    graph = await ended(client, graphid, view_of(session.out), within_s=within_s)
+    view = view_of(session.out)
+    graph = await ended(client, session.colony, graphid, view, within_s=within_s)
     if session.out.format in {Format.JSON, Format.YAML}:
         session.out.show(render.Detail(blocks=(), data=spec.plain(graph)))
     elif session.out.format is Format.ID:

@@ -1,18 +1,21 @@
 """Waiting for a process to end."""
 
 import asyncio
-import time
+from contextlib import aclosing
 
 from api import wire_process
+from api.wire_realtime import SubscribeProcessMsg
 from cli import render, spec
 from cli.client import Client
-from cli.errors import CliError
+from cli.errors import CliError, RpcError
 from cli.options import Format
 from cli.session import Session
 
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 1.0
-_ENDED = frozenset({2, 3, 4})
+ENDS = (2, 3, 4)
 _SUCCESSFUL = 2
+_SUBSCRIBED_S = 100
+"""How long one subscription lasts. It begins with the state that there is, so what a server does
+not tell (the reference: some ends of processes of workflows) is found out by the next one."""
 
 
 async def ended(
@@ -20,24 +23,53 @@ async def ended(
 ) -> wire_process.Process:
     """The process once it is successful, failed or cancelled.
 
-    Asked again and again, ever more seldom: the same against every server.
-
     Raises:
         CliError: it has not ended ``within_s``.
+        RpcError: it is not there, or not any more.
     """
-    give_up = None if within_s is None else time.monotonic() + within_s
-    pause_s = _FIRST_PAUSE_S
-    while True:
-        process = await client.ask(
-            wire_process.GetProcessMsg(processid=processid), wire_process.Process
-        )
-        if process.state in _ENDED:
-            return process
-        if give_up is not None and time.monotonic() + pause_s > give_up:
-            state = render.state_of(render.PROCESS_STATES, process.state).value.lower()
-            raise CliError(f"process {processid} is still {state} after {within_s:g} s")
-        await asyncio.sleep(pause_s)
-        pause_s = min(1.5 * pause_s, _LONGEST_PAUSE_S)
+    process = await look(client, processid)
+    # Whoever waits through the death of a server is not impatient with the next one.
+    patient = client.patient(client.timeouts.reply_s)
+    try:
+        async with asyncio.timeout(within_s):
+            while process.state not in ENDS:
+                await _signalled(patient, processid)
+                process = await look(patient, processid)
+    except TimeoutError as error:
+        state = _state_of(process)
+        raise CliError(f"process {processid} is still {state} after {within_s:g} s") from error
+    return process
+
+
+async def look(client: Client, processid: str) -> wire_process.Process:
+    """The process as it is now."""
+    return await client.ask(wire_process.GetProcessMsg(processid=processid), wire_process.Process)
+
+
+def to_process(processid: str, *states: int) -> list[SubscribeProcessMsg]:
+    """The subscriptions that tell when a process is in one of some states."""
+    return [
+        SubscribeProcessMsg(processid=processid, state=state, timeout=_SUBSCRIBED_S)
+        for state in states
+    ]
+
+
+async def _signalled(client: Client, processid: str) -> None:
+    """Until the server says that the process has ended.
+
+    Raises:
+        RpcError: it was removed.
+    """
+    # Commands that wait for nothing start without this.
+    from cli.subscription import frames  # noqa: PLC0415
+
+    try:
+        async with aclosing(frames(client, lambda: to_process(processid, *ENDS))) as told:
+            await anext(told)
+    except RpcError:
+        # Who asks for one that was removed is told so in better words.
+        await look(client, processid)
+        raise
 
 
 async def finish(
@@ -49,6 +81,16 @@ async def finish(
         CliError: it failed or was cancelled.
     """
     process = await ended(session.client(), processid, within_s=within_s)
+    show_end(session, process, out=out)
+
+
+def show_end(session: Session, process: wire_process.Process, *, out: bool) -> None:
+    """Say how a process ended, and print its output on request.
+
+    Raises:
+        CliError: it failed or was cancelled.
+    """
+    processid = process.processid
     if session.out.format in {Format.JSON, Format.YAML}:
         data = spec.plain(process)
         session.out.show(render.Detail(blocks=(), data=data))
@@ -56,11 +98,25 @@ async def finish(
         session.out.write(f"{processid}\n")
     elif out:
         session.out.write(output_text(process) + "\n")
+    tell_end(session, process)
+
+
+def tell_end(session: Session, process: wire_process.Process) -> None:
+    """Say how a process ended.
+
+    Raises:
+        CliError: it failed or was cancelled.
+    """
+    processid = process.processid
     if process.state != _SUCCESSFUL:
-        state = render.state_of(render.PROCESS_STATES, process.state).value.lower()
+        state = _state_of(process)
         reasons = "".join(f"\n  {error}" for error in process.errors)
         raise CliError(f"process {processid} {state}{reasons}")
     session.out.say("Process finished successfully", ProcessId=processid)
+
+
+def _state_of(process: wire_process.Process) -> str:
+    return render.state_of(render.PROCESS_STATES, process.state).value.lower()
 
 
 def output_text(process: wire_process.Process) -> str:
