@@ -26,6 +26,7 @@ GROUPS = {
     "cron": "Manage cron",
     "dev": "Start a development server",
     "doctor": "Check the configuration, the server and every key",
+    "events": "Follow what happens in a colony",
     "executor": "Manage executors, or run one",
     "function": "Manage functions",
     "generator": "Manage generators",

@@ -13,6 +13,7 @@ GROUPS = {
     "channels": "channel",
     "clusters": "cluster",
     "colonies": "colony",
+    "event": "events",
     "executors": "executor",
     "functions": "function",
     "keys": "key",

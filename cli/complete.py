@@ -25,6 +25,7 @@ _STATES = {
     "fail": (1,),
     "cancel": (0, 1),
     "append": (0, 1),
+    "follow": (0, 1),
     "read": (0, 1),
     "remove": (0, 2, 3, 4),
 }

@@ -1,8 +1,9 @@
 """Where results and messages go: results to stdout, everything said about them to stderr."""
 
+import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TextIO
@@ -95,6 +96,20 @@ class Output:
         """Print a result as it is."""
         self.stdout.write(text)
         self.stdout.flush()
+
+    def stream(self, items: Sequence[tuple[str, object]]) -> None:
+        """Print some of many results, each an id and plain JSON values.
+
+        As JSON each is a line of its own; as YAML all of them are one list.
+        """
+        match self.format:
+            case Format.YAML:
+                texts = [render.to_yaml([data]) for _, data in items]
+            case Format.ID:
+                texts = [f"{identity}\n" for identity, _ in items]
+            case Format.JSON | Format.TABLE:
+                texts = [f"{json.dumps(data, ensure_ascii=False)}\n" for _, data in items]
+        self.write("".join(texts))
 
     def clear(self) -> None:
         """Begin a new screen where there is one; elsewhere what was printed stays."""

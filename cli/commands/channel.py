@@ -3,6 +3,7 @@
 import base64
 import sys
 import time
+from contextlib import aclosing
 from pathlib import Path
 from typing import Annotated
 
@@ -11,8 +12,9 @@ from msgspec import UNSET
 
 from api.wire_channel import ChannelAppendMsg, ChannelReadMsg, Entry
 from cli import render, spec
+from cli.channelfollow import entries
 from cli.errors import UsageError
-from cli.options import NONE, ONCE, Options, Watch
+from cli.options import NONE, ONCE, Format, Options, Watch
 from cli.processes import whole_id
 from cli.session import Session
 
@@ -21,6 +23,8 @@ app = App(name="channel", help="Manage channels.", help_format="plaintext")
 ProcessId = Annotated[str, Parameter(name=("--processid", "-p"))]
 Name = Annotated[str, Parameter(name=("--name", "-n"))]
 _LONGEST = 64
+_SHORT = 12
+_DATA = "data"
 
 
 @app.command
@@ -129,6 +133,55 @@ async def read(
             )
 
         await session.show(ask, watch)
+
+
+@app.command
+async def follow(
+    processid: ProcessId,
+    *,
+    name: Name,
+    after: int = 0,
+    raw: Annotated[bool, Parameter(negative="")] = False,
+    options: Options = NONE,
+) -> None:
+    """Print what is said in a channel as it is said, until the process has ended.
+
+    Signed by who submitted the process, or by its executor.
+
+    Args:
+        processid: its id, or the beginning of it.
+        name: name of the channel.
+        after: leave out so many entries (0).
+        raw: only what was said, as it was said.
+        options: global options.
+    """
+    async with Session(options) as session:
+        client = session.client()
+        processid = await whole_id(client, session.colony, processid)
+        after = max(0, after)
+        first = ChannelReadMsg(processid=processid, name=name, afterseq=after, limit=1)
+        # Who may not read is told so at once, and by the words of that.
+        await client.ask_list(first, Entry)
+        async with aclosing(entries(client, processid, name, after=after)) as told:
+            async for found in told:
+                _print(session, found, raw=raw)
+
+
+def _print(session: Session, found: list[Entry], *, raw: bool) -> None:
+    out = session.out
+    if raw:
+        out.write("".join(_text(entry) for entry in found))
+    elif out.format is Format.TABLE:
+        out.write("".join(map(_line, found)))
+    else:
+        out.stream([(str(entry.sequence), spec.plain(entry)) for entry in found])
+
+
+def _line(entry: Entry) -> str:
+    kind = "" if entry.type is UNSET or entry.type == _DATA else f" {entry.type}"
+    text = _text(entry).removesuffix("\n")
+    at = render.moment(entry.timestamp)
+    return render.printable(f"{at} {entry.senderid[:_SHORT]}{kind}: {text}") + "\n"
 
 
 def _row(number: int, entry: Entry) -> render.Row:

@@ -6,7 +6,7 @@ from cyclopts import App, Parameter
 
 from api import wire, wire_executor, wire_function, wire_process, wire_spec
 from broker.identity import is_identity
-from cli import render, spec
+from cli import logfollow, render, spec
 from cli.commands.executor import times
 from cli.config import Role
 from cli.errors import UsageError
@@ -27,6 +27,7 @@ async def submit(
     label: str | None = None,
     wait: Switch = False,
     out: Switch = False,
+    follow: Switch = False,
     options: Options = NONE,
 ) -> None:
     """Submit a function spec; it becomes a process that an executor can take.
@@ -36,13 +37,14 @@ async def submit(
         label: label of the process, instead of the one in the spec.
         wait: wait until the process has ended; exit code 1 when it failed.
         out: print its output when it has ended; with --wait.
+        follow: print what it says, and its output when it has ended; exit code 1 when it failed.
         options: global options.
     """
     async with Session(options) as session:
         function = spec.function_spec(spec_, session.colony)
         if label is not None:
             function.label = label
-        await _submit(session, function, wait=wait, out=out)
+        await _submit(session, function, wait=wait or out, out=out, follow=follow)
 
 
 @app.command(name="exec")
@@ -61,6 +63,7 @@ async def execute(
     maxretries: int = -1,
     wait: Switch = False,
     out: Switch = False,
+    follow: Switch = False,
     options: Options = NONE,
 ) -> None:
     """Submit a function without writing a spec.
@@ -79,6 +82,7 @@ async def execute(
         maxretries: times it may be started again after running too long, -1 without limit (-1).
         wait: wait until the process has ended; exit code 1 when it failed.
         out: print its output when it has ended; with --wait.
+        follow: print what it says, and its output when it has ended; exit code 1 when it failed.
         options: global options.
     """
     async with Session(options) as session:
@@ -101,7 +105,7 @@ async def execute(
                 executornames=[target.executorname for target in targets] or None,
             ),
         )
-        await _submit(session, function, wait=wait, out=out)
+        await _submit(session, function, wait=wait or out, out=out, follow=follow)
 
 
 async def _executor(session: Session, name: str) -> wire_executor.Executor:
@@ -115,11 +119,11 @@ async def _executor(session: Session, name: str) -> wire_executor.Executor:
 
 
 async def _submit(
-    session: Session, function: wire_spec.FunctionSpec, *, wait: bool, out: bool
+    session: Session, function: wire_spec.FunctionSpec, *, wait: bool, out: bool, follow: bool
 ) -> None:
     message = wire_process.SubmitFuncSpecMsg(spec=function)
     process = await session.client().ask(message, wire_process.Process)
-    if not wait and not out:
+    if not wait and not follow:
         session.out.done(
             "Process submitted",
             ids=process.processid,
@@ -128,7 +132,10 @@ async def _submit(
         )
         return
     session.out.say("Process submitted", ProcessId=process.processid)
-    await finish(session, process.processid, out=out)
+    if follow:
+        await logfollow.finish(session, process.processid)
+    else:
+        await finish(session, process.processid, out=out)
 
 
 @app.command

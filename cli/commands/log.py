@@ -5,13 +5,14 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from api import wire
-from api.wire_log import AddExecutorLogMsg, AddLogMsg, Log, SearchLogsMsg
-from cli import logs, render, spec
+from api.wire_log import AddExecutorLogMsg, AddLogMsg, GetLogsMsg, Log, SearchLogsMsg
+from cli import logfollow, logs, render, spec
 from cli.config import Role
 from cli.errors import UsageError
 from cli.options import NONE, Format, Options
 from cli.processes import whole_id
 from cli.session import Session
+from cli.waiting import tell_end
 
 app = App(name="log", help="Manage logging.", help_format="plaintext")
 
@@ -64,9 +65,13 @@ async def get(
     latest: Annotated[bool, Parameter(name=("--latest", "-l"), negative="")] = False,
     first: Annotated[bool, Parameter(name=("--first", "-f"), negative="")] = False,
     raw: Switch = False,
+    follow: Switch = False,
     options: Options = NONE,
 ) -> None:
     """Print the last lines of a process or an executor, the oldest of them first.
+
+    What an executor says is followed until Ctrl-C. A server that cannot tell of lines (v1.9.12)
+    tells when a process starts and ends; then they are printed.
 
     Args:
         processid: the process; its id, or the beginning of it.
@@ -76,6 +81,7 @@ async def get(
         latest: the last lines, which is what is printed without --since and --first.
         first: the first lines.
         raw: as they were said, no line break added and nothing escaped.
+        follow: go on with what is said until the process has ended; exit code 1 when it failed.
         options: global options.
     """
     if latest and (first or since):
@@ -98,7 +104,29 @@ async def get(
             found = await logs.latest(client, question, count)
         else:
             found = await logs.following(client, question, count, since=since)
-        _print(session, found, exactly=raw)
+        if follow:
+            await _follow(session, question, found, since=since, exactly=raw)
+        else:
+            _print(session, found, exactly=raw)
+
+
+async def _follow(
+    session: Session, question: GetLogsMsg, found: list[Log], *, since: int, exactly: bool
+) -> None:
+    """Print lines, and all that follow them."""
+
+    def show(lines: list[Log]) -> None:
+        if session.out.format is Format.TABLE:
+            terminal = session.out.stdout.isatty()
+            session.out.write(logs.text_of(lines, exactly=exactly, terminal=terminal))
+        else:
+            session.out.stream([(str(line.timestamp), spec.plain(line)) for line in lines])
+
+    show(found)
+    since = found[-1].timestamp if found else since
+    process = await logfollow.follow(session, question, show, since=since)
+    if process is not None:
+        tell_end(session, process)
 
 
 def _print(session: Session, lines: list[Log], *, exactly: bool) -> None:

@@ -16,10 +16,12 @@ SNAPSHOTS = Path(__file__).parent / "snapshots"
 HELP = (
     "attribute add",
     "channel append",
+    "channel follow",
     "channel read",
     "colony",
     "cron",
     "cron add",
+    "events tail",
     "executor",
     "executor run",
     "function exec",

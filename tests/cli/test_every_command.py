@@ -68,9 +68,10 @@ server stats
 # They need an id that an earlier one made, or have no server to ask; other tests run them.
 ELSEWHERE = {
     "attribute": {"add", "get"},
-    "channel": {"append", "read"},
+    "channel": {"append", "follow", "read"},
     "colony": {"chid"},
     "cron": {"add", "get", "run", "remove"},
+    "events": {"tail"},
     "executor": {"chid", "run"},
     "function": {"register", "remove"},
     "generator": {"add", "get", "pack", "remove"},
@@ -111,6 +112,9 @@ BY_ID = (
     f"log get {NOWHERE}",
     f"channel append {NOWHERE} --name chat --msg hello",
     f"channel read {NOWHERE} --name chat",
+    f"channel follow {NOWHERE} --name chat",
+    f"log get {NOWHERE} --follow",
+    "events tail",
 )
 
 
