@@ -58,8 +58,11 @@ class Connection(asyncio.Protocol):
         """Send one command.
 
         Raises:
+            Unavailable: the connection has ended.
             Overloaded: as many commands as allowed are under way.
         """
+        if self._transport is None:
+            raise Unavailable("the connection to the store was lost")
         if len(self._waiting) >= self._max_in_flight:
             raise Overloaded("too many requests are under way, try again")
         packed = _pack(args)  # may raise; nothing may be waited for then
@@ -89,6 +92,11 @@ class Connection(asyncio.Protocol):
             future.set_exception(reply)
         else:
             future.set_result(reply)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it has ended; whoever keeps it only now was not told."""
+        return self._transport is None
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Fail whatever had no reply yet."""
@@ -168,7 +176,7 @@ class Address:
                 await connection.call("AUTH", *auth)
             if self.db:
                 await connection.call("SELECT", self.db)
-        except BaseException:
+        except BaseException:  # cancelled, too: nobody else knows the connection yet
             connection.close()
             raise
         return connection
@@ -223,7 +231,10 @@ class Pipeline:
     async def _connect(self) -> None:
         async with asyncio.timeout(_CONNECT_S):
             make = lambda: self._make(self._max_in_flight, self._lost)  # noqa: E731
-            self._connection = await self._address.connect(make)
+            connection = await self._address.connect(make)
+        if connection.is_lost:
+            raise Unavailable("the connection to the store was lost")
+        self._connection = connection
         if self._on_connected:
             self._on_connected()
 

@@ -10,7 +10,7 @@ import pytest
 from broker import keys
 from broker.clock import StoreClock
 from broker.errors import Overloaded, Unavailable
-from broker.pipeline import Pipeline, ReplyError
+from broker.pipeline import Connection, Pipeline, ReplyError
 from broker.store import Done, EventStore
 from projections.core import fold
 from projections.replay import verify
@@ -75,6 +75,23 @@ async def test_command_nobody_waits_for_any_more_takes_its_reply_along(pipeline:
     pipeline.call("ECHO", "first").cancel()
 
     assert await pipeline.call("ECHO", "second") == b"second"
+
+
+class ShortLived(Connection):
+    """Ends in the moment in which it begins."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The other side has closed already."""
+        super().connection_made(transport)
+        transport.close()
+        self.connection_lost(None)
+
+
+async def test_connection_that_ended_before_it_was_kept_is_not_kept(redis_url: str) -> None:
+    pipeline = Pipeline(redis_url, IN_FLIGHT, make=ShortLived)
+
+    with pytest.raises(Unavailable):
+        await pipeline.start()
 
 
 async def test_nothing_at_the_address_is_unavailable() -> None:
