@@ -145,20 +145,24 @@ class Server:
 
     async def _start(self, stack: AsyncExitStack) -> None:
         settings = self.settings
-        pipeline = Pipeline(settings.redis_url, settings.limits.max_in_flight)
+        notices = RedisNotices(settings.redis_url, self._heard, self._missed)
+        waiting = WaitingRoom(on_last=notices.leave)
+        # What was done while an answer was lost is told to others only, and not to who waits here.
+        pipeline = Pipeline(
+            settings.redis_url, settings.limits.max_in_flight, on_connected=waiting.wake_all
+        )
         await pipeline.start()
         stack.push_async_callback(pipeline.close)
         store = EventStore(pipeline, fold, StoreClock(), origin=f"{os.getpid()}-{id(self):x}")
         await _until_loaded(store)
         await check_durability(store, settings.durability)
-        notices = RedisNotices(settings.redis_url, self._heard, self._missed)
         await notices.start()
         stack.push_async_callback(notices.close)
         self.context = Context(
             settings=settings,
             store=store,
             directory=Directory(store),
-            waiting=WaitingRoom(on_last=notices.leave),
+            waiting=waiting,
             presence=Presence(store),
             progress=Progress(store, notices.listen, notices.leave),
             listen=notices.listen,
