@@ -86,7 +86,7 @@ async def process(
         since, row = await signals.row(colony, msg.processid)
         # Whose membership ended before anybody listened for that is found out here.
         access.member((await context.gate_of(call, msg.processid))[1])
-    except BaseException:
+    except BaseException:  # cancelled, too: what did not begin is not held as long as the socket
         let_go()
         raise
     if row is None:  # removed just now
@@ -114,7 +114,7 @@ async def processes(
     try:
         since = await signals.now(colony)
         access.member((await context.gate(call, msg.colonyname))[1])
-    except BaseException:
+    except BaseException:  # cancelled, too: what did not begin is not held as long as the socket
         let_go()
         raise
     wish.begin(since)

@@ -143,7 +143,7 @@ def write_private(path: Path, text: str) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
-    except BaseException:
+    except BaseException:  # interrupted, too: keys must not lie about under another name
         temporary.unlink(missing_ok=True)
         raise
 
