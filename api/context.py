@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 import structlog
@@ -30,13 +31,14 @@ from broker.reactors.generators import Generators
 from broker.reactors.requeue import Requeuer
 from broker.reactors.sweep import Sweeper
 from broker.settings import Settings
-from broker.store import BY_SERVER, Done, EventStore, Signed
+from broker.store import BY_SERVER, Conflict, Done, EventStore, Signed
 from broker.waiting import WaitingRoom
 from broker.zones import zone_named
 from projections.core import listings
 from projections.progress import Progress
 
 Rows = TypeVar("Rows")
+Wish = TypeVar("Wish")
 NOWHERE = Tag("nowhere")
 """The tag of a decision about a colony that does not exist; such a decision always refuses."""
 
@@ -296,6 +298,21 @@ class Context:
         if not outcome.last or colony is None:
             return None
         return await self.store.event_at(colony.tag, outcome.last)
+
+    async def say(
+        self,
+        call: Call,
+        read: Callable[[bool], Awaitable[tuple[Colony | None, Rows]]],
+        decide: Callable[[Rows, int], Wish],
+        write: Callable[[EventStore, Tag, Wish, Signed], Awaitable[Conflict | None]],
+    ) -> None:
+        """Decide and write in a colony what is no event, as ``EventStore.settle`` does it."""
+
+        async def located(fresh: bool) -> tuple[Tag, Rows]:  # noqa: FBT001 - settle's own shape
+            colony, rows = await read(fresh)
+            return colony.tag if colony else NOWHERE, rows
+
+        await self.store.settle(located, decide, partial(write, self.store), call.signed)
 
     async def write_server(
         self,

@@ -15,7 +15,7 @@ from broker.envelope import RawEntry
 from broker.errors import Denied, Missing, NotFound
 from broker.keys import Tag
 from broker.script import CHANNEL
-from broker.store import EventStore, Signed, repeat_of
+from broker.store import Conflict, EventStore, Signed, repeat_of
 
 MOST_PAYLOAD = 10 * 1024 * 1024
 MOST_ENTRIES = 10_000
@@ -107,9 +107,9 @@ def _party_to(gate: Gate, row: ProcessRow | None, what: str) -> ProcessRow:
 
 
 async def append(
-    store: EventStore, tag: Tag, command: Append, party: Party, signed: Signed
-) -> bool:
-    """Append an entry; False when what allows it has changed.
+    command: Append, store: EventStore, tag: Tag, party: Party, signed: Signed
+) -> Conflict | None:
+    """Append an entry; a conflict when what allows it has changed.
 
     Raises:
         Missing: too many entries, or too fast.
@@ -143,7 +143,7 @@ async def append(
             raise Missing("rate limit exceeded")
         case _:
             pass
-    return reply[0] != b"conflict"
+    return Conflict(0, {}) if reply[0] == b"conflict" else None
 
 
 async def read(

@@ -22,7 +22,7 @@ from broker.errors import Denied, Invalid, Missing
 from broker.keys import Key, Tag
 from broker.position import Position
 from broker.script import LOG, TRIM_LOGS
-from broker.store import EventStore, Signed, repeat_of
+from broker.store import Conflict, EventStore, Signed, repeat_of
 
 MOST_LINES = 1_000
 """Lines in one request."""
@@ -139,12 +139,14 @@ def check_lines(lines: Sequence[str], most_bytes: int) -> None:
 # -------------------------------------------------------------------- writing
 
 
-async def say(store: EventStore, tag: Tag, saying: Saying, signed: Signed) -> bool:
-    """Append the lines in one step; False when what allows it has changed.
+async def say(store: EventStore, tag: Tag, saying: Saying, signed: Signed) -> Conflict | None:
+    """Append the lines in one step; a conflict when what allows it has changed.
 
     Raises:
         Replayed: another request used its nonce.
     """
+    if not saying.lines:
+        return None
     logs, executor = tag.key(keys.LOGS), tag.key(keys.executor_log(saying.speaker.name))
     nonce = tag.key(keys.nonce(signed.caller, signed.nonce)) if signed.nonce else logs
     about, of_process = tag.key(keys.COLONY), executor
@@ -171,7 +173,7 @@ async def say(store: EventStore, tag: Tag, saying: Saying, signed: Signed) -> bo
     )
     if reply[0] == b"repeat":
         repeat_of(reply[1], signed)
-    return reply[0] != b"conflict"
+    return Conflict(0, {}) if reply[0] == b"conflict" else None
 
 
 async def trim(store: EventStore, tag: Tag, retention: Retention) -> int:

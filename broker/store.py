@@ -42,6 +42,8 @@ _MS_NS = 1_000_000
 _US_NS = 1_000
 
 Rows = TypeVar("Rows")
+Wish = TypeVar("Wish")
+Outcome = TypeVar("Outcome")
 
 
 class Link(Protocol):
@@ -157,7 +159,24 @@ class EventStore:
         *,
         attempts: int | None = None,
     ) -> Done | Repeat:
-        """Read, decide, append; again with fresh rows as long as somebody else was faster.
+        """Read, decide, append; as ``settle``, which says how.
+
+        Raises:
+            Rejected: what ``decide`` raised on fresh rows.
+            Unavailable: somebody else was faster every time.
+        """
+        return await self.settle(read, decide, self.append, signed, attempts=attempts)
+
+    async def settle(
+        self,
+        read: Callable[[bool], Awaitable[tuple[Tag, Rows]]],
+        decide: Callable[[Rows, int], Wish],
+        write: Callable[[Tag, Wish, Signed], Awaitable[Outcome | Conflict]],
+        signed: Signed,
+        *,
+        attempts: int | None = None,
+    ) -> Outcome | Repeat:
+        """Read, decide, write; again with fresh rows as long as somebody else was faster.
 
         ``read`` answers with the tag the rows are in. ``read(False)`` may answer from caches,
         ``read(True)`` may not. A refusal that rests on cached rows is checked against fresh ones
@@ -171,7 +190,7 @@ class EventStore:
         for _ in range(attempts or self._attempts):
             tag, rows = await read(fresh)
             try:
-                decision = decide(rows, self.clock.now_ns())
+                wish = decide(rows, self.clock.now_ns())
             except Rejected:
                 if fresh:
                     if repeat := await self.repeated(tag, signed):
@@ -179,7 +198,7 @@ class EventStore:
                     raise
                 fresh = True
                 continue
-            outcome = await self.append(tag, decision, signed)
+            outcome = await write(tag, wish, signed)
             if not isinstance(outcome, Conflict):
                 return outcome
             self.conflicts += 1

@@ -1,5 +1,6 @@
 """Channels: say, and read."""
 
+from functools import partial
 from typing import Annotated
 
 import msgspec
@@ -12,12 +13,11 @@ from api.wire_channel import Entry as ShownEntry
 from broker import channels
 from broker.access import Gate
 from broker.aggregates.process_row import ProcessRow
-from broker.channels import Append, Entry
+from broker.channels import Append, Entry, Party
 from broker.directory import Colony
-from broker.errors import Malformed, Rejected, Unavailable
+from broker.errors import Malformed
 from projections.core import listings
 
-_TRIES = 8
 _Byte = Annotated[int, Meta(ge=0, le=255)]
 _payload: msgspec.json.Decoder[bytes | list[int] | None] = msgspec.json.Decoder(
     bytes | list[_Byte] | None
@@ -34,22 +34,17 @@ async def append(ctx: Context, call: Call, msg: ChannelAppendMsg) -> Empty:
         kind=msg.payloadtype,
         payload=_bytes_of(bytes(msg.payload)),
     )
-    fresh = False
-    for _ in range(_TRIES):
+
+    async def read(fresh: bool) -> tuple[Colony | None, tuple[Gate, ProcessRow | None]]:  # noqa: FBT001
         colony, gate, row = await _located(ctx, call, msg.processid, fresh=fresh)
-        try:
-            party = channels.appending(gate, command, row)
-        except Rejected:
-            if fresh:
-                raise
-            fresh = True
-            continue
-        if colony is not None and await channels.append(
-            ctx.store, colony.tag, command, party, call.signed
-        ):
-            return Empty()
-        fresh = True
-    raise Unavailable("others changed the same rows every time, try again")
+        return colony, (gate, row)
+
+    def decide(rows: tuple[Gate, ProcessRow | None], _now_ns: int) -> Party:
+        gate, row = rows
+        return channels.appending(gate, command, row)
+
+    await ctx.say(call, read, decide, partial(channels.append, command))
+    return Empty()
 
 
 def _bytes_of(text: bytes) -> bytes | None:

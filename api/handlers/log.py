@@ -1,7 +1,5 @@
 """Log lines: say, read, search."""
 
-from collections.abc import Awaitable, Callable
-
 from api.context import Call, Context
 from api.wire import Empty
 from api.wire_log import (
@@ -14,8 +12,10 @@ from api.wire_log import (
 )
 from api.wire_realtime import SubscribeLogsMsg
 from broker import access, keys, logs
+from broker.access import Gate
+from broker.aggregates.process_row import ProcessRow
 from broker.directory import Colony
-from broker.errors import Denied, Invalid, Missing, Rejected, Unavailable
+from broker.errors import Denied, Invalid, Missing
 from broker.keys import Key
 from broker.logs import Line, Saying
 from projections.core import listings
@@ -24,9 +24,6 @@ _MOST_READ = 500
 _MOST_FOUND = 100
 _MOST_DAYS = 30
 _DAY_NS = 86_400_000_000_000
-_TRIES = 8
-
-Read = Callable[[bool], Awaitable[tuple[Colony | None, Saying]]]
 
 
 async def add(ctx: Context, call: Call, msg: AddLogMsg) -> Empty:
@@ -42,44 +39,26 @@ async def add_many(ctx: Context, call: Call, msg: AddLogsMsg) -> Empty:
 async def _add(ctx: Context, call: Call, process_id: str, lines: list[str]) -> Empty:
     logs.check_lines(lines, ctx.settings.limits.max_log_bytes)
 
-    async def read(fresh: bool) -> tuple[Colony | None, Saying]:  # noqa: FBT001
+    async def read(fresh: bool) -> tuple[Colony | None, tuple[Gate, ProcessRow | None]]:  # noqa: FBT001
         colony, gate = await ctx.gate_of(call, process_id, fresh=fresh)
         row = None if fresh else ctx.assigned.get(process_id)
         if row is None and colony is not None:
             row = await listings.process(ctx.store, colony.tag, process_id)
-        return colony, logs.of_process(gate, row, lines)
+        return colony, (gate, row)
 
-    return await _say(ctx, call, read)
+    await ctx.say(call, read, lambda rows, _now_ns: logs.of_process(*rows, lines), logs.say)
+    return Empty()
 
 
 async def add_of_executor(ctx: Context, call: Call, msg: AddExecutorLogMsg) -> Empty:
     """Say a line about oneself."""
     logs.check_lines([msg.message], ctx.settings.limits.max_log_bytes)
 
-    async def read(fresh: bool) -> tuple[Colony | None, Saying]:  # noqa: FBT001
-        colony, gate = await ctx.gate(call, msg.colonyname, fresh=fresh)
-        return colony, logs.of_executor(gate, msg.executorname, [msg.message])
+    def decide(gate: Gate, _now_ns: int) -> Saying:
+        return logs.of_executor(gate, msg.executorname, [msg.message])
 
-    return await _say(ctx, call, read)
-
-
-async def _say(ctx: Context, call: Call, read: Read) -> Empty:
-    """Like ``EventStore.run``: what is refused on remembered rows is checked on fresh ones."""
-    fresh = False
-    for _ in range(_TRIES):
-        try:
-            colony, saying = await read(fresh)
-        except Rejected:
-            if fresh:
-                raise
-            fresh = True
-            continue
-        if colony is None or not saying.lines:
-            return Empty()
-        if await logs.say(ctx.store, colony.tag, saying, call.signed):
-            return Empty()
-        fresh = True
-    raise Unavailable("others changed the same rows every time, try again")
+    await ctx.say(call, lambda fresh: ctx.gate(call, msg.colonyname, fresh=fresh), decide, logs.say)
+    return Empty()
 
 
 async def get(ctx: Context, call: Call, msg: GetLogsMsg) -> list[Log]:

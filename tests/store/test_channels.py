@@ -252,3 +252,13 @@ async def test_channels_of_a_workflow_go_with_it(stage: Chatting) -> None:
     with pytest.raises(NotFound, match="Channel not found"):
         await stage.tell(waiting, b"late")
     assert (await stage.hear(waiting))[0].inreplyto is UNSET
+
+
+async def test_entry_that_was_said_before_the_end_may_be_repeated_after_it(stage: Chatting) -> None:
+    process_id = await stage.submit_with("chat")
+    await stage.tell(process_id, b"once", nonce="n1")
+    await stage.say(process.cancel, USER, wire_process.CancelProcessMsg(processid=process_id))
+
+    await stage.tell(process_id, b"once", nonce="n1")
+
+    assert len(await stage.hear(process_id)) == 1

@@ -320,3 +320,14 @@ async def test_lines_of_a_removed_process_are_found_by_executor(stage: Logging) 
         await stage.read(name="nobody")
     with pytest.raises(Denied, match="500"):
         await stage.read(name="worker", count=501)
+
+
+async def test_line_that_was_said_before_the_end_may_be_repeated_after_it(stage: Logging) -> None:
+    process_id = await stage.running()
+    message = AddLogMsg(processid=process_id, message="once")
+    await stage.say(log.add, EXECUTOR, message, nonce="n1")
+    await stage.close(process_id)
+
+    await stage.say(log.add, EXECUTOR, message, nonce="n1")
+
+    assert [line.message for line in await stage.read(process_id)] == ["once"]
