@@ -31,6 +31,11 @@ def above(key: Key, field: str, value: int) -> Expect:
     return ("above", key, field, value)
 
 
+def below(key: Key, field: str, value: int) -> Expect:
+    """A counter in a hash is there and less than this."""
+    return ("below", key, field, value)
+
+
 def lacks(key: Key, field: str) -> Expect:
     """A hash has no such field, or does not exist."""
     return ("lacks", key, field, "")

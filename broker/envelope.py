@@ -56,6 +56,16 @@ def type_of(raw: RawEntry) -> str:
     return raw[1][1].decode()
 
 
+def read_event(raw: RawEntry) -> Event:
+    """The event of an entry, for whoever does not ask where it stands and who asked for it.
+
+    Raises:
+        Corrupt: it is not an entry of ours.
+    """
+    flat: Sequence[bytes] = raw[1]
+    return _event(dict(zip(flat[::2], flat[1::2], strict=True)))
+
+
 def read_entry(raw: RawEntry) -> Recorded:
     """One element of an XRANGE reply.
 

@@ -1,32 +1,33 @@
 """Reading what the end of a process means for its workflow: its children, and their parents."""
 
+import asyncio
 from collections.abc import Sequence
 
 from broker import keys
 from broker.aggregates.process import State
 from broker.aggregates.process_row import ProcessRow
 from broker.aggregates.succession import Child, Kin
-from broker.aggregates.workflow import WorkflowRow
 from broker.keys import Tag
-from broker.store import EventStore, as_hash
+from broker.standing import workflow_at
+from broker.store import EventStore
 
 
-async def kin_of(store: EventStore, tag: Tag, row: ProcessRow) -> Kin:
-    """What ``succession.follow`` looks at: it costs as much as the process has children.
+async def kin_of(store: EventStore, tag: Tag, row: ProcessRow, *, succeeds: bool) -> Kin:
+    """What ``succession.follow`` looks at when a process ends.
 
-    The parents of a child are read only when the child waits for nobody else.
+    Success costs as much as the process has children, and the parents of a child are read only when
+    the child waits for nobody else. Failure asks for no more than the workflow.
     """
     if not row.graph:
         return Kin(workflow=None)
-    ids = row.children
+    ids = row.children if succeeds else []
     asked = (("HMGET", tag.key(keys.process(i)), "state", "pending") for i in ids)
-    stored, *found = await store.read(("HGETALL", tag.key(keys.workflow(row.graph))), *asked)
+    workflow, found = await asyncio.gather(workflow_at(store, tag, row.graph), store.read(*asked))
     children = [
         Child(id=i, state=State(int(state)), pending=int(pending or 0))
         for i, (state, pending) in zip(ids, found, strict=True)
         if state is not None
     ]
-    workflow = WorkflowRow.read(row.graph, as_hash(stored))
     return Kin(workflow=workflow, children=await _with_outputs(store, tag, row, children))
 
 

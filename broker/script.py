@@ -31,5 +31,7 @@ LOG = _load("log")
 TRIM_LOGS = _load("trim_logs")
 CHANNEL = _load("channel")
 GLANCE = _load("glance")
+CUT = _load("cut")
+PART = _load("part")
 CLAIM = _load("claim")
 """Not complete: ``broker/claiming.py`` fills in what the fold writes."""

@@ -1,17 +1,17 @@
 """Rows in memory: what Redis would hold after the same writes. For replay, never for serving."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from broker.decision import Arg, Write
 from broker.errors import Corrupt
 from broker.keys import Key
 
-_WHICH: dict[bytes, Callable[[float, float], float]] = {
-    b"": lambda _, new: new,
-    b"LT": min,
-    b"GT": max,
-}
+_WHICH: dict[Arg, Callable[[float, float], float]] = {"LT": min, "GT": max}
 """What ZADD keeps of an old and a new score."""
+_MOST_FIELDS = 1_000
+_fields: dict[Arg, bytes] = {}
+"""Names of fields as they are kept; most rows have the same ones."""
+Args = Sequence[Arg]
 Hash = dict[bytes, bytes]
 SortedSet = dict[bytes, float]
 Value = Hash | SortedSet | set[bytes] | list[bytes]
@@ -50,68 +50,83 @@ class Rows:
         change = self._changes.get(command)
         if change is None:
             raise Corrupt(f"a fold wrote {command}, which replay does not know")
-        change(key, [encoded(arg) for arg in args])
+        change(key, args)
 
     def values(self) -> dict[Key, Value]:
         """Every key that exists."""
         return {**self._hashes, **self._sorted_sets, **self._sets, **self._lists}
 
-    def _hset(self, key: Key, args: list[bytes]) -> None:
-        self._hashes.setdefault(key, {}).update(zip(args[::2], args[1::2], strict=True))
+    def get(self, key: Key) -> Value | None:
+        """One key, if it exists."""
+        return (
+            self._hashes.get(key)
+            or self._sorted_sets.get(key)
+            or self._sets.get(key)
+            or self._lists.get(key)
+        )
 
-    def _hsetnx(self, key: Key, args: list[bytes]) -> None:
-        self._hashes.setdefault(key, {}).setdefault(args[0], args[1])
+    def _hset(self, key: Key, args: Args) -> None:
+        row = self._hashes.get(key)
+        if row is None:
+            row = self._hashes[key] = {}
+        parts = iter(args)
+        for name, value in zip(parts, parts, strict=True):
+            row[_field(name)] = encoded(value)
 
-    def _hdel(self, key: Key, args: list[bytes]) -> None:
+    def _hsetnx(self, key: Key, args: Args) -> None:
+        self._hashes.setdefault(key, {}).setdefault(_field(args[0]), encoded(args[1]))
+
+    def _hdel(self, key: Key, args: Args) -> None:
         row = self._hashes.get(key, {})
         for name in args:
-            row.pop(name, None)
+            row.pop(encoded(name), None)
         if not row:
             self._hashes.pop(key, None)
 
-    def _hincrby(self, key: Key, args: list[bytes]) -> None:
-        row = self._hashes.setdefault(key, {})
-        row[args[0]] = b"%d" % (int(row.get(args[0], b"0")) + int(args[1]))
+    def _hincrby(self, key: Key, args: Args) -> None:
+        row, name = self._hashes.setdefault(key, {}), _field(args[0])
+        row[name] = b"%d" % (int(row.get(name, b"0")) + int(args[1]))
 
-    def _zadd(self, key: Key, args: list[bytes]) -> None:
+    def _zadd(self, key: Key, args: Args) -> None:
         *when, score, member = args
-        members, new = self._sorted_sets.setdefault(key, {}), float(score)
-        old = members.get(member, new)
-        members[member] = _WHICH[bytes(*when)](old, new)
+        members, new, name = self._sorted_sets.setdefault(key, {}), float(score), encoded(member)
+        members[name] = _WHICH[when[0]](members.get(name, new), new) if when else new
 
-    def _zrem(self, key: Key, args: list[bytes]) -> None:
-        members = self._sorted_sets.get(key, {})
+    def _zrem(self, key: Key, args: Args) -> None:
+        members = self._sorted_sets.get(key)
+        if members is None:
+            return
         for member in args:
-            members.pop(member, None)
+            members.pop(encoded(member), None)
         if not members:
-            self._sorted_sets.pop(key, None)
+            del self._sorted_sets[key]
 
-    def _zremrangebyrank(self, key: Key, args: list[bytes]) -> None:
+    def _zremrangebyrank(self, key: Key, args: Args) -> None:
         """From the first to one that is counted from the end, as ``decision.zkeep`` writes it."""
         members = self._sorted_sets.get(key, {})
         ranked = sorted(members, key=lambda member: (members[member], member))
         first, last = int(args[0]), int(args[1]) + 1
         self._zrem(key, ranked[first : last or None])
 
-    def _zremrangebylex(self, key: Key, args: list[bytes]) -> None:
+    def _zremrangebylex(self, key: Key, args: Args) -> None:
         """Between a bound that belongs to it and one that does not, as ``decision.zcut`` has it."""
-        low, high = (bound[1:] for bound in args)
+        low, high = (encoded(bound)[1:] for bound in args)
         members = self._sorted_sets.get(key, {})
         self._zrem(key, [member for member in members if low <= member < high])
 
-    def _sadd(self, key: Key, args: list[bytes]) -> None:
-        self._sets.setdefault(key, set()).update(args)
+    def _sadd(self, key: Key, args: Args) -> None:
+        self._sets.setdefault(key, set()).update(map(encoded, args))
 
-    def _srem(self, key: Key, args: list[bytes]) -> None:
+    def _srem(self, key: Key, args: Args) -> None:
         members = self._sets.get(key, set())
-        members.difference_update(args)
+        members.difference_update(map(encoded, args))
         if not members:
             self._sets.pop(key, None)
 
-    def _rpush(self, key: Key, args: list[bytes]) -> None:
-        self._lists.setdefault(key, []).extend(args)
+    def _rpush(self, key: Key, args: Args) -> None:
+        self._lists.setdefault(key, []).extend(map(encoded, args))
 
-    def _unlink(self, key: Key, _args: list[bytes]) -> None:
+    def _unlink(self, key: Key, _args: Args) -> None:
         self._hashes.pop(key, None)
         self._sorted_sets.pop(key, None)
         self._sets.pop(key, None)
@@ -120,4 +135,16 @@ class Rows:
 
 def encoded(arg: Arg) -> bytes:
     """An argument as Redis keeps it."""
+    if isinstance(arg, str):
+        return arg.encode()
     return arg if isinstance(arg, bytes) else str(arg).encode()
+
+
+def _field(name: Arg) -> bytes:
+    """The same for the name of a field; one that many rows have is kept once."""
+    known = _fields.get(name)
+    if known is None:
+        known = encoded(name)
+        if len(_fields) < _MOST_FIELDS:
+            _fields[name] = known
+    return known

@@ -71,8 +71,9 @@ def _holds(values: dict[Key, Value], expect: Expect) -> bool:
     match kind:
         case "equals":
             return as_hash.get(field.encode()) == encoded(value)
-        case "above":
-            return int(as_hash.get(field.encode(), b"%d" % value)) > int(value)
+        case "above" | "below":
+            counted = int(as_hash.get(field.encode(), b"%d" % value))
+            return counted > int(value) if kind == "above" else counted < int(value)
         case "has" | "listed":
             return field.encode() in (row or {})
         case "lacks":

@@ -129,7 +129,8 @@ async def _close(ctx: Context, call: Call, command: CloseProcess) -> wire.Empty:
         else:
             where, gate = await ctx.gate_of(call, command.process_id, fresh=False)
             rows = gate, row if where else None
-        return where, (rows, await _kin(ctx, where, rows[1], fresh=fresh))
+        succeeds = command.outcome is State.SUCCESS
+        return where, (rows, await _kin(ctx, where, rows[1], succeeds=succeeds, fresh=fresh))
 
     def decide(rows: tuple[Rows, Kin], now_ns: int) -> Decision:
         (gate, row), kin = rows
@@ -143,12 +144,14 @@ async def _close(ctx: Context, call: Call, command: CloseProcess) -> wire.Empty:
     return wire.Empty()
 
 
-async def _kin(ctx: Context, colony: Colony | None, row: ProcessRow | None, *, fresh: bool) -> Kin:
+async def _kin(
+    ctx: Context, colony: Colony | None, row: ProcessRow | None, *, succeeds: bool, fresh: bool
+) -> Kin:
     """What the end of a process is judged by, if it is part of a workflow."""
     if colony is None or row is None or not row.graph:
         return Kin(workflow=None)
     await ctx.directory.classes(colony, fresh=fresh)
-    return await kin_of(ctx.store, colony.tag, row)
+    return await kin_of(ctx.store, colony.tag, row, succeeds=succeeds)
 
 
 async def cancel(ctx: Context, call: Call, msg: wire_process.CancelProcessMsg) -> wire.Empty:

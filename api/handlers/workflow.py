@@ -23,6 +23,7 @@ from broker.aggregates.workflow import (
 from broker.decision import Decision
 from broker.directory import Colony
 from broker.errors import Corrupt, Invalid, Missing
+from broker.standing import processes_at, workflow_at
 from projections.core import listings
 
 _MOST_LISTED = 100
@@ -184,17 +185,20 @@ async def add_child(ctx: Context, call: Call, msg: wire.AddChildMsg) -> Process:
 
 
 async def _surroundings(ctx: Context, colony: Colony, msg: wire.AddChildMsg) -> Surroundings:
-    parent = await listings.process(ctx.store, colony.tag, msg.parentprocessid)
+    """The children of the parent are read only to insert in front of them."""
+    store, tag, named = ctx.store, colony.tag, msg.parentprocessid
+    parent = (
+        await listings.process(store, tag, named)
+        if msg.insert
+        else (await processes_at(store, tag, [named]))[0]
+    )
     if parent is None:
         return Surroundings(parent=None, workflow=None, followers=())
-    row = (await ctx.rows(colony, keys.workflow(parent.graph)))[0]
     beside = [msg.childprocessid] if msg.childprocessid else []
-    ids = parent.children if msg.insert else beside
-    found = {p.id: p for p in await listings.processes(ctx.store, colony.tag, ids)}
     return Surroundings(
         parent=parent,
-        workflow=WorkflowRow.read(parent.graph, row),
-        followers=[found.get(i) for i in ids],
+        workflow=await workflow_at(store, tag, parent.graph),
+        followers=await processes_at(store, tag, parent.children if msg.insert else beside),
     )
 
 

@@ -12,11 +12,9 @@ from broker.aggregates.planning import check_priority
 from broker.aggregates.process import NodeSubmitted, State
 from broker.aggregates.process_row import ProcessRow
 from broker.aggregates.workflow import Node, WorkflowGrew, WorkflowRow, in_state
-from broker.decision import Decision, Expect, equals, lacks
+from broker.decision import Decision, below, lacks
 from broker.errors import Invalid, NotFound
 
-_FEW_PLACES = 1_000
-"""More than there are processes that are being added at any moment."""
 _FINISHED = {State.SUCCESS, State.FAILED, State.CANCELLED}
 
 
@@ -55,7 +53,6 @@ def add_child(gate: Gate, command: AddChild, around: Surroundings, now_ns: int) 
     expects = member(gate)
     parent, workflow, followers = _checked(gate, command, around)
     new_id = command.node.process.process_id
-    children = [new_id] if command.insert else [*parent.children, new_id]
     submitted = NodeSubmitted(
         **asdict(
             process_submit.submitted(
@@ -74,36 +71,19 @@ def add_child(gate: Gate, command: AddChild, around: Surroundings, now_ns: int) 
         actor=gate.caller,
         at_ns=now_ns,
         parent=parent.id,
-        children=children,
-        parents={
-            follower.id: [
-                *(p for p in follower.parents if not (command.insert and p == parent.id)),
-                new_id,
-            ]
-            for follower in followers
-        },
-        delays="" if command.insert or not followers else followers[0].id,
+        child=new_id,
+        followers=[follower.id for follower in followers],
+        inserted=command.insert,
     )
     unchanged = (
         in_state(workflow),
         lacks(workflow.key, "sweeps"),
-        *_room(workflow, command.most_nodes),
+        below(workflow.key, "size", command.most_nodes),
         *process_row.held_as_read(parent),
-        process_row.links_as_read(parent),
-        *(
-            e
-            for row in followers
-            for e in (*process_row.as_read(row), process_row.links_as_read(row))
-        ),
+        *((process_row.children_as_read(parent),) if command.insert else ()),
+        *(e for row in followers for e in process_row.as_read(row)),
     )
     return Decision(expects=(*expects, *unchanged), events=(grew, submitted))
-
-
-def _room(workflow: WorkflowRow, most: int) -> tuple[Expect, ...]:
-    """Few places are left, and this one is still free; far from the limit many may grow at once."""
-    if workflow.size < most - _FEW_PLACES:
-        return ()
-    return (equals(workflow.key, "size", workflow.size),)
 
 
 def _checked(

@@ -16,6 +16,9 @@ UNLIMITED_EXEC = "0" * 10
 """``max_exec_s`` of a ProcessAssigned without execution deadline."""
 HELD = "held"
 """In place of a requirement class: the queue of processes that wait for their parents."""
+PARENT, CHILD = "+p:", "+c:"
+"""What fields of a row begin with that name parents and children which were not planned. The value
+is when they were added (Unix ns), 0 for planned ones that were taken away."""
 DELAYED = "delayed"
 """In place of a requirement class: the queue of processes that are not offered again yet."""
 

@@ -76,7 +76,7 @@ def _succeeded(
     """Count down, and release the children that waited for nothing else."""
     ready = [child for child in children if child.row is not None]
     awaited = [child for child in children if child.row is None]
-    expects = [process_row.links_as_read(row)]
+    expects = [process_row.children_as_read(row)]
     for child in ready:
         key = keys.process(child.id)
         expects += (equals(key, "state", int(State.WAITING)), equals(key, "pending", 1))
@@ -161,4 +161,5 @@ def _failed(
     cascades = bool(row.children) and workflow.sweeps is None
     sweeps = State.FAILED if cascades else None
     failed = ended(workflow, State.FAILED, event.actor, event.at_ns, sweeps=sweeps)
-    return Decision(expects=(process_row.links_as_read(row), *as_read(workflow)), events=(failed,))
+    childless = () if row.children else (process_row.children_as_read(row),)
+    return Decision(expects=(*childless, *as_read(workflow)), events=(failed,))

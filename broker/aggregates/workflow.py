@@ -81,15 +81,15 @@ class WorkflowSwept(Event, frozen=True, kw_only=True):
 class WorkflowGrew(Event, frozen=True, kw_only=True):
     """A running process got a child that was not planned; ``subject`` is the workflow.
 
-    ``children`` is what ``parent`` has now, ``parents`` what each process that follows the new one
-    has now. ``delays`` is a process that waits for one parent more, "" for none.
+    ``followers`` are the processes that wait for ``child`` now: with ``inserted`` instead of for
+    ``parent``, whose children they were, else besides all that they waited for.
     """
 
     TYPE: ClassVar[str] = "WorkflowGrew"
     parent: str
-    children: list[str]
-    parents: dict[str, list[str]]
-    delays: str
+    child: str
+    followers: list[str]
+    inserted: bool
 
 
 class WorkflowLeft(Event, frozen=True, kw_only=True):

@@ -33,6 +33,9 @@ for index = 0, tonumber(argv[3]) - 1 do
   elseif kind == 'above' then
     local counted = call('HGET', name, argv[at + 1])
     holds = counted ~= false and tonumber(counted) > tonumber(argv[at + 2])
+  elseif kind == 'below' then
+    local counted = call('HGET', name, argv[at + 1])
+    holds = counted ~= false and tonumber(counted) < tonumber(argv[at + 2])
   elseif kind == 'absent' then
     holds = call('EXISTS', name) == 0
   elseif kind == 'listed' then

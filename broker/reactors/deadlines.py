@@ -39,7 +39,11 @@ class Deadlines:
         async def read(fresh: bool) -> tuple[Tag, _Rows]:  # noqa: FBT001 - run's own shape
             stored = (await self.store.hashes(colony.tag, keys.process(process_id)))[0]
             row = ProcessRow.read(process_id, stored)
-            kin = await kin_of(self.store, colony.tag, row) if row else Kin(workflow=None)
+            kin = (
+                await kin_of(self.store, colony.tag, row, succeeds=False)
+                if row
+                else Kin(workflow=None)
+            )
             classes = await self.directory.classes(colony, fresh=fresh)
             return colony.tag, (row, kin, classes)
 

@@ -16,6 +16,7 @@ from broker.aggregates.process_row import ProcessRow
 from broker.decision import Decision
 from broker.directory import Colony
 from broker.keys import Tag
+from broker.standing import workflow_fields
 from broker.store import BY_SERVER, Done, EventStore
 
 _STEP = 100
@@ -45,12 +46,12 @@ class Sweeper:
         self._tell(colony, await self.store.append(colony.tag, finished, BY_SERVER))
 
     async def _row(self, colony: Colony, workflow_id: str) -> Hash:
-        return (await self.store.hashes(colony.tag, keys.workflow(workflow_id)))[0]
+        return await workflow_fields(self.store, colony.tag, workflow_id)
 
     async def _step(self, colony: Colony, workflow_id: str, aimed: int, ids: list[str]) -> None:
         async def read(_fresh: bool) -> tuple[Tag, _Rows]:  # noqa: FBT001 - run's own shape
-            names = (keys.workflow(workflow_id), *(keys.process(i) for i in ids))
-            row, *hashes = await self.store.hashes(colony.tag, *names)
+            row = await self._row(colony, workflow_id)
+            hashes = await self.store.hashes(colony.tag, *(keys.process(i) for i in ids))
             found = (ProcessRow.read(i, h) for i, h in zip(ids, hashes, strict=True))
             return colony.tag, (row, [process for process in found if process is not None])
 

@@ -7,7 +7,7 @@ waits for is counted in its own row.
 from collections.abc import Iterator
 
 from broker import keys
-from broker.aggregates.process import State
+from broker.aggregates.process import CHILD, PARENT, State
 from broker.aggregates.workflow import (
     REMOVING,
     WorkflowAdvanced,
@@ -19,12 +19,13 @@ from broker.aggregates.workflow import (
     WorkflowSubmitted,
     WorkflowSwept,
 )
-from broker.decision import Event, Write, delete, hdel, hincrby, hset, zadd, zrem
+from broker.decision import Event, Write, delete, hdel, hincrby, hput, hset, zadd, zrem
 from broker.packing import packed
 from projections.projection import Folds, folding
 
 _US_NS = 1_000
 _MS_NS = 1_000_000
+_TAKEN_AWAY = 0
 
 
 def _submitted(event: WorkflowSubmitted) -> Iterator[Write]:
@@ -80,16 +81,19 @@ def _swept(event: WorkflowSwept) -> Iterator[Write]:
 
 
 def _grew(event: WorkflowGrew) -> Iterator[Write]:
-    workflow = keys.workflow(event.subject)
+    workflow, parent = keys.workflow(event.subject), keys.process(event.parent)
     yield hincrby(workflow, "left")
     yield hincrby(workflow, "size")
-    yield hset(keys.process(event.parent), children=packed(event.children))
-    yield hincrby(keys.process(event.parent), "links")
-    for follower, parents in event.parents.items():
-        yield hset(keys.process(follower), parents=packed(parents))
-        yield hincrby(keys.process(follower), "links")
-    if event.delays:
-        yield hincrby(keys.process(event.delays), "pending")
+    yield hput(parent, f"{CHILD}{event.child}", event.at_ns)
+    yield hincrby(parent, "links")
+    for follower_id in event.followers:
+        follower = keys.process(follower_id)
+        yield hput(follower, f"{PARENT}{event.child}", event.at_ns)
+        if event.inserted:
+            yield hput(follower, f"{PARENT}{event.parent}", _TAKEN_AWAY)
+            yield hput(parent, f"{CHILD}{follower_id}", _TAKEN_AWAY)
+        else:
+            yield hincrby(follower, "pending")
 
 
 def _left(event: WorkflowLeft) -> Iterator[Write]:

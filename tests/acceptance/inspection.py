@@ -10,7 +10,6 @@ import redis.asyncio
 from broker import keys
 from broker.clock import StoreClock
 from broker.directory import Directory
-from broker.errors import Unavailable
 from broker.keys import SERVER, Tag
 from broker.pipeline import Pipeline
 from broker.store import EventStore
@@ -47,7 +46,7 @@ async def verified(url: str, *colony_names: str) -> None:
         directory = Directory(store)
         colonies = [await directory.named(name) for name in colony_names]
         for tag in (SERVER, *(colony.tag for colony in colonies if colony)):
-            await _verified(store, tag)
+            assert (await verify(store, tag, fold)).differences == ()
 
 
 async def events_in(url: str, *colony_names: str) -> list[int]:
@@ -64,18 +63,6 @@ async def events_in(url: str, *colony_names: str) -> list[int]:
 def _actor(fields: list[bytes]) -> bytes:
     """Whose doing an entry of a stream is."""
     return fields[fields.index(b"actor") + 1]
-
-
-async def _verified(store: EventStore, tag: Tag) -> int:
-    async def verdict() -> int | None:
-        try:
-            found = await verify(store, tag, fold)
-        except Unavailable:
-            return None
-        assert not found.differences, found.differences
-        return found.events
-
-    return await eventually(verdict, "a quiet moment")
 
 
 async def keys_of(url: str, text: str) -> list[str]:

@@ -28,6 +28,8 @@ LAYERS, WIDTH, EXECUTORS, KILLS = 6, 10, 6, 3
 GROWING = "layer2"
 """Processes of this layer put one more process behind themselves."""
 TOTAL = LAYERS * WIDTH + 1 + WIDTH
+TOO_LATE = "is not running"
+UNAVAILABLE = 503
 
 
 @dataclass
@@ -195,3 +197,75 @@ async def test_every_executor_that_waits_elsewhere_is_woken(
         given = await asyncio.gather(*polls)
     assert sorted(each.ok["processid"] for each in given) == sorted(begun["processids"])
     await ear.close()
+
+
+async def running_parent(tenant: Tenant, api: Api) -> tuple[Executor, dict[str, Any]]:
+    """An executor with the first process of a workflow, which another one waits for."""
+    executor = await tenant.executor(api)
+    specs = [node(tenant, "first", []), node(tenant, "last", ["first"])]
+    spec = {"colonyname": tenant.name, "functionspecs": specs}
+    await api.ask(tenant.user, "submitworkflowspecmsg", spec=spec)
+    asked = {"colonyname": tenant.name, "timeout": 10}
+    return executor, (await api.ask(executor.identity, "assignprocessmsg", **asked)).ok
+
+
+def child_of(tenant: Tenant, given: dict[str, Any], at: int) -> dict[str, Any]:
+    """A child behind the parent; every other one also in front of what waits for the parent."""
+    return {
+        "parentprocessid": given["processid"],
+        "childprocessid": given["children"][0] if at % 2 else "",
+        "spec": tenant.spec(nodename=f"child{at}"),
+    }
+
+
+@pytest.mark.parametrize("children", [40, 200])
+async def test_children_of_one_parent_are_all_added_at_the_same_time(
+    tenant: Tenant, api: Api, other: Api, children: int
+) -> None:
+    executor, given = await running_parent(tenant, api)
+
+    answers = await asyncio.gather(
+        *(
+            (api, other)[at % 3 % 2].ask(
+                executor.identity, "addchildmsg", **child_of(tenant, given, at)
+            )
+            for at in range(children)
+        )
+    )
+
+    added = {answer.ok["processid"] for answer in answers}
+    parent = await tenant.process(api, given["processid"])
+    last = await tenant.process(other, given["children"][0])
+    assert (len(added), set(parent["children"])) == (children, {last["processid"], *added})
+    assert set(last["parents"]) == {given["processid"], *(a.ok["processid"] for a in answers[1::2])}
+    done = {"processid": given["processid"], "out": [1]}
+    await api.ask(executor.identity, "closesuccessfulmsg", **done)
+    for process_id in added:
+        assert (await tenant.process(api, process_id))["in"] == [1]
+
+
+async def test_children_are_added_until_their_parent_is_closed_and_each_is_released(
+    tenant: Tenant, api: Api, other: Api
+) -> None:
+    executor, given = await running_parent(tenant, api)
+    done = {"processid": given["processid"], "out": [1]}
+
+    async def grow(at: int) -> Answer:
+        server = (api, other)[at % 2]
+        return await server.ask(executor.identity, "addchildmsg", **child_of(tenant, given, at))
+
+    growing = [asyncio.create_task(grow(at)) for at in range(0, 80, 2)]
+    await asyncio.wait(growing, return_when=asyncio.FIRST_COMPLETED)
+    close = "closesuccessfulmsg"
+    while (answer := await other.ask(executor.identity, close, **done)).status == UNAVAILABLE:
+        continue  # a child was added at every try, and there are not many
+
+    assert answer.status == 200, answer
+    answers = await asyncio.gather(*growing)
+    added = [answer.ok["processid"] for answer in answers if answer.status == 200]
+    assert all(TOO_LATE in a.message for a in answers if a.status != 200)
+    parent = await tenant.process(api, given["processid"])
+    assert set(parent["children"]) == {given["children"][0], *added}
+    for process_id in parent["children"]:
+        shown = await tenant.process(api, process_id)
+        assert (shown["waitforparents"], shown["in"]) == (False, [1])

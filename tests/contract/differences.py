@@ -16,13 +16,15 @@ There every difference is a heading, a reason in prose, and a fenced ``toml`` bl
     headers             we send these headers instead
     undo                what we accept and the reference refused is taken back before the next line,
                         by a message of type ``message`` that names ``key`` of our answer
+
+What sockets say otherwise are ``retold`` tables, see ``tests/contract/transcripts.py``.
 """
 
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -132,12 +134,24 @@ def _place(payload: Json, path: str) -> tuple[dict[Any, Json], Any]:
     return place, last
 
 
-class _Block(msgspec.Struct, forbid_unknown_fields=True):
-    differs: list[dict[str, Any]]
+class Block(msgspec.Struct, forbid_unknown_fields=True):
+    """The tables of a section."""
+
+    differs: list[dict[str, Any]] = []
+    retold: list[dict[str, Any]] = []
 
 
-def read_differences(document: Path = DOCUMENT) -> tuple[Difference, ...]:
-    """All differences of a document.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """A heading of the document that has tables."""
+
+    title: str
+    reason: str
+    block: Block
+
+
+def sections(document: Path = DOCUMENT) -> tuple[Section, ...]:
+    """All sections with tables.
 
     Raises:
         ValueError: one without a reason, or a block that is not read because of its place.
@@ -145,19 +159,29 @@ def read_differences(document: Path = DOCUMENT) -> tuple[Difference, ...]:
     text = document.read_text("utf-8")
     if len(_SECTION.findall(text)) != text.count("```toml\n"):
         raise ValueError(f"{document.name}: a toml block does not follow a heading and its reason")
-    return tuple(_differences(text))
+    return tuple(_sections(text))
 
 
-def _differences(text: str) -> Iterator[Difference]:
+def _sections(text: str) -> Iterator[Section]:
     for section in _SECTION.finditer(text):
         reason = section["reason"].strip()
         if not reason:
             raise ValueError(f"{section['title']}: no reason is given")
-        block = msgspec.toml.decode(section["toml"], type=_Block)
-        for fields in block.differs:
-            yield msgspec.convert(
-                {"title": section["title"], "reason": reason} | fields, Difference
-            )
+        block = msgspec.toml.decode(section["toml"], type=Block)
+        yield Section(title=section["title"], reason=reason, block=block)
+
+
+def read_differences(document: Path = DOCUMENT) -> tuple[Difference, ...]:
+    """All differences of recorded replies in a document.
+
+    Raises:
+        ValueError: see ``sections``.
+    """
+    return tuple(
+        msgspec.convert({"title": each.title, "reason": each.reason} | fields, Difference)
+        for each in sections(document)
+        for fields in each.block.differs
+    )
 
 
 def expected(answer: Answer, messagetype: str, differences: Sequence[Difference]) -> Answer:

@@ -5,7 +5,7 @@ Lines are sent one after the other. Two things are taken from how a recording wa
 - A long poll was written down when it ended. One that waited and then got a process was under way
   while the line before it released the process, so it is started before that line.
 - Between two lines the recorder may have let time pass (a deadline, a sweep). Nothing says how
-  long, so a question whose answer differs is asked again for a while.
+  long, so a question whose answer differs is asked again whenever something has happened.
 """
 
 import asyncio
@@ -21,6 +21,7 @@ from broker.identity import Identity
 from tests.contract.answer import Answer, Envelope, read_body
 from tests.contract.compare import compare, matches
 from tests.contract.differences import Difference, Undo, expected
+from tests.contract.happening import Happening
 from tests.contract.names import Names
 from tests.contract.recording import NOBODY, Line, Recording
 
@@ -60,14 +61,18 @@ class _Timed:
 
 @dataclass(slots=True, kw_only=True)
 class Replay:
-    """One recording on one server that is empty."""
+    """One recording on one server that is empty.
+
+    ``happening`` tells what happens on it; without that no question is asked again. ``patience_s``
+    is shared by the whole recording.
+    """
 
     client: httpx.AsyncClient
     identities: Mapping[str, Identity]
     recording: Recording
     differences: Sequence[Difference] = ()
+    happening: Happening | None = None
     patience_s: float = 20.0
-    retry_s: float = 0.1
     _names: Names = field(default_factory=Names)
     _under_way: dict[str, asyncio.Task[_Timed]] = field(
         default_factory=dict[str, asyncio.Task[_Timed]]
@@ -117,11 +122,16 @@ class Replay:
         return await self._send(line)
 
     async def _patiently(self, line: Line, promised: Answer, timed: _Timed) -> _Timed:
-        """Ask again while the answer differs; the patience is shared by the whole recording."""
-        while self.patience_s > 0 and not matches(promised, timed.answer, self._names):
-            self.patience_s -= self.retry_s
-            await asyncio.sleep(self.retry_s)
+        """Ask again when something has happened, while the answer differs."""
+        while self.happening and not matches(promised, timed.answer, self._names):
+            happened = self.happening.so_far
             timed = await self._send(line)
+            if matches(promised, timed.answer, self._names):
+                break
+            began = time.monotonic()
+            if not await self.happening.more_than(happened, self.patience_s):
+                break
+            self.patience_s -= time.monotonic() - began
         return timed
 
     def _stale(self, line: Line, concerning: Sequence[Difference], answer: Answer) -> list[str]:

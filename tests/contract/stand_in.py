@@ -23,6 +23,7 @@ from tests.contract.replay import Problem, Replay
 SIGNER = Identity.from_hex("11" * 32)
 RECORDED_ID = "ab" * 32
 OUR_ID = "cd" * 32
+FEW = 4
 
 # What a stand-in does with one message: its status, and the payload of its reply.
 Answering = Callable[[dict[str, Any]], tuple[int, object]]
@@ -69,18 +70,29 @@ def stand_in(answers: Mapping[str, Answering]) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://stand-in")
 
 
+class Restless:
+    """A place where something happens a few times."""
+
+    so_far = 0
+
+    async def more_than(self, happened: int, within_s: float) -> bool:
+        """Whether it is not over."""
+        del happened, within_s
+        self.so_far += 1
+        return self.so_far < FEW
+
+
 async def replay(
     *lines: Line, answers: Mapping[str, Answering], differences: tuple[Difference, ...] = ()
 ) -> list[Problem]:
-    """Replay a recording named ``small`` with hardly any patience."""
+    """Replay a recording named ``small`` where something happens all the time, but not for long."""
     async with stand_in(answers) as client:
         return await Replay(
             client=client,
             identities={"member": SIGNER},
             recording=Recording("small", lines),
             differences=differences,
-            patience_s=0.02,
-            retry_s=0.01,
+            happening=Restless(),
         ).run()
 
 

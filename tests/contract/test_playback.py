@@ -44,7 +44,6 @@ async def play_back(file: Path, spoil: Spoil = lambda answer: answer) -> list[Pr
             client=client,
             identities=read_identities(file.parent),
             recording=recorded,
-            patience_s=0,
         ).run()
 
 

@@ -12,6 +12,7 @@ import pytest
 from broker.settings import Settings
 from tests.contract.conftest import recordings_directories
 from tests.contract.differences import read_differences, unknown_lines
+from tests.contract.happening import changes_of
 from tests.contract.recording import (
     Recording,
     read_identities,
@@ -51,12 +52,14 @@ async def test_server_answers_as_recorded(recording: Path, redis_url: str) -> No
     async with (
         running_server(environment) as url,
         httpx.AsyncClient(base_url=url, timeout=TIMEOUT_S) as client,
+        changes_of(redis_url) as happening,
     ):
         problems = await Replay(
             client=client,
             identities=identities,
             recording=recorded,
             differences=read_differences(),
+            happening=happening,
         ).run()
 
     if problems:

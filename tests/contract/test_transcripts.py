@@ -1,201 +1,236 @@
 """What the reference server said over websockets, frame by frame, is said by ours.
 
 A transcript is what went over one socket; the HTTP calls made meanwhile are in a recording of their
-own, which does not say when. Here they are made when the next frame cannot come without them.
-Transcripts that show a deliberate difference (docs/compatibility.md, "Subscriptions") are left out,
-as are those of channels.
+own, which does not say when: ``CALLS`` does. Deliberate differences are listed in
+docs/compatibility.md, as for every other recording.
 """
 
 import asyncio
 import base64
 import json
-from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import httpx
-import msgspec
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from broker.identity import Identity
 from broker.settings import Settings
-from tests.contract.answer import Answer, Envelope, read_body
-from tests.contract.compare import compare
+from tests.contract.answer import Answer, read_body
+from tests.contract.differences import read_differences
 from tests.contract.names import Names
 from tests.contract.recording import (
     SETUP,
     Line,
+    Recording,
     read_identities,
     read_recording,
     server_identity,
 )
 from tests.contract.replay import Replay
 from tests.contract.server import running_server
+from tests.contract.transcripts import (
+    CLOSED,
+    CONNECTED,
+    SENT,
+    SILENCE,
+    Item,
+    Retelling,
+    read_retellings,
+    read_transcripts,
+    unheard,
+)
 
 RECORDINGS = Path(__file__).parent / "recordings"
 SOCKETS = RECORDINGS / "websockets"
 PATIENCE_S = 10
 SILENCE_S = 0.3
-LIFE = "process: waiting, running, success on separate subscriptions"
-AFTERWARDS = "process: already in wanted state -> immediate event"
-MADE = {
-    LIFE: ("submit",),
-    "process: subscription timeout closes the socket": ("submit waiting for timeout test",),
+AT_THE_END = ""
+CALLS: Mapping[str, Mapping[str, Sequence[str]]] = {
+    "70_websocket": {
+        "process: waiting, running, success on separate subscriptions#1": ("submit",),
+        "process: waiting, running, success on separate subscriptions#7": ("assign", "close"),
+        "process: subscription timeout closes the socket#1": ("submit waiting for timeout test",),
+        "process: wrong executortype never matches#3": ("cancel",),
+        "processes: executor hears every new waiting process of its type#3": (
+            "submit 1",
+            "submit 2",
+            "submit other type",
+        ),
+        "processes: two subscribers, only one is woken per event#3": ("submit 3",),
+        "processes: two subscribers, only one is woken per event#4": ("submit 4",),
+        "processes: event swallowed by a not yet expired subscription of a closed socket#3": (
+            "submit 5",
+        ),
+        "channel: submitter gets backlog then pushes#1": (
+            "remove all processes",
+            "submit chat",
+            "append before",
+            "assign chat",
+        ),
+        "channel: submitter gets backlog then pushes#4": (
+            "executor appends",
+            "own append is pushed too",
+            "end marker",
+        ),
+        "channel: process closes while subscribed: silence, socket stays open#3": ("close chat",),
+        "processes: child becoming ready is signalled with state waiting#1": ("submit wf",),
+        "processes: child becoming ready is signalled with state waiting#3": (
+            "assign a",
+            "close a",
+        ),
+        "process: cancelprocessgraph sends no events#1": ("submit wf2", "get wf2"),
+        "process: cancelprocessgraph sends no events#3": ("cancel wf2",),
+        AT_THE_END: ("cleanup graphs", "cleanup"),
+    },
+    "74_websocket_opcode": {
+        "binary request frame gets binary replies#1": ("submit",),
+        "process: payload is not json#1": ("submit#2",),
+        AT_THE_END: ("cleanup",),
+    },
 }
-"""Calls made before a transcript begins."""
-MEANWHILE = {
-    LIFE: ("assign", "close"),
-    "process: wrong executortype never matches": ("cancel",),
-    "processes: executor hears every new waiting process of its type": (
-        "submit 1",
-        "submit 2",
-        "submit other type",
-    ),
+"""Which calls of the HTTP side are made before which line."""
+HTTP_SIDES = {
+    "70_websocket": "71_websocket_http_side",
+    "74_websocket_opcode": "75_websocket_opcode_http_side",
 }
-"""Calls made when a transcript has subscribed to everything."""
-REPLAYED = (
-    LIFE,
-    AFTERWARDS,
-    "process: unknown process",
-    "process: subscription timeout closes the socket",
-    "process: timeout 0",
-    "process: wrong executortype never matches",
-    "process: cancelled state",
-    "msgtype mismatch",
-    "unknown payloadtype is ignored",
-    "frame is not json",
-    "bad signature",
-    "processes: executor hears every new waiting process of its type",
-    "processes: users cannot subscribe",
-    "processes: outsider",
-)
-
-
-class Item(msgspec.Struct):
-    """One thing that happened on a socket; ``frame`` is a text when it is no frame."""
-
-    transcript: str
-    dir: str
-    frame: dict[str, Any] | str
-    opcode: str = "text"
-
-    @property
-    def kind(self) -> str:
-        """What was sent or answered, "" for an event."""
-        return "" if isinstance(self.frame, str) else self.frame.get("payloadtype", "")
-
-
-def transcripts() -> Mapping[str, list[Item]]:
-    """What is replayed, by name, without what is about channels."""
-    found: dict[str, list[Item]] = {name: [] for name in REPLAYED}
-    after_channel = False
-    for text in (SOCKETS / "70_websocket.jsonl").read_bytes().splitlines():
-        if not text.startswith(b'{"transcript"'):
-            continue
-        item = msgspec.json.decode(text, type=Item)
-        # The answer to a message about channels is the next frame.
-        if item.kind == "subscribechannelmsg" or after_channel:
-            after_channel = item.dir == "client->server"
-        elif item.transcript in found:
-            found[item.transcript].append(item)
-    return found
+UNSIGNED_ROLE = "user1"
+"""Who signs where the recording does not say."""
 
 
 @dataclass(kw_only=True)
-class Ground:
-    """A server with everything that the recording had set up."""
+class Stage:
+    """A server with everything that was set up, and the sockets that are open on it."""
 
     url: str
     replay: Replay
     identities: Mapping[str, Identity]
     calls: Mapping[str, Line]
+    items: Sequence[Item]
+    retellings: Mapping[str, Retelling]
     problems: list[str] = field(default_factory=list[str])
+    made: list[str] = field(default_factory=list[str])
+    _sockets: dict[str, ClientConnection] = field(default_factory=dict[str, ClientConnection])
+    _asked: dict[str, str] = field(default_factory=dict[str, str])
 
     @property
     def names(self) -> Names:
         """Which of our ids stand for which recorded ones."""
         return self.replay._names  # pyright: ignore[reportPrivateUsage] - one set of names for both
 
-    async def call(self, *names: str) -> None:
-        """Make recorded calls."""
+    async def play(self, file: str) -> None:
+        """Everything that is recorded in a file, in its order."""
+        last = {item.transcript: item.place for item in self.items}
+        calls = CALLS[file]
+        async with AsyncExitStack() as sockets:
+            for item in self.items:
+                await self._call(*calls.get(item.place.removeprefix(f"{file}/"), ()))
+                await self._item(item, sockets)
+                if item.place == last[item.transcript]:
+                    await self._sockets.pop(item.transcript).close()
+        await self._call(*calls[AT_THE_END])
+
+    async def _call(self, *names: str) -> None:
+        """Make calls, when everything that was asked for over a socket has begun."""
+        if names:
+            for socket in self._sockets.values():
+                await self._settle(socket)
         for name in names:
             answered = await self.replay._replay(self.calls[name])  # pyright: ignore[reportPrivateUsage] - line by line, as nobody else needs it
             self.problems += [f"{name}: {detail}" for detail in answered]
+            self.made.append(name)
 
-    def sealed(self, frame: dict[str, Any]) -> str:
-        """A recorded request, with our ids and signed."""
-        if "_raw" in frame:
-            return frame["_raw"]
-        text = self.names.translate(json.dumps(frame["payload"]))
-        self.names.note_sent(text)
-        payload = base64.b64encode(text.encode())
-        signature = self.identities[frame["signer"]].sign(payload)
-        outer = {"payload": payload.decode(), "signature": signature}
-        return json.dumps({"payloadtype": frame["payloadtype"], **outer})
-
-    async def hear(self, socket: ClientConnection, frame: dict[str, Any]) -> None:
-        """The next frame has to be the recorded one."""
-        async with asyncio.timeout(PATIENCE_S):
-            said = await socket.recv(decode=False)
-        expected = Envelope(frame["payloadtype"], frame["error"], frame["payload"])
-        answered = Answer(status=200, body=read_body(said))
-        self.problems += compare(Answer(status=200, body=expected), answered, self.names)
-
-    async def settle(self, socket: ClientConnection) -> None:
-        """Until everything sent was dealt with: a refusal comes after what was asked before it."""
-        request: dict[str, Any] = {"payloadtype": "subscribeprocessmsg", "signer": "user1"}
-        await socket.send(self.sealed(request | {"payload": {"msgtype": "none"}}))
+    async def _settle(self, socket: ClientConnection) -> None:
+        """A refusal comes after what was asked before it."""
+        request = {"payloadtype": "subscribeprocessmsg", "signer": UNSIGNED_ROLE}
+        await socket.send(self._sealed(request | {"payload": {"msgtype": "none"}}))
         async with asyncio.timeout(PATIENCE_S):
             assert b'"payloadtype":"error"' in await socket.recv(decode=False)
 
-    async def play(self, name: str, items: list[Item]) -> None:
-        """One socket, from beginning to end."""
-        await self.call(*MADE.get(name, ()))
-        asking = [n for n, item in enumerate(items) if item.dir == "client->server"]
-        telling = [n for n, item in enumerate(items) if item.dir == "server->client"]
-        meanwhile = MEANWHILE.get(name, ())
-        async with connect(f"{self.url.replace('http', 'ws')}/pubsub", proxy=None) as socket:
-            for number, item in enumerate(items):
-                nothing_told_later = not telling or number > telling[-1]
-                if number > asking[-1] and (item.dir == "server->client" or nothing_told_later):
-                    if meanwhile:
-                        await self.settle(socket)
-                    await self.call(*meanwhile)
-                    meanwhile = ()
-                await self._item(socket, item)
+    async def _item(self, item: Item, sockets: AsyncExitStack) -> None:
+        if item.noted(CONNECTED):
+            address = f"{self.url.replace('http', 'ws')}/pubsub"
+            opened = await sockets.enter_async_context(connect(address, proxy=None))
+            self._sockets[item.transcript] = opened
+            return
+        socket = self._sockets[item.transcript]
+        if item.dir == SENT and isinstance(item.frame, dict):
+            self._asked[item.transcript] = item.frame.get("payloadtype", "")
+            sealed = self._sealed(item.frame)
+            await socket.send(sealed.encode() if item.is_binary else sealed)
+        elif item.noted(CLOSED):
+            await self._dropped(socket, item)
+        elif told := self.retellings.get(item.place):
+            await self._retold(socket, item, told)
+        elif item.noted(SILENCE):
+            await self._silent(socket, item)
+        else:
+            await self._hear(socket, item, item.answer())
 
-    async def _item(self, socket: ClientConnection, item: Item) -> None:
-        if isinstance(item.frame, dict):
-            if item.dir == "client->server":
-                await socket.send(self.sealed(item.frame))
-            else:
-                await self.hear(socket, item.frame)
-        elif item.frame.startswith("nothing received"):
-            with pytest.raises(TimeoutError):
-                async with asyncio.timeout(SILENCE_S):
-                    self.problems.append(f"answered {await socket.recv()!r}")
-        elif item.frame.startswith("connection closed by server without"):
+    def _sealed(self, frame: dict[str, Any]) -> str:
+        """A recorded request, with our ids and signed."""
+        if "_raw" in frame:
+            return frame["_raw"]
+        content = frame["payload"]
+        text = content["_raw"] if "_raw" in content else json.dumps(content)
+        text = self.names.translate(text)
+        self.names.note_sent(text)
+        payload = base64.b64encode(text.encode())
+        signature = self.identities[frame.get("signer", UNSIGNED_ROLE)].sign(payload)
+        outer = {"payload": payload.decode(), "signature": signature}
+        return json.dumps({"payloadtype": frame["payloadtype"], **outer})
+
+    async def _retold(self, socket: ClientConnection, item: Item, told: Retelling) -> None:
+        recorded = {each.place: each for each in self.items}
+        for frame in told.frames:
+            promised = frame.answer(self._asked[item.transcript], recorded)
+            await self._hear(socket, item, promised, told.title)
+        if not told.frames:
+            await self._silent(socket, item)
+
+    async def _hear(
+        self, socket: ClientConnection, item: Item, promised: Answer, told: str = ""
+    ) -> None:
+        """The next frame has to be the promised one, and of the same kind as the request."""
+        try:
             async with asyncio.timeout(PATIENCE_S):
-                with pytest.raises(ConnectionClosed) as closed:
-                    await socket.recv()
-            assert closed.value.rcvd is None
+                said = await socket.recv()
+        except (TimeoutError, ConnectionClosed) as error:
+            self.problems.append(f"{item.place}: nothing was said, {error!r}")
+            return
+        if isinstance(said, bytes) != item.is_binary:
+            self.problems.append(f"{item.place}: the frame is of another kind than the request")
+        body = read_body(said if isinstance(said, bytes) else said.encode())
+        answered = Answer(status=200, body=body)
+        self.problems += unheard(promised, answered, item, self.names, told)
 
+    async def _silent(self, socket: ClientConnection, item: Item) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(SILENCE_S):
+                self.problems.append(f"{item.place}: answered {await socket.recv()!r}")
 
-@pytest.fixture
-async def ground(redis_url: str) -> AsyncGenerator[Ground]:
-    async with _ground(redis_url) as ground:
-        yield ground
+    async def _dropped(self, socket: ClientConnection, item: Item) -> None:
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                self.problems.append(f"{item.place}: answered {await socket.recv()!r}")
+        except TimeoutError:
+            self.problems.append(f"{item.place}: the socket stays open")
+        except ConnectionClosed as closed:
+            if closed.rcvd is not None:
+                self.problems.append(f"{item.place}: closed with {closed.rcvd}")
 
 
 @asynccontextmanager
-async def _ground(redis_url: str) -> AsyncGenerator[Ground]:
+async def staged(redis_url: str, file: str) -> AsyncGenerator[Stage]:
+    """A server with everything that the recordings had set up."""
     identities = read_identities(RECORDINGS / "extended")
     setup = read_recording(RECORDINGS / "extended" / SETUP)
-    calls = read_recording(SOCKETS / "71_websocket_http_side.jsonl")
+    calls = read_recording(SOCKETS / f"{HTTP_SIDES[file]}.jsonl")
     own = {
         "COLONIES_REDIS_URL": redis_url,
         "COLONIES_SERVER_ID": server_identity(identities).id,
@@ -208,32 +243,36 @@ async def _ground(redis_url: str) -> AsyncGenerator[Ground]:
     ):
         replay = Replay(client=client, identities=identities, recording=setup)
         assert not await replay.run()
-        yield Ground(
+        replay.recording = Recording(HTTP_SIDES[file], calls.lines)
+        replay.differences = read_differences()
+        yield Stage(
             url=url,
             replay=replay,
             identities=identities,
             calls={line.name: line for line in calls.lines},
+            items=read_transcripts(SOCKETS / f"{file}.jsonl"),
+            retellings=read_retellings(),
         )
 
 
-def _repaired(items: Mapping[str, list[Item]]) -> Iterator[tuple[str, list[Item]]]:
-    """With the success, which was stale, as it was told a moment later: a listed difference."""
-    fresh = items[AFTERWARDS][2].frame
-    for name, recorded in items.items():
-        if name == LIFE:
-            stale = next(n for n, each in enumerate(recorded) if _state(each) == 2)
-            recorded[stale] = msgspec.structs.replace(recorded[stale], frame=fresh)
-        yield name, recorded
-
-
-def _state(item: Item) -> int | None:
-    told = isinstance(item.frame, dict) and item.dir == "server->client"
-    return item.frame["payload"].get("state") if told and isinstance(item.frame, dict) else None
-
-
 @pytest.mark.real
-async def test_frames_are_as_recorded(ground: Ground) -> None:
-    for name, items in _repaired(transcripts()):
-        assert items, name
-        await ground.play(name, items)
-        assert not ground.problems, (name, ground.problems)
+@pytest.mark.parametrize("file", HTTP_SIDES)
+async def test_frames_are_as_recorded(redis_url: str, file: str) -> None:
+    async with staged(redis_url, file) as stage:
+        await stage.play(file)
+
+    assert stage.items
+    assert stage.problems == []
+    assert stage.made == list(stage.calls), "every call of the HTTP side is made, in its order"
+
+
+def test_everything_listed_is_recorded() -> None:
+    places = {item.place for file in HTTP_SIDES for item in read_transcripts(_file(file))}
+    listed = set(read_retellings())
+    called = {f"{file}/{place}" for file, calls in CALLS.items() for place in calls if place}
+
+    assert (listed - places, called - places) == (set(), set())
+
+
+def _file(name: str) -> Path:
+    return SOCKETS / f"{name}.jsonl"

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pytest
+from msgspec.structs import replace
 
 from broker import keys
 from broker.aggregates import dissolution
@@ -29,6 +30,8 @@ from broker.aggregates.workflow import (
 from broker.clock import SECOND_NS
 from broker.decision import Decision
 from broker.errors import Denied, Invalid, Missing, NotFound, Rejected
+from broker.registry import pack
+from projections.core import fold
 from tests.facts import (
     CLI,
     COLONY,
@@ -80,6 +83,9 @@ USER_GONE = UserRemoved(subject=USER, actor=OWNER, at_ns=LATER, name="alice")
 EXECUTOR_GONE = ExecutorRemoved(subject=EXECUTOR, actor=OWNER, at_ns=LATER, name="worker")
 NOT_A_MEMBER = f"Access denied, not a member of Colony with name <{COLONY}>"
 NO_GRAPH = "graph is nil"
+ANOTHER = node("another", process_id="7" * 56 + A[56:])
+DIGITS_MORE = 2
+"""Bytes that the place of the 500th process in its workflow takes more than that of the first."""
 
 
 def row_of(story: Story) -> WorkflowRow:
@@ -333,21 +339,25 @@ def test_removal_that_is_over_leaves_no_key() -> None:
 # -------------------------------------------------------------------- growing
 
 
-def grew(
-    children: list[str], parents: dict[str, list[str]], delays: str = "", parent: str = A
-) -> WorkflowGrew:
+def grew(*followers: str, inserted: bool = False) -> WorkflowGrew:
     return WorkflowGrew(
         subject=GRAPH,
         actor=EXECUTOR,
         at_ns=LATER,
-        parent=parent,
-        children=children,
-        parents=parents,
-        delays=delays,
+        parent=A,
+        child=NEW,
+        followers=list(followers),
+        inserted=inserted,
     )
 
 
-def new(children: list[str], order: int, parent: str = A) -> NodeSubmitted:
+def relatives(story: Story, process_id: str) -> tuple[list[str], list[str]]:
+    """The parents and the children of a process."""
+    row = present(World(story), process_id)
+    return row.parents, row.children
+
+
+def new(children: list[str], order: int) -> NodeSubmitted:
     return NodeSubmitted(
         subject=NEW,
         actor=EXECUTOR,
@@ -366,7 +376,7 @@ def new(children: list[str], order: int, parent: str = A) -> NodeSubmitted:
         graph=GRAPH,
         node="new",
         order=order,
-        parents=[parent],
+        parents=[A],
         children=children,
         input=b"",
     )
@@ -375,21 +385,23 @@ def new(children: list[str], order: int, parent: str = A) -> NodeSubmitted:
 def test_child_of_a_leaf_is_put_behind_it() -> None:
     story = running((node("a"),))
 
-    given(*story).when(add_child()).then(grew([NEW], {}), new([], 1)).unless(EXECUTOR_GONE)
+    given(*story).when(add_child()).then(grew(), new([], 1)).unless(EXECUTOR_GONE)
     row = row_of(after(story, add_child()))
     assert (row.left, row.size) == (2, 2)
+    assert relatives(after(story, add_child()), A) == ([], [NEW])
 
 
 def test_child_is_put_beside_the_others() -> None:
-    given(*running(CHAIN)).when(add_child()).then(grew([B, NEW], {}), new([], 3))
+    story = running(CHAIN)
+
+    given(*story).when(add_child()).then(grew(), new([], 3))
+    assert relatives(after(story, add_child()), A) == ([], [B, NEW])
 
 
 def test_child_is_put_between_its_parent_and_one_that_waits_for_it_too() -> None:
     story = running(CHAIN)
 
-    given(*story).when(add_child(before=C)).then(
-        grew([B, NEW], {C: [B, NEW]}, delays=C), new([C], 3)
-    )
+    given(*story).when(add_child(before=C)).then(grew(C), new([C], 3))
     follower = present(World(after(story, add_child(before=C))), C)
     assert (follower.pending, follower.parents) == (2, [B, NEW])
 
@@ -397,17 +409,16 @@ def test_child_is_put_between_its_parent_and_one_that_waits_for_it_too() -> None
 def test_child_is_put_in_front_of_a_sibling() -> None:
     story = running(CHAIN)
 
-    given(*story).when(add_child(before=B)).then(
-        grew([B, NEW], {B: [A, NEW]}, delays=B), new([B], 3)
-    )
+    given(*story).when(add_child(before=B)).then(grew(B), new([B], 3))
+    assert relatives(after(story, add_child(before=B)), B) == ([A, NEW], [C])
 
 
 def test_child_is_inserted_in_front_of_all_children() -> None:
     story = running(DIAMOND)
 
-    given(*story).when(add_child(insert=True)).then(
-        grew([NEW], {B: [NEW], C: [NEW]}), new([B, C], 4)
-    )
+    given(*story).when(add_child(insert=True)).then(grew(B, C, inserted=True), new([B, C], 4))
+    assert relatives(after(story, add_child(insert=True)), A) == ([], [NEW])
+    assert relatives(after(story, add_child(insert=True)), C) == ([NEW], [D])
     world = World(after(story, add_child(insert=True)))
     assert [present(world, i).pending for i in (NEW, B, C, D)] == [1, 1, 1, 2]
 
@@ -415,29 +426,31 @@ def test_child_is_inserted_in_front_of_all_children() -> None:
 def test_insert_keeps_the_other_parents_of_a_child_and_comes_behind_them() -> None:
     nodes = (node("a"), node("b"), node("c", "a", "b"))
 
-    given(*running(nodes)).when(add_child(insert=True)).then(
-        grew([NEW], {C: [B, NEW]}), new([C], 3)
-    )
+    story = running(nodes)
+
+    given(*story).when(add_child(insert=True)).then(grew(C, inserted=True), new([C], 3))
+    assert relatives(after(story, add_child(insert=True)), C) == ([B, NEW], [])
 
 
 def test_insert_takes_a_parent_that_is_listed_twice_out_twice() -> None:
     story = running((node("a"), node("b", "a", "a")))
 
-    given(*story).when(add_child(insert=True)).then(grew([NEW], {B: [NEW]}), new([B], 2))
+    given(*story).when(add_child(insert=True)).then(grew(B, inserted=True), new([B], 2))
+    assert relatives(after(story, add_child(insert=True)), B) == ([NEW], [])
 
 
 def test_insert_without_children_puts_behind() -> None:
-    given(*running((node("a"),))).when(add_child(insert=True)).then(grew([NEW], {}), new([], 1))
+    given(*running((node("a"),))).when(add_child(insert=True)).then(grew(inserted=True), new([], 1))
 
 
 def test_insert_does_not_look_at_who_is_named() -> None:
     given(*running(CHAIN)).when(add_child(insert=True, before=PROCESS)).then(
-        grew([NEW], {B: [NEW]}), new([B], 3)
+        grew(B, inserted=True), new([B], 3)
     )
 
 
 def test_child_need_not_name_its_workflow() -> None:
-    given(*running((node("a"),))).when(add_child(graph="")).then(grew([NEW], {}), new([], 1))
+    given(*running((node("a"),))).when(add_child(graph="")).then(grew(), new([], 1))
 
 
 def test_inserted_child_passes_its_output_on() -> None:
@@ -467,7 +480,6 @@ MEANWHILE: dict[str, Story] = {
     "closed": since(running(CHAIN), close(A)),
     "failed": since(running(CHAIN), close(A, failed=True)),
     "cancelled": since(running(CHAIN), cancel()),
-    "grown": since(running(CHAIN), add_child()),
 }
 
 
@@ -493,14 +505,69 @@ def test_release_notices_that_something_is_put_in_front() -> None:
     given(*story).when(close(B)).unless(*since(story, add_child(before=C)))
 
 
-def test_growing_far_from_the_limit_does_not_keep_others_from_growing() -> None:
-    story = running((node("a"), node("b")), A, B)
-    decision = add_child(most_nodes=10_000)(World(story))
-    other = node("n", process_id="7" * 64)
+@pytest.mark.parametrize("meanwhile", [{}, {"before": C}, {"insert": True}])
+@pytest.mark.parametrize("before", ["", B, C])
+def test_children_of_one_parent_are_added_at_the_same_time(
+    before: str, meanwhile: dict[str, str]
+) -> None:
+    story = running(CHAIN)
+    decision = add_child(before=before)(World(story))
+    there = add_child(
+        before=meanwhile.get("before", ""), insert=bool(meanwhile.get("insert")), child=ANOTHER
+    )
 
-    meanwhile = after(story, add_child(B, child=other, most_nodes=10_000))
+    grown = after(story, there)
 
-    assert World(meanwhile).failed(decision) == []
+    assert World(grown).failed(decision) == []
+    assert NEW in relatives((*grown, *decision.events), A)[1]
+    assert ANOTHER.process.process_id in relatives((*grown, *decision.events), A)[1]
+
+
+def test_insert_notices_a_child_that_was_added_meanwhile() -> None:
+    story = running(CHAIN)
+
+    for there in (add_child(child=ANOTHER), add_child(child=ANOTHER, insert=True)):
+        given(*story).when(add_child(insert=True)).unless(*since(story, there))
+
+
+def test_close_notices_a_child_that_was_added_meanwhile() -> None:
+    story = running(CHAIN)
+
+    given(*story).when(close(A)).unless(*since(story, add_child()))
+
+
+def test_failure_of_a_leaf_notices_a_child_that_was_added_meanwhile() -> None:
+    story = running((node("a"),))
+
+    given(*story).when(close(A, failed=True)).unless(*since(story, add_child()))
+
+
+def test_failure_of_one_with_children_does_not_ask_how_many() -> None:
+    story = running(CHAIN)
+    decision = close(A, failed=True)(World(story))
+
+    assert World(after(story, add_child())).failed(decision) == []
+
+
+def test_last_place_is_given_away_once() -> None:
+    story = running(CHAIN)
+    decide = add_child(most_nodes=4)
+
+    given(*story).when(decide).unless(*since(story, add_child(child=ANOTHER)))
+
+
+def test_child_costs_the_same_however_many_there_are() -> None:
+    ids = (f"{at:056d}{A[56:]}" for at in range(500))
+    many = (*running(CHAIN), *(replace(grew(), child=i) for i in ids))
+    decide = add_child(most_nodes=1_000)
+
+    few, more = (decide(World(story)) for story in (running(CHAIN), many))
+
+    assert len(more.expects) == len(few.expects)
+    sizes = [sum(len(pack(event)) for event in decision.events) for decision in (few, more)]
+    assert sizes[1] - sizes[0] <= DIGITS_MORE
+    writes = [sum(1 for event in d.events for _ in fold(event)) for d in (few, more)]
+    assert writes[0] == writes[1]
 
 
 def test_growing_notices_that_a_sibling_failed() -> None:
