@@ -72,7 +72,7 @@ class BlueprintDefinition(wire.Wire):
     spec: DefinitionSpec = field(default_factory=DefinitionSpec)
 
 
-class BlueprintHistory(wire.Wire):
+class BlueprintHistory(wire.Wire, kw_only=True):
     """One change of a blueprint; ``changetype`` is "create" or "update"."""
 
     historyid: str
@@ -82,7 +82,7 @@ class BlueprintHistory(wire.Wire):
     name: str
     generation: int
     spec: Raw
-    status: Raw | UnsetType
+    status: Raw | UnsetType = UNSET
     timestamp: str
     changedby: str
     changetype: str

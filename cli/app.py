@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 GROUPS = {
     "attribute": "Manage process attributes",
+    "blueprint": "Manage blueprints",
     "channel": "Manage channels",
     "cluster": "Manage clusters",
     "colony": "Manage colonies",

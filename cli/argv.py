@@ -10,6 +10,7 @@ from cli.errors import UsageError
 
 GROUPS = {
     "attributes": "attribute",
+    "blueprints": "blueprint",
     "channels": "channel",
     "clusters": "cluster",
     "colonies": "colony",
@@ -38,6 +39,9 @@ COMMANDS = {
 }
 # These have a command of that name themselves.
 _OWN_WORDS = {"config": {"show", "remove"}, "cluster": {"info"}, "completion": set(COMMANDS)}
+
+# Their commands are groups themselves.
+NESTED = {"blueprint": {"definition", "definitions"}}
 
 _VALUE_OPTIONS = frozenset(
     {
@@ -106,6 +110,9 @@ def normalise(argv: Sequence[str]) -> list[str]:
     group = GROUPS.get(group, group)
     if tail and tail[0] not in _OWN_WORDS.get(group, ()):
         tail[0] = COMMANDS.get(tail[0], tail[0])
+    if tail and tail[0] in NESTED.get(group, ()):
+        inner = [COMMANDS.get(word, word) for word in tail[1:2]]
+        tail = [tail[0].removesuffix("s"), *inner, *tail[2:]]
     command = tail[:1]
     own, foreign = _split_at_separator(tail[1:])
     own = _numbered([_respelled(group, argument) for argument in own])

@@ -6,10 +6,12 @@ server cannot be asked there is simply nothing to offer.
 
 from collections.abc import Awaitable, Callable, Sequence
 
+from cyclopts import App
+
 from api import wire_colony, wire_executor, wire_function, wire_location, wire_process, wire_user
 from cli import render
 from cli.app import GROUPS, build
-from cli.argv import COMMANDS, normalise
+from cli.argv import COMMANDS, NESTED, normalise
 from cli.argv import GROUPS as ALIASES
 from cli.client import Client
 from cli.config import Role
@@ -34,6 +36,8 @@ _NAMED = {
     "user": "users",
     "location": "locations",
     "colony": "colonies",
+    "blueprint": "blueprints",
+    "blueprint definition": "definitions",
 }
 _BY_ID = {
     "channel": "processes",
@@ -57,6 +61,7 @@ _OPTIONS = {
     "--workflowid": "workflows",
     "--cronid": "crons",
     "--generatorid": "generators",
+    "--kind": "kinds",
     "--profile": "profiles",
     "--output": "formats",
     "-o": "formats",
@@ -81,6 +86,8 @@ async def _candidates(before: Sequence[str], typed: str) -> Sequence[str]:
         return list(GROUPS)
     if ALIASES.get(group, group) not in GROUPS:
         return []
+    if len(words) > 1 and words[1] in NESTED.get(group, ()):
+        group, words = f"{group} {words[1]}", words[1:]
     commands = _commands(group)
     if len(words) == 1 and commands and not typed.startswith("-"):
         return commands
@@ -94,11 +101,19 @@ async def _candidates(before: Sequence[str], typed: str) -> Sequence[str]:
 def _commands(group: str) -> list[str]:
     if group == "completion":
         return ["bash", "fish", "zsh"]
-    return [name for name in build()[group] if not name.startswith("-")]
+    return [name for name in _app(group) if not name.startswith("-")]
+
+
+def _app(group: str) -> App:
+    """A group; one in another is written behind it."""
+    found = build()
+    for name in group.split():
+        found = found[name]
+    return found
 
 
 def _options(group: str, command: str) -> list[str]:
-    app = build()[group]
+    app = _app(group)
     target = app[command] if command in set(app) else app
     if target.default_command is None:
         return ["--help"]
@@ -198,6 +213,25 @@ async def _generators(client: Client, session: Session, _command: str) -> list[s
     return [text for one in found for text in (one.name, one.generatorid)]
 
 
+async def _blueprints(client: Client, session: Session, _command: str) -> list[str]:
+    from api.wire_blueprint import Blueprint, GetBlueprintsMsg  # noqa: PLC0415 - as above
+
+    message = GetBlueprintsMsg(namespace=session.colony)
+    return [one.metadata.name for one in await client.ask_list(message, Blueprint)]
+
+
+async def _definitions(client: Client, session: Session, _command: str) -> list[str]:
+    from cli import blueprints  # noqa: PLC0415 - as above
+
+    return [one.metadata.name for one in await blueprints.definitions(client, session.colony)]
+
+
+async def _kinds(client: Client, session: Session, _command: str) -> list[str]:
+    from cli import blueprints  # noqa: PLC0415 - as above
+
+    return [one.spec.names.kind for one in await blueprints.definitions(client, session.colony)]
+
+
 _ASK: dict[str, Callable[[Client, Session, str], Awaitable[list[str]]]] = {
     "executors": _executors,
     "types": _types,
@@ -209,4 +243,7 @@ _ASK: dict[str, Callable[[Client, Session, str], Awaitable[list[str]]]] = {
     "workflows": _workflows,
     "crons": _crons,
     "generators": _generators,
+    "blueprints": _blueprints,
+    "definitions": _definitions,
+    "kinds": _kinds,
 }

@@ -27,8 +27,14 @@ _CHANNELS = (
     "a function spec lists the names of its `channels`; they are there until the process ends"
 )
 
+_BLUEPRINTS = "`colonies blueprint ls` lists the blueprints"
+_DEFINITIONS = "`colonies blueprint definition ls` lists the kinds of blueprints"
+_SCHEMA = "`colonies blueprint definition get NAME` shows what the spec of a kind may hold"
+
 _BY_MESSAGE = {
     "addattributemsg": _HELD,
+    "addblueprintdefinitionmsg": _DEFINITIONS,
+    "addblueprintmsg": _SCHEMA,
     "addcolonymsg": _ID_TAKEN,
     "addcronmsg": _EXPRESSION,
     "addexecutormsg": _ID_TAKEN,
@@ -51,6 +57,9 @@ _BY_MESSAGE = {
     "closefailedmsg": _HELD,
     "closesuccessfulmsg": _HELD,
     "getattributemsg": "`colonies process get -p ID` lists the attributes of a process",
+    "getblueprintdefinitionmsg": _DEFINITIONS,
+    "getblueprinthistorymsg": _BLUEPRINTS,
+    "getblueprintmsg": _BLUEPRINTS,
     "getcolonymsg": _COLONIES,
     "getcolonystatsmsg": _COLONIES,
     "getcronmsg": _CRONS,
@@ -65,8 +74,16 @@ _BY_MESSAGE = {
     "getprocessmsg": _PROCESSES,
     "getusermsg": _USERS,
     "packgeneratormsg": _GENERATORS,
+    "reconcileblueprintmsg": (
+        "a definition whose handler names executorType and functionName says who reconciles; "
+        "`colonies blueprint doctor` looks"
+    ),
     "rejectexecutormsg": _EXECUTORS,
     "removeallprocessgraphsmsg": _WORKFLOWS,
+    "removeblueprintdefinitionmsg": (
+        f"its blueprints are removed first: {_BLUEPRINTS}, `colonies blueprint remove` ends one"
+    ),
+    "removeblueprintmsg": _BLUEPRINTS,
     "removecolonymsg": _COLONIES,
     "removecronmsg": _CRONS,
     "removeexecutormsg": _EXECUTORS,
@@ -79,6 +96,7 @@ _BY_MESSAGE = {
     "runcronmsg": _CRONS,
     "searchlogsmsg": "--days takes at most 30, --count at most 100",
     "submitworkflowspecmsg": _SPEC,
+    "updateblueprintmsg": _SCHEMA,
 }
 
 

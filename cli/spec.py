@@ -62,6 +62,15 @@ def _text(source: str) -> str:
         raise UsageError(f"cannot read {source}: {reason}") from error
 
 
+def one(source: str, kind: type[W]) -> W:
+    """The one structure that a document holds.
+
+    Raises:
+        UsageError: unreadable, or not of its shape.
+    """
+    return _shaped(read_document(source), kind, source)
+
+
 def function_spec(source: str, colony: str) -> wire_spec.FunctionSpec:
     """A function spec with the defaults of the command line: unlimited times, no retry.
 

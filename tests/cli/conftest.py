@@ -11,17 +11,18 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
 import pytest
+from cyclopts import App
 
 from api import wire_colony, wire_executor, wire_user
 from broker.identity import Identity
-from cli.app import run
+from cli.app import GROUPS, build, run
 from cli.client import Client
 from cli.transport import Address
 
@@ -178,6 +179,21 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Generator[Dev]:
 def shell(dev: Dev) -> Shell:
     """Command lines against the development server, without one environment variable."""
     return dev.shell
+
+
+def every_command() -> Iterator[tuple[str, App]]:
+    """All commands with what is typed to call them, also those of groups in groups."""
+    app = build()
+    for group in GROUPS:
+        yield from _commands(app[group], group)
+
+
+def _commands(app: App, path: str) -> Iterator[tuple[str, App]]:
+    names = [name for name in app if not name.startswith("-")]
+    if not names and " " in path:
+        yield path, app
+    for name in names:
+        yield from _commands(app[name], f"{path} {name}")
 
 
 _fresh = iter(range(10**6))

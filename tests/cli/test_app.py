@@ -9,12 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from cli.app import GROUPS, build, overview
-from tests.cli.conftest import PROGRAM, Shell, clean_environ, free_port, new_key
+from cli.app import GROUPS, overview
+from tests.cli.conftest import PROGRAM, Shell, clean_environ, every_command, free_port, new_key
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 HELP = (
     "attribute add",
+    "blueprint",
+    "blueprint definition add",
+    "blueprint doctor",
+    "blueprint set",
     "channel append",
     "channel follow",
     "channel read",
@@ -90,15 +94,13 @@ def test_every_command_has_help_for_itself_and_for_each_of_its_options() -> None
         "which",
         "shown",
     }  # where they are declared
-    app = build()
-    for group in GROUPS:
-        for name in [name for name in app[group] if not name.startswith("-")]:
-            command = app[group][name].default_command
-            assert command is not None
-            text = command.__doc__ or ""
-            assert text, f"{group} {name}"
-            options = set(inspect.signature(command).parameters) - explained
-            missing += [f"{group} {name}: {o}" for o in options if f"        {o}: " not in text]
+    for path, app in every_command():
+        command = app.default_command
+        assert command is not None
+        text = command.__doc__ or ""
+        assert text, path
+        options = set(inspect.signature(command).parameters) - explained
+        missing += [f"{path}: {o}" for o in options if f"        {o}: " not in text]
     assert missing == []
 
 
