@@ -20,6 +20,7 @@ from api.answer import Answer, Header
 from api.context import Call, Context, Line
 from api.errors import status_of
 from broker import keys
+from broker.clock import MS_NS
 from broker.errors import BrokerError, Malformed, Overloaded, Replayed, Unavailable, UnknownMessage
 from broker.identity import digest, signer
 from broker.keys import SERVER
@@ -33,7 +34,6 @@ _EMPTY_TYPE = (
 _JSON: tuple[Header, ...] = ((b"content-type", b"application/json"),)
 _RETRY: tuple[Header, ...] = (*_JSON, (b"retry-after", b"1"))
 _TOO_LARGE = 413
-_MS_NS = 1_000_000
 _GRACE_MS = 1_000
 _MOST_REMEMBERED = 256 * 1024
 _MOST_NONCE = 128
@@ -220,7 +220,7 @@ def marked(context: Context, by: Signed, message: wire.Message) -> Signed:
     if len(message.nonce) > _MOST_NONCE:
         raise Malformed(f"the nonce is longer than {_MOST_NONCE} characters")
     window_ms = context.settings.replay_window_ms
-    age_ms = (context.store.clock.now_ns() - message.issuedat) // _MS_NS
+    age_ms = (context.store.clock.now_ns() - message.issuedat) // MS_NS
     if abs(age_ms) > window_ms:
         raise Replayed(
             f"issuedat is {abs(age_ms) / 1000:.1f} s {'old' if age_ms > 0 else 'ahead'};"

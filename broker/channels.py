@@ -11,6 +11,7 @@ from broker import keys
 from broker.access import ColonyRow, Gate, MemberRow, member
 from broker.aggregates.process import State
 from broker.aggregates.process_row import ProcessRow
+from broker.clock import MS_NS
 from broker.envelope import RawEntry
 from broker.errors import Denied, Missing, NotFound
 from broker.keys import Tag
@@ -25,7 +26,6 @@ A_SECOND, AT_ONCE = 100, 500
 """Entries of one process: on the average, and in a burst."""
 DATA = "data"
 _OPEN = {State.WAITING, State.RUNNING}
-_MS_NS = 1_000_000
 
 
 class Entry(Struct, frozen=True, kw_only=True):
@@ -128,7 +128,7 @@ async def append(
         [
             *(signed.nonce_ms if signed.nonce else 0, signed.digest),
             *(party.colony.guard, party.speaker.guard, party.speaker.id),
-            *(now_ns // _MS_NS, now_ns, command.sequence, command.in_reply_to),
+            *(now_ns // MS_NS, now_ns, command.sequence, command.in_reply_to),
             *(command.kind or DATA, command.payload or b"", int(command.payload is not None)),
             *(MOST_ENTRIES, MOST_BYTES, A_SECOND, AT_ONCE),
             *(f"{command.process_id}/{command.channel}", keys.said_channel(tag)),

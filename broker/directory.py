@@ -4,14 +4,14 @@ Remembering is safe because whatever mattered to a decision is expected again at
 stale row costs one conflict. Reads do not look here; they read the rows they are about to trust.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from broker import keys
 from broker.access import ColonyRow, Gate, Hash, MemberRow, ServerRow
 from broker.keys import SERVER, Tag
 from broker.matching import Offer, Requirement, satisfies
-from broker.store import EventStore
+from broker.store import Done, EventStore
 
 _MOST_MEMBERS = 100_000
 
@@ -76,6 +76,10 @@ class Colony:
         self.row = None
         self.classes = None
         self.members.clear()
+
+
+Happened = Callable[[Colony | None, Done], None]
+"""Told what was done in a colony, or (None) to the server."""
 
 
 class Directory:

@@ -17,6 +17,7 @@ from broker import keys
 from broker.access import EXECUTOR, ColonyRow, Gate, MemberRow, member
 from broker.aggregates.process import State
 from broker.aggregates.process_row import ProcessRow
+from broker.clock import MS_NS
 from broker.envelope import RawEntry
 from broker.errors import Denied, Invalid, Missing
 from broker.keys import Key, Tag
@@ -29,7 +30,6 @@ MOST_LINES = 1_000
 LINE_BYTES = 150
 """What a line is counted with besides its text."""
 SEARCH_S = 5.0
-_MS_NS = 1_000_000
 _PAGE = 500
 _SEARCH_PAGE = 100
 
@@ -166,7 +166,7 @@ async def say(store: EventStore, tag: Tag, saying: Saying, signed: Signed) -> Co
             *(signed.nonce_ms if signed.nonce else 0, signed.digest),
             *(saying.colony.guard, saying.speaker.guard),
             saying.speaker.id if saying.process_id else "",
-            *(now_ns // _MS_NS, now_ns % _MS_NS),
+            *(now_ns // MS_NS, now_ns % MS_NS),
             *(bytes.fromhex(saying.process_id), saying.speaker.name, LINE_BYTES),
             *saying.lines,
         ],
@@ -179,7 +179,7 @@ async def say(store: EventStore, tag: Tag, saying: Saying, signed: Signed) -> Co
 async def trim(store: EventStore, tag: Tag, retention: Retention) -> int:
     """Forget lines beyond what may be kept, a bounded number at a time; how many."""
     age_ms = retention.age_s * 1000
-    before_ms = store.clock.now_ns() // _MS_NS - age_ms if age_ms else 0
+    before_ms = store.clock.now_ns() // MS_NS - age_ms if age_ms else 0
     size, forgotten = retention.size or 2**53, 0
     names = [tag.key(keys.LOGS), tag.key(keys.LOG_STATE)]
     while True:
@@ -228,7 +228,7 @@ async def _at(store: EventStore, tag: Tag, times: Sequence[bytes]) -> list[Line]
 
 
 def _place(at_ns: int) -> str:
-    return f"{at_ns // _MS_NS}-{at_ns % _MS_NS}"
+    return f"{at_ns // MS_NS}-{at_ns % MS_NS}"
 
 
 def _line(raw: RawEntry) -> Line:
@@ -238,7 +238,7 @@ def _line(raw: RawEntry) -> Line:
         process_id=values[1].hex(),
         executor=values[3].decode(),
         text=values[5].decode(),
-        at_ns=at.ms * _MS_NS + at.seq,
+        at_ns=at.ms * MS_NS + at.seq,
     )
 
 

@@ -19,10 +19,10 @@ from typing import Any, Protocol
 
 from apscheduler.triggers.cron import CronTrigger
 
+from broker.clock import SECOND_NS
 from broker.errors import Invalid
 from broker.zones import zone_named
 
-_SECOND_NS = 1_000_000_000
 _YEARS = 5
 """How far ahead a time is looked for, as the reference does."""
 _DAY = timedelta(days=1)
@@ -52,9 +52,9 @@ _UNIT_NS = {
     "\u00b5s": 1_000,
     "\u03bcs": 1_000,
     "ms": 1_000_000,
-    "s": _SECOND_NS,
-    "m": 60 * _SECOND_NS,
-    "h": 3_600 * _SECOND_NS,
+    "s": SECOND_NS,
+    "m": 60 * SECOND_NS,
+    "h": 3_600 * SECOND_NS,
 }
 
 
@@ -74,7 +74,7 @@ class Every:
 
     def after(self, moment_ns: int) -> int:
         """The moment without its fraction of a second, and the delay."""
-        return moment_ns - moment_ns % _SECOND_NS + self.delay_ns
+        return moment_ns - moment_ns % SECOND_NS + self.delay_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,14 +116,14 @@ class Calendar:
 
     def after(self, moment_ns: int) -> int:
         """The first such second after a moment, 0 when there is none within five years."""
-        begin = datetime.fromtimestamp(moment_ns // _SECOND_NS + 1, UTC)
+        begin = datetime.fromtimestamp(moment_ns // SECOND_NS + 1, UTC)
         year = begin.astimezone(self.zone).year + _YEARS
         last = datetime(year, 12, 31, 23, 59, 59, tzinfo=self.zone).astimezone(UTC)
         while begin <= last:
             found = self._with_offset(_offset(begin, self.zone), begin, last)
             change = _change(begin, found or last, self.zone)
             if change is None:
-                return int(found.timestamp()) * _SECOND_NS if found else 0
+                return int(found.timestamp()) * SECOND_NS if found else 0
             begin = change
         return 0
 
@@ -243,7 +243,7 @@ def _described(text: str, at: int, zone: tzinfo) -> Schedule:
         delay_ns = _duration_ns(duration)
     except ValueError as error:
         raise Invalid(f"failed to parse duration {text}: time: {error}{where}") from error
-    return Every(max(delay_ns - delay_ns % _SECOND_NS, _SECOND_NS))
+    return Every(max(delay_ns - delay_ns % SECOND_NS, SECOND_NS))
 
 
 def _duration_ns(text: str) -> int:

@@ -14,7 +14,7 @@ from msgspec import Struct
 from broker import keys
 from broker.access import Hash
 from broker.claiming import claim_script
-from broker.clock import StoreClock
+from broker.clock import MS_NS, SECOND_NS, US_NS, StoreClock
 from broker.decision import Arg, Decision, Event, Fold, Write, tallied
 from broker.envelope import RawEntry, Recorded, entry, read_entry
 from broker.errors import BrokerError, Corrupt, Overloaded, Rejected, Replayed, Unavailable
@@ -38,8 +38,6 @@ _NOT_NOW = {
     "TRYAGAIN",
     "UNKILLABLE",
 }
-_MS_NS = 1_000_000
-_US_NS = 1_000
 
 Rows = TypeVar("Rows")
 Wish = TypeVar("Wish")
@@ -274,8 +272,8 @@ class EventStore:
             claim.epoch,
             claim.executor_id,
             claim.now_ns,
-            claim.now_ns // _US_NS,
-            claim.now_ns // _MS_NS,
+            claim.now_ns // US_NS,
+            claim.now_ns // MS_NS,
             signed.proof,
             len(claim.classes),
             *claim.classes,
@@ -383,7 +381,7 @@ class EventStore:
         asked = time.monotonic_ns()
         seconds, micros = await self.send("TIME")
         answered = time.monotonic_ns()
-        store_ns = int(seconds) * 1_000_000_000 + int(micros) * 1_000
+        store_ns = int(seconds) * SECOND_NS + int(micros) * US_NS
         self.clock.synchronise(asked, store_ns, answered)
 
 

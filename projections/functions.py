@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from broker import keys
 from broker.aggregates.process import ProcessClosed, State
+from broker.clock import MS_NS, SECOND_NS, US_NS
 from broker.decision import Event, Write, hincrby, zlower, zraise
 from broker.keys import Key, Tag
 from broker.store import EventStore, as_hash
@@ -16,10 +17,7 @@ from projections.projection import Projection
 
 NAME = "functions"
 VERSION = 1
-_SECOND_NS = 1_000_000_000
 _SECOND_US = 1_000_000
-_US_NS = 1_000
-_MS_NS = 1_000_000
 _BELOW = "_ms<"
 _SUCCESS = int(State.SUCCESS)
 
@@ -57,7 +55,7 @@ def _fold(event: Event) -> Iterator[Write]:
     sums, bounds = _keys(event.executor_name, event.function)
     yield hincrby(sums, "count")
     for what, took_ns in (("waited", event.waited_ns), ("ran", event.ran_ns)):
-        yield hincrby(sums, f"{what}_us", max(took_ns, 0) // _US_NS)
+        yield hincrby(sums, f"{what}_us", max(took_ns, 0) // US_NS)
         yield hincrby(sums, f"{what}{_BELOW}{_bucket(took_ns)}")
         yield zlower(bounds, max(took_ns, 0), f"{what}_least")
         yield zraise(bounds, max(took_ns, 0), f"{what}_most")
@@ -65,7 +63,7 @@ def _fold(event: Event) -> Iterator[Write]:
 
 def _bucket(took_ns: int) -> int:
     """The smallest power of two of milliseconds above a duration."""
-    return 1 << (max(took_ns, 0) // _MS_NS).bit_length()
+    return 1 << (max(took_ns, 0) // MS_NS).bit_length()
 
 
 def _keys(executor: str, function: str) -> tuple[Key, Key]:
@@ -110,8 +108,8 @@ def _statistics(sums: Mapping[bytes, bytes], bounds: Mapping[bytes, bytes]) -> F
 
     def timing(what: str) -> Timing:
         return Timing(
-            least=float(bounds[f"{what}_least".encode()]) / _SECOND_NS,
-            most=float(bounds[f"{what}_most".encode()]) / _SECOND_NS,
+            least=float(bounds[f"{what}_least".encode()]) / SECOND_NS,
+            most=float(bounds[f"{what}_most".encode()]) / SECOND_NS,
             mean=int(sums[f"{what}_us".encode()]) / count / _SECOND_US,
             below_ms=_histogram(sums, what),
         )

@@ -14,6 +14,7 @@ from api.wire_realtime import SubscribeLogsMsg
 from broker import access, keys, logs
 from broker.access import Gate
 from broker.aggregates.process_row import ProcessRow
+from broker.clock import DAY_NS
 from broker.directory import Colony
 from broker.errors import Denied, Invalid, Missing
 from broker.keys import Key
@@ -23,7 +24,6 @@ from projections.core import listings
 _MOST_READ = 500
 _MOST_FOUND = 100
 _MOST_DAYS = 30
-_DAY_NS = 86_400_000_000_000
 
 
 async def add(ctx: Context, call: Call, msg: AddLogMsg) -> Empty:
@@ -122,7 +122,7 @@ async def search(ctx: Context, call: Call, msg: SearchLogsMsg) -> list[Log]:
         raise Invalid(f"Count exceeds max day count ({_MOST_DAYS})")
     if colony is None or msg.days <= 0 or msg.count <= 0:
         return []
-    since_ns = ctx.store.clock.now_ns() - msg.days * _DAY_NS
+    since_ns = ctx.store.clock.now_ns() - msg.days * DAY_NS
     found = await logs.search(ctx.store, colony.tag, msg.text, since_ns=since_ns, count=msg.count)
     return [shown(line, colony.name) for line in found]
 

@@ -15,6 +15,7 @@ from broker.aggregates.process_close import CloseProcess
 from broker.aggregates.process_row import ProcessRow
 from broker.aggregates.process_submit import SubmitProcess
 from broker.aggregates.succession import Kin, follow
+from broker.clock import SECOND_NS
 from broker.decision import Decision
 from broker.directory import Colony
 from broker.errors import Corrupt, Invalid, NotFound
@@ -24,7 +25,6 @@ from projections.core import listings
 
 _MOST_LISTED = 100
 _ANY = -1
-_SECOND_NS = 1_000_000_000
 
 Rows = tuple[Gate, ProcessRow | None]
 Decide = Callable[[Gate, ProcessRow | None, int], Decision]
@@ -232,7 +232,7 @@ async def history(
         raise Invalid("Failed to get process history, invalid msg.State")
     if colony is None:
         return []
-    since_ns = ctx.store.clock.now_ns() - msg.seconds * _SECOND_NS
+    since_ns = ctx.store.clock.now_ns() - msg.seconds * SECOND_NS
 
     def keep(row: ProcessRow) -> bool:
         by = not msg.executorid or row.holder == msg.executorid

@@ -6,10 +6,10 @@ import math
 import msgspec
 from msgspec import Struct
 
+from broker.clock import SECOND_NS
 from broker.errors import Invalid
 
 MOST_S = 1e9
-_SECOND_NS = 1_000_000_000
 _FRACTION = 2**64
 
 
@@ -50,7 +50,7 @@ class Backoff(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             delay = self.initial * math.exp(growth)
         drawn = hashlib.sha3_256(f"{process_id}/{retry}".encode()).digest()[:8]
         spread = 2 * int.from_bytes(drawn, "big") / _FRACTION - 1
-        return int(delay * (1 + self.jitter * spread) * _SECOND_NS)
+        return int(delay * (1 + self.jitter * spread) * SECOND_NS)
 
 
 class _Spec(Struct):

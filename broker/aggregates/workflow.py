@@ -15,13 +15,13 @@ from broker import keys
 from broker.access import Hash
 from broker.aggregates.process import State
 from broker.aggregates.process_submit import SubmitProcess
+from broker.clock import US_NS
 from broker.decision import Event, Expect, equals, lacks
 from broker.packing import unpacked
 
 REMOVING = -1
 """State of a workflow that is being removed, process by process."""
 _NO_SWEEP = -1
-_US_NS = 1_000
 _FINISHED = {State.SUCCESS, State.FAILED, State.CANCELLED}
 
 
@@ -216,7 +216,7 @@ def ended(
         subject=workflow.id,
         actor=actor,
         at_ns=now_ns,
-        submitted_us=workflow.submitted_ns // _US_NS,
+        submitted_us=workflow.submitted_ns // US_NS,
         was=int(workflow.state),
         outcome=int(outcome),
         sweeps=_NO_SWEEP if sweeps is None else int(sweeps),

@@ -10,12 +10,11 @@ from broker import keys
 from broker.aggregates.cron import CronSkipped, Draft, Occasion, is_unfinished, tick
 from broker.aggregates.workflow import WorkflowRow
 from broker.decision import Decision
-from broker.directory import Colony, Directory
+from broker.directory import Colony, Directory, Happened
 from broker.keys import Tag
 from broker.occasion import occasion_of
 from broker.store import BY_SERVER, Done, EventStore
 
-Happened = Callable[[Colony | None, Done], None]
 Full = Callable[[Colony], Awaitable[bool]]
 """Whether as many processes wait in a colony as may."""
 _Rows = tuple[Occasion, Draft | None]

@@ -8,12 +8,11 @@ from broker.aggregates.process_retry import expire, offer
 from broker.aggregates.process_row import ProcessRow
 from broker.aggregates.succession import Kin, follow
 from broker.decision import Decision
-from broker.directory import Classes, Colony, Directory
+from broker.directory import Classes, Colony, Directory, Happened
 from broker.keys import Tag
 from broker.kinship import kin_of
 from broker.store import BY_SERVER, Done, EventStore
 
-Happened = Callable[[Colony | None, Done], None]
 _Rows = tuple[ProcessRow | None, Kin, Classes]
 
 

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import structlog
 
 from broker import keys
+from broker.clock import MS_NS
 from broker.directory import Colony
 from broker.errors import Corrupt
 from broker.store import EventStore
 
 _log = structlog.get_logger(__name__)
 _STEP = 100
-_MS_NS = 1_000_000
 
 Meet = Callable[[Colony, str], Awaitable[None]]
 """Does what is due for one id in a colony."""
@@ -35,7 +35,7 @@ class Due:
         """Do everything whose moment has passed."""
         if not colonies:
             return
-        latest_ms = self.store.clock.now_ns() // _MS_NS - 1
+        latest_ms = self.store.clock.now_ns() // MS_NS - 1
         looks = (_look(colony, latest_ms) for colony in colonies)
         for colony, members in zip(colonies, await self.store.read(*looks), strict=True):
             if members:

@@ -7,21 +7,19 @@ made, so what was removed under the snapshots that are known can be judged by th
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from broker import keys, labels, shelf
 from broker.aggregates import file, snapshot
 from broker.aggregates.file import Era
 from broker.decision import Decision
-from broker.directory import Colony
+from broker.directory import Colony, Happened
 from broker.revisions import Kept, kept
 from broker.store import BY_SERVER, Done, EventStore
 
 _STEP = 100
 _PAGE = 1_000
-
-Happened = Callable[[Colony | None, Done], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

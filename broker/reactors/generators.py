@@ -10,12 +10,11 @@ import structlog
 
 from broker.aggregates.generator import Batch, GeneratorPostponed, GeneratorRow, flush
 from broker.decision import Decision
-from broker.directory import Colony, Directory
+from broker.directory import Colony, Directory, Happened
 from broker.keys import Tag
 from broker.occasion import batch_of, generator_row
 from broker.store import BY_SERVER, Done, EventStore
 
-Happened = Callable[[Colony | None, Done], None]
 Full = Callable[[Colony], Awaitable[bool]]
 """Whether as many processes wait in a colony as may."""
 _Rows = tuple[GeneratorRow | None, Batch | None]

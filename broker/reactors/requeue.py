@@ -6,7 +6,6 @@ off. A server that dies half-way leaves the entry for the next. An executor that
 meanwhile keeps what it holds.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from broker import keys
@@ -15,14 +14,12 @@ from broker.aggregates import executor
 from broker.aggregates.process_retry import requeue
 from broker.aggregates.process_row import ProcessRow
 from broker.decision import Decision, equals
-from broker.directory import Classes, Colony, Directory
+from broker.directory import Classes, Colony, Directory, Happened
 from broker.keys import Tag
 from broker.store import BY_SERVER, Done, EventStore
 
 _STEP = 100
 _GONE = "the executor that ran it is gone"
-
-Happened = Callable[[Colony | None, Done], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,6 @@ beside it. A server that dies half-way has lost nothing, the next look finds wha
 
 import asyncio
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from broker import keys
@@ -19,7 +18,7 @@ from broker.aggregates.process_row import ProcessRow
 from broker.aggregates.workflow import WorkflowRow
 from broker.clock import SECOND_NS, US_NS
 from broker.decision import Decision
-from broker.directory import Colony
+from broker.directory import Colony, Happened
 from broker.keys import Key, Tag
 from broker.reactors.sweep import Sweeper
 from broker.store import BY_SERVER, Done, EventStore
@@ -32,7 +31,6 @@ _SKEW_US = 60_000_000
 _LONGEST_PAUSE_S = 0.1
 _FINISHED = (State.SUCCESS, State.FAILED, State.CANCELLED)
 
-Happened = Callable[[Colony | None, Done], None]
 Entry = tuple[str, int]
 """A member of a listing and its score, Unix μs."""
 

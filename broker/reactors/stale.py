@@ -5,20 +5,17 @@ server was there to hear it. One that runs something is not stale however long i
 processes have deadlines of their own. One that was never heard from is kept.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from broker import keys
 from broker.access import EXECUTOR, MemberRow, MemberState
 from broker.aggregates.executor import unregister_stale
-from broker.directory import Colony
+from broker.clock import SECOND_NS
+from broker.directory import Colony, Happened
 from broker.presence import Presence
 from broker.store import BY_SERVER, Done, EventStore
 
-_SECOND_NS = 1_000_000_000
 _LISTED = {MemberState.PENDING, MemberState.APPROVED}
-
-Happened = Callable[[Colony | None, Done], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,10 +31,10 @@ class StaleExecutors:
     async def unregister(self, colony: Colony) -> None:
         """Unregister the stale executors of a colony."""
         now_ns = self.store.clock.now_ns()
-        if now_ns - self.listening_since_ns < self.silent_s * _SECOND_NS:
+        if now_ns - self.listening_since_ns < self.silent_s * SECOND_NS:
             return
         heard = await self.presence.last(colony.tag)
-        before_ns = now_ns - self.silent_s * _SECOND_NS
+        before_ns = now_ns - self.silent_s * SECOND_NS
         silent = [executor_id for executor_id, at_ns in heard.items() if at_ns < before_ns]
         if not silent:
             return

@@ -6,7 +6,6 @@ off. A server that dies half-way leaves the entry for the next, which begins ane
 to do where it has been.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from broker import keys
@@ -14,14 +13,13 @@ from broker.access import Hash
 from broker.aggregates import dissolution
 from broker.aggregates.process_row import ProcessRow
 from broker.decision import Decision
-from broker.directory import Colony
+from broker.directory import Colony, Happened
 from broker.keys import Tag
 from broker.standing import workflow_fields
 from broker.store import BY_SERVER, Done, EventStore
 
 _STEP = 100
 
-Happened = Callable[[Colony | None, Done], None]
 _Rows = tuple[Hash, list[ProcessRow]]
 
 

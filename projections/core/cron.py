@@ -7,26 +7,24 @@ from collections.abc import Iterator
 
 from broker import keys
 from broker.aggregates.cron import CronAdded, CronFired, CronHeld, CronRemoved, CronSkipped
+from broker.clock import MS_NS, US_NS
 from broker.decision import Write, delete, hdel, hincrby, hput, hset, sadd, srem, zadd, zrem
 from broker.registry import pack
 from projections.projection import Folds, folding
-
-_US_NS = 1_000
-_MS_NS = 1_000_000
 
 
 def _added(event: CronAdded) -> Iterator[Write]:
     cron_id = event.subject
     yield hset(keys.cron(cron_id), given=pack(event), by=event.actor, at=event.at_ns, runs=0)
     yield hput(keys.CRON_NAMES, event.name, cron_id)
-    yield zadd(keys.CRONS, event.at_ns // _US_NS, cron_id)
+    yield zadd(keys.CRONS, event.at_ns // US_NS, cron_id)
     yield from _due(cron_id, event.next_ns)
 
 
 def _due(cron_id: str, next_ns: int) -> Iterator[Write]:
     yield hset(keys.cron(cron_id), next=next_ns)
     if next_ns:
-        yield zadd(keys.DUE, next_ns // _MS_NS, keys.due_cron(cron_id))
+        yield zadd(keys.DUE, next_ns // MS_NS, keys.due_cron(cron_id))
     else:
         yield zrem(keys.DUE, keys.due_cron(cron_id))
 

@@ -4,10 +4,9 @@ from collections.abc import Iterator
 
 from broker import keys
 from broker.aggregates.definition import BlueprintDefinitionAdded, BlueprintDefinitionRemoved
+from broker.clock import US_NS
 from broker.decision import Write, delete, hdel, hput, hset, zadd, zrem
 from projections.projection import Folds, folding
-
-_US_NS = 1_000
 
 
 def _added(event: BlueprintDefinitionAdded) -> Iterator[Write]:
@@ -21,7 +20,7 @@ def _added(event: BlueprintDefinitionAdded) -> Iterator[Write]:
     )
     yield hput(keys.DEFINITION_IDS, definition_id, name)
     yield zadd(keys.DEFINITIONS, 0, name)
-    yield zadd(keys.definitions_of(event.kind), event.at_ns // _US_NS, name)
+    yield zadd(keys.definitions_of(event.kind), event.at_ns // US_NS, name)
 
 
 def _removed(event: BlueprintDefinitionRemoved) -> Iterator[Write]:

@@ -19,10 +19,9 @@ from broker.aggregates.executor import (
     ExecutorRemoved,
     name_field,
 )
+from broker.clock import MS_NS
 from broker.decision import Event, Write, delete, hput, hset, zadd, zrem
 from projections.projection import Folds, folding
-
-_MS_NS = 1_000_000
 
 
 def _added(event: ExecutorAdded) -> Iterator[Write]:
@@ -68,7 +67,7 @@ def _state(event: Event, state: MemberState) -> Write:
 
 
 def _leaving(event: Event) -> Write:
-    return zadd(keys.LEAVING, event.at_ns // _MS_NS, event.subject)
+    return zadd(keys.LEAVING, event.at_ns // MS_NS, event.subject)
 
 
 def _released(event: ExecutorReleased) -> Iterator[Write]:

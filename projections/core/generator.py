@@ -10,6 +10,7 @@ from broker.aggregates.generator import (
     GeneratorRemoved,
     GeneratorTriggered,
 )
+from broker.clock import MS_NS, US_NS
 from broker.decision import (
     Write,
     delete,
@@ -26,9 +27,6 @@ from broker.decision import (
 from broker.registry import pack
 from projections.projection import Folds, folding
 
-_US_NS = 1_000
-_MS_NS = 1_000_000
-
 
 def _added(event: GeneratorAdded) -> Iterator[Write]:
     generator_id = event.subject
@@ -42,7 +40,7 @@ def _added(event: GeneratorAdded) -> Iterator[Write]:
         space=event.capacity,
     )
     yield hput(keys.GENERATOR_NAMES, event.name, generator_id)
-    yield zadd(keys.GENERATORS, event.at_ns // _US_NS, generator_id)
+    yield zadd(keys.GENERATORS, event.at_ns // US_NS, generator_id)
 
 
 def _packed(event: ArgumentPacked) -> Iterator[Write]:
@@ -52,7 +50,7 @@ def _packed(event: ArgumentPacked) -> Iterator[Write]:
     yield hincrby(row, "space", -event.size)
     yield hfirst(row, "first", event.at_ns)
     if event.due_ns:
-        yield zlower(keys.DUE, event.due_ns // _MS_NS, keys.due_flush(event.subject))
+        yield zlower(keys.DUE, event.due_ns // MS_NS, keys.due_flush(event.subject))
 
 
 def _triggered(event: GeneratorTriggered) -> Iterator[Write]:
@@ -64,7 +62,7 @@ def _triggered(event: GeneratorTriggered) -> Iterator[Write]:
 
 
 def _postponed(event: GeneratorPostponed) -> Iterator[Write]:
-    yield zadd(keys.DUE, event.due_ns // _MS_NS, keys.due_flush(event.subject))
+    yield zadd(keys.DUE, event.due_ns // MS_NS, keys.due_flush(event.subject))
 
 
 def _removed(event: GeneratorRemoved) -> Iterator[Write]:

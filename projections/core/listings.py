@@ -10,12 +10,12 @@ from itertools import islice
 from broker import keys
 from broker.aggregates.process import DELAYED, HELD, State
 from broker.aggregates.process_row import ProcessRow
+from broker.clock import US_NS
 from broker.directory import Classes
 from broker.keys import Tag
 from broker.store import EventStore
 
 PAGE = 200
-_US_NS = 1_000
 
 Keep = Callable[[ProcessRow], bool]
 """Whether a row belongs into a listing."""
@@ -81,7 +81,7 @@ async def ids(
             yield page
         return
     command = "ZRANGE" if state is State.RUNNING else "ZREVRANGE"
-    listing, low = tag.key(keys.listing(int(state))), since_ns // _US_NS
+    listing, low = tag.key(keys.listing(int(state))), since_ns // US_NS
     first, done = skip, False
     while not done:
         flat = await store.send(command, listing, first, first + PAGE - 1, "WITHSCORES")

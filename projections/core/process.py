@@ -26,14 +26,13 @@ from broker.aggregates.process import (
     State,
     env_attributes,
 )
+from broker.clock import MS_NS, US_NS
 from broker.decision import Arg, Write, delete, hdel, hput, hset, sadd, srem, zadd, zrem
 from broker.matching import class_of
 from broker.packing import packed
 from broker.registry import pack
 from projections.projection import Folds, folding
 
-_US_NS = 1_000
-_MS_NS = 1_000_000
 _WAITING = int(State.WAITING)
 _RUNNING = int(State.RUNNING)
 
@@ -86,18 +85,18 @@ def _released(event: ProcessReleased) -> Iterator[Write]:
 def _wait_until(process_id: str, deadline_ns: int) -> Iterator[Write]:
     if deadline_ns:
         yield hset(keys.process(process_id), wait=deadline_ns)
-        yield zadd(keys.DUE, deadline_ns // _MS_NS, keys.due_wait(process_id))
+        yield zadd(keys.DUE, deadline_ns // MS_NS, keys.due_wait(process_id))
 
 
 def _assigned(event: ProcessAssigned) -> Iterator[Write]:
     process_id, holder = event.subject, event.actor
     yield zrem(keys.queue(event.class_key), event.queued_as)
     yield hset(keys.process(process_id), state=_RUNNING, holder=holder, started=event.at_ns)
-    yield zadd(keys.listing(_RUNNING), event.at_ns // _US_NS, process_id)
+    yield zadd(keys.listing(_RUNNING), event.at_ns // US_NS, process_id)
     yield sadd(keys.held(holder), process_id)
     yield zrem(keys.DUE, keys.due_wait(process_id))
     if event.max_exec_s != UNLIMITED_EXEC:
-        due_ms = event.at_ns // _MS_NS + int(event.max_exec_s) * 1000
+        due_ms = event.at_ns // MS_NS + int(event.max_exec_s) * 1000
         yield zadd(keys.DUE, due_ms, keys.due_exec(process_id))
 
 
@@ -114,7 +113,7 @@ def _closed(event: ProcessClosed) -> Iterator[Write]:
         row["errors"] = packed(event.errors)
     yield hset(keys.process(process_id), **row)
     yield from _leave_running(process_id, event.actor)
-    yield zadd(keys.listing(event.outcome), event.at_ns // _US_NS, process_id)
+    yield zadd(keys.listing(event.outcome), event.at_ns // US_NS, process_id)
 
 
 def _leave_running(process_id: str, holder: str) -> Iterator[Write]:
@@ -130,7 +129,7 @@ def _cancelled(event: ProcessCancelled) -> Iterator[Write]:
         yield from _leave_running(process_id, event.holder)
     else:
         yield from _leave_queue(process_id, event.class_key, event.queued_as)
-    yield zadd(keys.listing(cancelled), event.at_ns // _US_NS, process_id)
+    yield zadd(keys.listing(cancelled), event.at_ns // US_NS, process_id)
 
 
 def _leave_queue(process_id: str, class_key: str, queued_as: str) -> Iterator[Write]:
@@ -157,7 +156,7 @@ def _failed(event: ProcessFailed) -> Iterator[Write]:
         yield from _leave_running(process_id, event.holder)
     else:
         yield from _leave_queue(process_id, event.class_key, event.queued_as)
-    yield zadd(keys.listing(failed), event.at_ns // _US_NS, process_id)
+    yield zadd(keys.listing(failed), event.at_ns // US_NS, process_id)
 
 
 def _retried(event: ProcessRetried) -> Iterator[Write]:
@@ -171,7 +170,7 @@ def _retried(event: ProcessRetried) -> Iterator[Write]:
     yield from _wait_until(process_id, event.wait_deadline_ns)
     if event.ready_ns:
         yield hset(row, ready=event.ready_ns)
-        yield zadd(keys.DUE, event.ready_ns // _MS_NS, keys.due_ready(process_id))
+        yield zadd(keys.DUE, event.ready_ns // MS_NS, keys.due_ready(process_id))
 
 
 def _ready(event: ProcessReady) -> Iterator[Write]:

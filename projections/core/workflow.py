@@ -19,12 +19,11 @@ from broker.aggregates.workflow import (
     WorkflowSubmitted,
     WorkflowSwept,
 )
+from broker.clock import MS_NS, US_NS
 from broker.decision import Event, Write, delete, hdel, hincrby, hput, hset, zadd, zrem
 from broker.packing import packed
 from projections.projection import Folds, folding
 
-_US_NS = 1_000
-_MS_NS = 1_000_000
 _TAKEN_AWAY = 0
 
 
@@ -39,7 +38,7 @@ def _submitted(event: WorkflowSubmitted) -> Iterator[Write]:
         left=len(event.processes),
         size=len(event.processes),
     )
-    submitted_us = event.at_ns // _US_NS
+    submitted_us = event.at_ns // US_NS
     yield zadd(keys.workflows(int(State.WAITING)), submitted_us, event.subject)
 
 
@@ -72,7 +71,7 @@ def _ended(event: WorkflowEnded) -> Iterator[Write]:
 
 
 def _due_now(event: Event) -> Iterator[Write]:
-    yield zadd(keys.DUE, event.at_ns // _MS_NS, keys.due_sweep(event.subject))
+    yield zadd(keys.DUE, event.at_ns // MS_NS, keys.due_sweep(event.subject))
 
 
 def _swept(event: WorkflowSwept) -> Iterator[Write]:
