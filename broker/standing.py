@@ -8,11 +8,13 @@ from collections.abc import Sequence
 
 from broker import keys
 from broker.access import Hash
+from broker.aggregates.process import State
 from broker.aggregates.process_row import ProcessRow
 from broker.aggregates.workflow import WorkflowRow
 from broker.keys import Key, Tag
 from broker.store import EventStore
 
+_PAGE = 200
 _OF_A_PROCESS = ("state", "holder", "started", "ended", "graph", "pending", "wait", "ready")
 _OF_A_WORKFLOW = ("state", "left", "size", "sweeps", "at", "started", "ended", "by", "by_name")
 
@@ -31,6 +33,17 @@ async def workflow_at(store: EventStore, tag: Tag, workflow_id: str) -> Workflow
 async def workflow_fields(store: EventStore, tag: Tag, workflow_id: str) -> Hash:
     """The same as it is stored, also of one that is being removed."""
     return (await _fields(store, tag, [keys.workflow(workflow_id)], _OF_A_WORKFLOW))[0]
+
+
+async def unfinished_of(store: EventStore, tag: Tag, workflow_id: str) -> ProcessRow | None:
+    """A process of a workflow that waits or runs; None when all have ended."""
+    nodes, first = tag.key(keys.nodes(workflow_id)), 0
+    while page := await store.send("ZRANGE", nodes, first, first + _PAGE - 1):
+        for row in await processes_at(store, tag, [i.decode() for i in page]):
+            if row is not None and row.state in {State.WAITING, State.RUNNING}:
+                return row
+        first += _PAGE
+    return None
 
 
 async def _fields(

@@ -211,7 +211,13 @@ def _classes(world: World) -> set[str]:
 
 def cancel(caller: str = USER) -> Decide:
     """Somebody cancels the workflow."""
-    return lambda world: dissolution.cancel(world.gate(caller), workflow_row(world), LATER)
+
+    def decide(world: World) -> Decision:
+        rows = (present(world, i) for i in nodes_of(world))
+        unfinished = next((r for r in rows if r.state in {State.WAITING, State.RUNNING}), None)
+        return dissolution.cancel(world.gate(caller), workflow_row(world), unfinished, LATER)
+
+    return decide
 
 
 def remove(caller: str = USER) -> Decide:

@@ -1,7 +1,5 @@
 """Workflows: submit, let grow, look, cancel, remove."""
 
-from collections.abc import Callable
-
 from api import wire_workflow as wire
 from api.context import Call, Context
 from api.drawing import drawn
@@ -14,6 +12,7 @@ from broker.access import Gate
 from broker.aggregates import dissolution, growth, planning
 from broker.aggregates.growth import AddChild, Surroundings
 from broker.aggregates.process import NodeSubmitted, State
+from broker.aggregates.process_row import ProcessRow
 from broker.aggregates.workflow import (
     Node,
     WorkflowEnded,
@@ -23,11 +22,12 @@ from broker.aggregates.workflow import (
 from broker.decision import Decision
 from broker.directory import Colony
 from broker.errors import Corrupt, Invalid, Missing
-from broker.standing import processes_at, workflow_at
+from broker.standing import processes_at, unfinished_of, workflow_at
 from projections.core import listings
 
 _MOST_LISTED = 100
 _ALL = -1
+_Open = tuple[Gate, WorkflowRow | None, ProcessRow | None]
 
 
 async def submit(ctx: Context, call: Call, msg: wire.SubmitWorkflowSpecMsg) -> wire.ProcessGraph:
@@ -204,31 +204,36 @@ async def _surroundings(ctx: Context, colony: Colony, msg: wire.AddChildMsg) -> 
 
 async def cancel(ctx: Context, call: Call, msg: wire.CancelProcessGraphMsg) -> Empty:
     """Cancel whatever of a workflow is not finished."""
-    return await _end(ctx, call, msg.processgraphid, dissolution.cancel)
+    where: Colony | None = None
+
+    async def read(fresh: bool) -> tuple[Colony | None, _Open]:  # noqa: FBT001
+        nonlocal where
+        where, (gate, row) = await _located(ctx, call, msg.processgraphid, fresh=fresh)
+        if where is None or row is None or row.state is not State.FAILED:
+            return where, (gate, row, None)
+        return where, (gate, row, await unfinished_of(ctx.store, where.tag, row.id))
+
+    await ctx.write(call, read, lambda rows, now_ns: dissolution.cancel(*rows, now_ns))
+    return await _swept(ctx, where, msg.processgraphid)
 
 
 async def remove(ctx: Context, call: Call, msg: wire.RemoveProcessGraphMsg) -> Empty:
     """Remove a workflow that is not running, with its processes."""
-    return await _end(ctx, call, msg.processgraphid, dissolution.remove)
-
-
-async def _end(
-    ctx: Context,
-    call: Call,
-    workflow_id: str,
-    decide: Callable[[Gate, WorkflowRow | None, int], Decision],
-) -> Empty:
-    """Begin it, and see to every process before the reply."""
     where: Colony | None = None
 
     async def read(fresh: bool) -> tuple[Colony | None, tuple[Gate, WorkflowRow | None]]:  # noqa: FBT001
         nonlocal where
-        where, rows = await _located(ctx, call, workflow_id, fresh=fresh)
+        where, rows = await _located(ctx, call, msg.processgraphid, fresh=fresh)
         return where, rows
 
-    await ctx.write(call, read, lambda rows, now_ns: decide(*rows, now_ns))
-    if where is not None:
-        await ctx.sweep(where, workflow_id)
+    await ctx.write(call, read, lambda rows, now_ns: dissolution.remove(*rows, now_ns))
+    return await _swept(ctx, where, msg.processgraphid)
+
+
+async def _swept(ctx: Context, colony: Colony | None, workflow_id: str) -> Empty:
+    """See to every process before the reply."""
+    if colony is not None:
+        await ctx.sweep(colony, workflow_id)
     return Empty()
 
 

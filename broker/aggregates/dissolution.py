@@ -25,8 +25,12 @@ from broker.decision import Decision, Expect, equals
 from broker.errors import Invalid, Missing
 
 
-def cancel(gate: Gate, workflow: WorkflowRow | None, now_ns: int) -> Decision:
-    """Call off whatever is not finished; one that has ended stays as it is.
+def cancel(
+    gate: Gate, workflow: WorkflowRow | None, unfinished: ProcessRow | None, now_ns: int
+) -> Decision:
+    """Call off whatever is not finished; one that has ended stays as it is, and when it did.
+
+    Of one that has failed, ``unfinished`` is a process that goes on nevertheless, if there is any.
 
     Raises:
         Missing, Denied: no such workflow; not a member.
@@ -36,9 +40,13 @@ def cancel(gate: Gate, workflow: WorkflowRow | None, now_ns: int) -> Decision:
     expects = member(gate)
     if workflow.state in {State.SUCCESS, State.CANCELLED} or workflow.sweeps is not None:
         return Decision(expects=expects)
-    outcome = State.FAILED if workflow.state is State.FAILED else State.CANCELLED
+    outcome, lingers = State.CANCELLED, tuple[Expect, ...]()
+    if workflow.state is State.FAILED:
+        if unfinished is None:
+            return Decision(expects=expects)
+        outcome, lingers = State.FAILED, process_row.as_read(unfinished)
     called_off = ended(workflow, outcome, gate.caller, now_ns, sweeps=State.CANCELLED)
-    return Decision(expects=(*expects, *as_read(workflow)), events=(called_off,))
+    return Decision(expects=(*expects, *as_read(workflow), *lingers), events=(called_off,))
 
 
 def remove(gate: Gate, workflow: WorkflowRow | None, now_ns: int) -> Decision:

@@ -15,13 +15,11 @@ from broker.aggregates.workflow import Node, WorkflowGrew, WorkflowRow, in_state
 from broker.decision import Decision, below, lacks
 from broker.errors import Invalid, NotFound
 
-_FINISHED = {State.SUCCESS, State.FAILED, State.CANCELLED}
-
 
 class AddChild(Struct, frozen=True, kw_only=True):
     """Put a process behind a running one of the caller.
 
-    In front of all the children that one has (``insert``), or beside them, and then perhaps in
+    In front of all the children that wait for it (``insert``), or beside them, and then perhaps in
     front of ``before``, a process that still waits.
     """
 
@@ -99,14 +97,20 @@ def _checked(
         raise Invalid(f"{named} is not assigned to executor with Id {gate.caller}")
     if not parent.graph or command.workflow_id not in {"", parent.graph}:
         raise Invalid(f"{named} does not belong to a processgraph")
-    if workflow is None or workflow.state in _FINISHED or workflow.sweeps is not None:
+    if workflow is None or workflow.sweeps is not None:
         raise Invalid(f"the processgraph of process with Id {command.parent_id} has ended")
     check_priority(command.node)
     if workflow.size >= command.most_nodes:
         raise Invalid(f"the processgraph has as many processes as allowed, {workflow.size}")
-    followers = [row for row in around.followers if row is not None]
-    if len(followers) < len(around.followers):
+    return parent, workflow, _followers(command, around, parent.graph)
+
+
+def _followers(command: AddChild, around: Surroundings, graph: str) -> list[ProcessRow]:
+    """Those that wait. A child that failed, as a leaf may, stays a child of the parent."""
+    there = [row for row in around.followers if row is not None]
+    waiting = [f for f in there if f.graph == graph and f.state is State.WAITING and f.pending]
+    if command.insert or len(waiting) == len(around.followers):
+        return waiting
+    if not there:
         raise NotFound(f"Process with Id {command.before_id} not found")
-    if any(f.graph != parent.graph or not f.pending for f in followers):
-        raise Invalid(f"Process with Id {command.before_id} does not wait for its parents")
-    return parent, workflow, followers
+    raise Invalid(f"Process with Id {command.before_id} does not wait for its parents")

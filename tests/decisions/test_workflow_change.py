@@ -127,8 +127,16 @@ def test_workflow_that_failed_stays_failed_and_its_rest_is_cancelled() -> None:
     given(*LEAF_FAILED).when(cancel()).then(ended(State.FAILED, State.FAILED))
 
 
+def test_cancel_of_what_failed_notices_that_its_last_process_ended() -> None:
+    given(*LEAF_FAILED).when(cancel()).unless(*since(LEAF_FAILED, close(B)))
+
+
+OVER = after(LEAF_FAILED, close(B))
+"""It failed, and all of its processes have ended."""
+
+
 @pytest.mark.parametrize(
-    "story", [FINISHED, after(submitted(), cancel()), after(running(), close(A, failed=True))]
+    "story", [FINISHED, OVER, after(submitted(), cancel()), after(running(), close(A, failed=True))]
 )
 def test_what_has_ended_or_is_being_ended_stays_as_it_is(story: Story) -> None:
     given(*story).when(cancel()).then().unless(USER_GONE)
@@ -570,6 +578,23 @@ def test_child_costs_the_same_however_many_there_are() -> None:
     assert writes[0] == writes[1]
 
 
+def test_what_goes_on_in_a_workflow_that_failed_still_grows() -> None:
+    child = replace(new([], 2), parents=[B])
+
+    given(*LEAF_FAILED).when(add_child(B)).then(replace(grew(), parent=B), child)
+    assert row_of(after(LEAF_FAILED, add_child(B))).state is State.FAILED
+
+
+def test_insert_leaves_a_child_that_failed_where_it_is() -> None:
+    nodes = (node("a"), node("b", "a", more=command(B, max_wait_s=1)), node("c", "a"))
+    story = after(running(nodes), expire(B, T0 + SECOND_NS))
+
+    given(*story).when(add_child(insert=True)).then(grew(C, inserted=True), new([C], 3))
+    grown = after(story, add_child(insert=True))
+    assert relatives(grown, A) == ([], [B, NEW])
+    assert relatives(grown, B) == ([A], [])
+
+
 def test_growing_notices_that_a_sibling_failed() -> None:
     story = running((node("a"), node("b")), A, B)
 
@@ -635,13 +660,6 @@ REFUSALS: list[tuple[str, Story, Decide, type[Rejected], str]] = [
         f"Process with Id {A} does not belong to a processgraph",
     ),
     (
-        "workflow that failed",
-        LEAF_FAILED,
-        add_child(B),
-        Invalid,
-        f"the processgraph of process with Id {B} has ended",
-    ),
-    (
         "workflow that is being cancelled",
         after(running(), cancel()),
         add_child(),
@@ -698,7 +716,7 @@ REFUSALS: list[tuple[str, Story, Decide, type[Rejected], str]] = [
         ),
         add_child(before=B),
         Invalid,
-        f"the processgraph of process with Id {A} has ended",
+        f"Process with Id {B} does not wait for its parents",
     ),
     (
         "priority out of range",

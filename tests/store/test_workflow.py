@@ -715,3 +715,49 @@ async def test_repeated_failure_cancel_and_removal_are_answered_as_the_first_tim
 
     await shop.nothing_is_left()
     await shop.is_sound()
+
+
+# -------------------------------------------------------------------- what has failed, and goes on
+
+
+async def test_cancel_of_what_failed_and_is_over_leaves_its_end(shop: Workshop) -> None:
+    begun = await shop.begin(*wide(MANY))
+    await shop.fail((await shop.assign()).processid)
+    before, log = await shop.graph(begun.processgraphid), await shop.log()
+    shop.pass_time(5)
+
+    await shop.cancel(begun.processgraphid)
+
+    assert (await shop.graph(begun.processgraphid), await shop.log()) == (before, log)
+
+
+async def test_cancel_of_what_failed_and_goes_on_is_its_end(shop: Workshop) -> None:
+    begun = await shop.begin(*wide(4))
+    await shop.finish((await shop.assign()).processid)
+    taken = await shop.take()
+    await shop.fail(taken["n0"])
+    before = await shop.graph(begun.processgraphid)
+    shop.pass_time(5)
+
+    await shop.cancel(begun.processgraphid)
+
+    assert await shop.states(*begun.processids) == [SUCCESS, FAILED, CANCELLED, CANCELLED]
+    shown = await shop.graph(begun.processgraphid)
+    assert (shown.state, shown.endtime > before.endtime) == (FAILED, True)
+    await shop.is_sound()
+
+
+async def test_workflow_of_which_a_leaf_failed_still_grows(shop: Workshop) -> None:
+    begun = await shop.begin(*wide(3))
+    await shop.finish((await shop.assign()).processid)
+    taken = await shop.take()
+    await shop.fail(taken["n0"])
+
+    child = await shop.grow(taken["n1"], spec("new"))
+    await shop.finish(taken["n1"], "out")
+
+    given = await shop.assign()
+    assert (given.processid, values(given.input)) == (child.processid, ["out"])
+    await shop.finish(given.processid)
+    assert await state_of(shop, begun) == FAILED
+    await shop.is_sound()
