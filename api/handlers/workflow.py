@@ -1,5 +1,8 @@
 """Workflows: submit, let grow, look, cancel, remove."""
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from api import wire_workflow as wire
 from api.context import Call, Context
 from api.drawing import drawn
@@ -7,6 +10,7 @@ from api.present import process_of_event
 from api.specs import check_free_form, colony_of, node_of, nodes_of
 from api.wire import NO_TIME, Empty, rfc3339
 from api.wire_process import Process
+from api.wire_spec import SubmittedSpec
 from broker import access, keys
 from broker.access import Gate
 from broker.aggregates import dissolution, growth, planning
@@ -21,12 +25,13 @@ from broker.aggregates.workflow import (
 )
 from broker.decision import Decision
 from broker.directory import Colony
-from broker.errors import Corrupt, Invalid, Missing
+from broker.errors import Corrupt, Invalid, Malformed, Missing
 from broker.standing import processes_at, unfinished_of, workflow_at
 from projections.core import listings
 
 _MOST_LISTED = 100
 _ALL = -1
+Looked = TypeVar("Looked")
 _Open = tuple[Gate, WorkflowRow | None, ProcessRow | None]
 
 
@@ -151,23 +156,19 @@ async def add_child(ctx: Context, call: Call, msg: wire.AddChildMsg) -> Process:
     if msg.spec is None:
         raise Invalid("Failed to add child to processgraph, msg.FunctionSpec is nil")
     spec = msg.spec
-    check_free_form(spec)
-    name = colony_of(spec)
+    name = _said(colony_of, spec)
     node: Node | None = None
 
     async def read(fresh: bool) -> tuple[Colony | None, tuple[Gate, Surroundings]]:  # noqa: FBT001
-        nonlocal node
         colony, gate = await ctx.gate(call, name, fresh=fresh)
-        access.member(gate)
-        if colony is None:
-            raise Invalid("unreachable: a member of no colony")
-        if node is None:
-            node = node_of(spec, name, colony.suffix)
         return colony, (gate, await _surroundings(ctx, colony, msg))
 
     def decide(rows: tuple[Gate, Surroundings], now_ns: int) -> Decision:
+        nonlocal node
+        access.member(rows[0])
         if node is None:
-            raise Corrupt("decided before it was read")
+            _said(check_free_form, spec)
+            node = node_of(spec, name, rows[0].colony.suffix if rows[0].colony else "")
         command = AddChild(
             workflow_id=msg.processgraphid,
             parent_id=msg.parentprocessid,
@@ -184,8 +185,22 @@ async def add_child(ctx: Context, call: Call, msg: wire.AddChildMsg) -> Process:
     return process_of_event(event, name)
 
 
-async def _surroundings(ctx: Context, colony: Colony, msg: wire.AddChildMsg) -> Surroundings:
+def _said(look: Callable[[SubmittedSpec], Looked], spec: SubmittedSpec) -> Looked:
+    """What is found in the spec of a child.
+
+    Raises:
+        Malformed: in the words of this message.
+    """
+    try:
+        return look(spec)
+    except Malformed as error:
+        raise Malformed("Failed to add child to processgraph, invalid JSON") from error
+
+
+async def _surroundings(ctx: Context, colony: Colony | None, msg: wire.AddChildMsg) -> Surroundings:
     """The children of the parent are read only to insert in front of them."""
+    if colony is None:
+        return Surroundings(parent=None, workflow=None, followers=())
     store, tag, named = ctx.store, colony.tag, msg.parentprocessid
     parent = (
         await listings.process(store, tag, named)

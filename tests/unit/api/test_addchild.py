@@ -5,9 +5,10 @@ import pytest
 
 from api import wire, wire_process, wire_user
 from api.handlers import user
+from api.specs import MOST_ENVIRONMENT
 from api.wire_workflow import ProcessGraph
 from broker.aggregates.process import State
-from broker.errors import Denied, Invalid, NotFound
+from broker.errors import Denied, Invalid, Malformed, NotFound
 from broker.store import EventStore
 from tests.facts import COLONY, EXECUTOR, OTHER, USER
 from tests.graphs import DIAMOND, Spec, add_child, close, fail, given, look, named, spec, submit
@@ -268,6 +269,34 @@ async def test_only_a_member_adds_a_child(stage: Stage) -> None:
 
     text = f"Access denied, not a member of Colony with name <{COLONY}>"
     await refused(stage, Denied, text, first, caller=OTHER)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"args": {}}, {"kwargs": []}, {"env": {f"e{at}": "" for at in range(MOST_ENVIRONMENT + 1)}}],
+    ids=["args", "kwargs", "environment"],
+)
+@pytest.mark.parametrize("parent", [None, UNKNOWN])
+async def test_outsider_learns_nothing_of_what_is_wrong(
+    stage: Stage, fields: dict[str, object], parent: str | None
+) -> None:
+    _, first = await begun(stage)
+
+    text = f"Access denied, not a member of Colony with name <{COLONY}>"
+    named = {"parentprocessid": parent} if parent else {}
+    await refused(stage, Denied, text, first, {**spec("new"), **fields}, caller=OTHER, **named)
+
+
+@pytest.mark.parametrize(
+    "fields", [{"args": {}}, {"kwargs": []}, {"fs": []}, {"conditions": []}], ids=str
+)
+async def test_child_that_cannot_be_read_is_refused(
+    stage: Stage, fields: dict[str, object]
+) -> None:
+    _, first = await begun(stage)
+
+    text = "Failed to add child to processgraph, invalid JSON"
+    await refused(stage, Malformed, text, first, {**spec("new"), **fields})
 
 
 async def test_only_who_holds_the_parent_adds_a_child(stage: Stage) -> None:
