@@ -10,9 +10,8 @@ import base64
 import binascii
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
-from typing import Protocol, cast
+from typing import Protocol
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -24,17 +23,14 @@ from api.http import ABORT
 from api.rpc import failure
 from api.sealed import accepted, opened, read
 from api.signals import NO_MEMBER, leavers
+from api.telling import Filter, body_of
 from api.wire_realtime import SubscribeEventsMsg
 from broker import access
-from broker.aggregates.attribute import AttributeSet
-from broker.aggregates.process import NodeSubmitted
 from broker.directory import Colony
 from broker.errors import BrokerError, Denied, Malformed, Overloaded, Unavailable
 from broker.feed import Entry, Feed, Follower
 from broker.keys import Tag
 from broker.position import START, Position
-from broker.registry import body_fields
-from projections.core import listings
 
 _NAME = "subscribeeventsmsg"
 _FAILED = "Failed to subscribe to events"
@@ -46,7 +42,6 @@ _HEADERS = [
     (b"cache-control", b"no-store"),
     (b"x-accel-buffering", b"no"),
 ]
-_HOLDERS = ("holder", "new_holder")
 
 
 class Say(Protocol):
@@ -102,7 +97,12 @@ class EventStream(Response):
         self._feed = feed
         self._call = call
         self._colony = colony
-        self._filter = Filter(message)
+        self._filter = Filter(
+            types=message.types or (),
+            process=message.processid,
+            workflow=message.workflowid,
+            executor=message.executorid,
+        )
         self._after = after
         self._heartbeat_s = context.settings.limits.heartbeat_ms / 1000
 
@@ -132,7 +132,7 @@ class EventStream(Response):
     async def _tell(self, say: Say) -> None:
         try:
             await say(b": following\n\n")
-            await self._filter.prepare(self._context, self._colony)
+            await self._filter.prepare(self._context.store, self._colony.tag)
             if self._after is not None:
                 await self._catch_up(None, say)
             async with _following(self._feed, self._colony.tag) as follower:
@@ -203,52 +203,6 @@ class EventStream(Response):
             raise Denied(f"{NO_MEMBER}: {error}") from error
 
 
-class Filter:
-    """Which events a client wants: of each thing that it named, all that are about that."""
-
-    def __init__(self, message: SubscribeEventsMsg) -> None:
-        self._types = frozenset(message.types or ())
-        self._process = message.processid
-        self._workflow = message.workflowid
-        self._executor = message.executorid
-        self._nodes: set[str] = set()
-
-    async def prepare(self, context: Context, colony: Colony) -> None:
-        """Look up which processes a workflow has; those it gets later tell so themselves."""
-        if self._workflow:
-            ids = await listings.nodes(context.store, colony.tag, self._workflow)
-            self._nodes |= set(ids)
-
-    def wants(self, entry: Entry) -> bool:
-        """Whether an event is to be told."""
-        if self._workflow and entry.type == NodeSubmitted.TYPE:
-            event = entry.event
-            if isinstance(event, NodeSubmitted) and event.graph == self._workflow:
-                self._nodes.add(entry.subject)
-        if self._types and entry.type not in self._types:
-            return False
-        about = _about(entry) if self._process or self._workflow else entry.subject
-        if self._process and about != self._process:
-            return False
-        if self._workflow and about != self._workflow and about not in self._nodes:
-            return False
-        return not self._executor or self._executor in _executors(entry)
-
-
-def _about(entry: Entry) -> str:
-    """The process or workflow an event is about; an attribute is about its process."""
-    if entry.type != AttributeSet.TYPE:
-        return entry.subject
-    event = entry.event
-    return event.process_id if isinstance(event, AttributeSet) else entry.subject
-
-
-def _executors(entry: Entry) -> set[str]:
-    """The identities that had a part in an event."""
-    event = entry.event
-    return {entry.subject, entry.actor} | {getattr(event, name, "") for name in _HOLDERS}
-
-
 def shown(entry: Entry) -> bytes:
     """An event as it is sent; made once, however many get it.
 
@@ -265,29 +219,12 @@ def shown(entry: Entry) -> bytes:
             "at": wire.rfc3339(event.at_ns),
             "cause": event.cause,
         }
-        fields |= {name: _json(getattr(event, name)) for name in body_fields(type(event))}
+        fields |= body_of(event)
         # White space in stored JSON may be line ends, which would end the data here.
         data = wire.encode(fields).replace(b"\n", b" ").replace(b"\r", b" ")
         head = b"id: %b\nevent: %b\n" % (str(entry.position).encode(), entry.type.encode())
         entry.shown = b"%bdata: %b\n\n" % (head, data)
     return entry.shown
-
-
-def _json(value: object) -> object:
-    """Bytes that are JSON as they are, others in base64; all else as JSON has it."""
-    if isinstance(value, bytes):
-        try:
-            return _raw(value)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            return base64.b64encode(value).decode()
-    if isinstance(value, dict):
-        return {k: _json(v) for k, v in cast("dict[str, object]", value).items()}
-    if isinstance(value, list):
-        return [_json(v) for v in cast("list[object]", value)]
-    return value
-
-
-_raw = msgspec.json.Decoder(msgspec.Raw).decode
 
 
 @asynccontextmanager

@@ -31,6 +31,7 @@ GROUPS = {
     "executor": "Manage executors, or run one",
     "function": "Manage functions",
     "generator": "Manage generators",
+    "history": "Show, verify, rebuild and export the log of a colony",
     "key": "Manage private keys",
     "location": "Manage locations",
     "log": "Manage logging",

@@ -38,7 +38,12 @@ COMMANDS = {
     "info": "get",
 }
 # These have a command of that name themselves.
-_OWN_WORDS = {"config": {"show", "remove"}, "cluster": {"info"}, "completion": set(COMMANDS)}
+_OWN_WORDS = {
+    "config": {"show", "remove"},
+    "cluster": {"info"},
+    "completion": set(COMMANDS),
+    "history": {"show"},
+}
 
 # Their commands are groups themselves.
 NESTED = {"blueprint": {"definition", "definitions"}}

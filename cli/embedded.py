@@ -174,7 +174,7 @@ def _alive(process_id: int) -> bool:
 
 def _wait_for_orphan(file: TextIO, directory: Path) -> None:
     """The process before us is dead and its store is about to be; ask it to hurry and wait."""
-    _send_shutdown(_socket_of(directory))
+    _send_shutdown(socket_of(directory))
     taken = threading.Event()
 
     def take() -> None:
@@ -216,7 +216,7 @@ def _short_directory() -> str:
     return usual if len(os.fsencode(usual)) < _LONGEST_SOCKET_PATH // 2 else "/tmp"  # noqa: S108 - private directory below it
 
 
-def _socket_of(directory: Path) -> Path:
+def socket_of(directory: Path) -> Path:
     """Where a store on this directory listens, or did."""
     note = directory / "socket"
     path = directory / "store.sock"

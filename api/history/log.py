@@ -1,0 +1,144 @@
+"""The log of a store, opened for whoever can reach the store: no server and no key is needed."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from api.telling import Filter
+from broker import keys
+from broker.access import ColonyRow, ServerRow
+from broker.aggregates.colony import ColonyDissolved
+from broker.clock import StoreClock
+from broker.directory import Directory
+from broker.envelope import RawEntry, Recorded, read_entry
+from broker.errors import NotFound
+from broker.feed import Entry
+from broker.keys import SERVER, Tag
+from broker.pipeline import Pipeline
+from broker.position import START, Position
+from broker.store import EventStore
+from projections.core import fold
+from projections.replay import Verdict, pages, verify
+
+_IN_FLIGHT = 1_000
+_STEP = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """One log: that of a colony, or of the server itself."""
+
+    name: str
+    tag: Tag
+
+
+class History:
+    """The logs of one store."""
+
+    def __init__(self, store: EventStore, waits: EventStore) -> None:
+        """``waits`` has a connection of its own, on which a blocking read holds nobody up."""
+        self.store = store
+        self._waits = waits
+
+    def server(self) -> Log:
+        """The log of the server itself: its owner and its colonies."""
+        return Log("", SERVER)
+
+    async def log(self, colony: str) -> Log:
+        """The log of a colony.
+
+        Raises:
+            NotFound: there is none of that name.
+        """
+        found = await Directory(self.store).named(colony)
+        if found is None:
+            raise NotFound(f"there is no colony {colony!r} in this store")
+        return Log(found.name, found.tag)
+
+    async def logs(self) -> list[Log]:
+        """The server's own log, and those of all colonies by name."""
+        colonies = await Directory(self.store).every()
+        return [self.server(), *(Log(colony.name, colony.tag) for colony in colonies)]
+
+    async def verified(self, log: Log) -> Verdict:
+        """Compare the rows with the log, while others write.
+
+        Raises:
+            Corrupt: an event that cannot be read.
+        """
+        return await verify(self.store, log.tag, fold)
+
+    async def events(
+        self,
+        log: Log,
+        wanted: Filter,
+        after: Position = START,
+        until: Position | None = None,
+        *,
+        follow: bool = False,
+    ) -> AsyncGenerator[Recorded]:
+        """The events that are wanted, in order; with ``follow`` also those that are to come.
+
+        Raises:
+            Corrupt: one of them cannot be read.
+        """
+        await wanted.prepare(self.store, log.tag)
+        async for page in pages(self.store, log.tag, after, until):
+            for raw in page:
+                entry = Entry(raw)
+                after = entry.position
+                if wanted.wants(entry):
+                    yield read_entry(raw)
+        while follow:
+            for raw in await self._next(log, after):
+                entry = Entry(raw)
+                after = entry.position
+                if wanted.wants(entry):
+                    yield read_entry(raw)
+                follow = entry.type != ColonyDissolved.TYPE
+
+    async def _next(self, log: Log, after: Position) -> Sequence[RawEntry]:
+        """Wait for more."""
+        key = log.tag.key(keys.EVENTS)
+        ((_, found),) = await self._waits.send("XREAD", "BLOCK", 0, "STREAMS", key, str(after))
+        return found
+
+    async def people(self, log: Log) -> dict[str, str]:
+        """Names by identity: of members as they are called now, and of the owners."""
+        names, colony = await self.store.hashes(log.tag, keys.NAMES, keys.COLONY)
+        server = (await self.store.hashes(SERVER, keys.SERVER_ROW))[0]
+        found: dict[str, str] = {}
+        if (owns := ServerRow.read(server)) is not None:
+            found[owns.id] = "server owner"
+        if (row := ColonyRow.read(colony)) is not None:
+            found[row.owner] = "colony owner"
+        for field, member_id in names.items():
+            found[member_id.decode()] = field.decode().partition("/")[2]
+        return found
+
+    async def completed(self, log: Log, kind: str, beginning: str) -> list[str]:
+        """The ids of live rows of one kind (as ``broker.keys`` begins them) that begin so."""
+        found: list[str] = []
+        cursor, pattern = b"0", log.tag.key(f"{kind}:{beginning}*")
+        while True:
+            cursor, page = await self.store.send("SCAN", cursor, "MATCH", pattern, "COUNT", _STEP)
+            found += [name.decode().rpartition(":")[2] for name in page]
+            if int(cursor) == 0:
+                return found
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncGenerator[History]:
+    """The logs of the store at an address.
+
+    Raises:
+        Unavailable: nothing answers there.
+    """
+    async with AsyncExitStack() as stack:
+        stores: list[EventStore] = []
+        for _ in range(2):
+            pipeline = Pipeline(url, _IN_FLIGHT)
+            await pipeline.start()
+            stack.push_async_callback(pipeline.close)
+            stores.append(EventStore(pipeline, fold, StoreClock()))
+        yield History(*stores)

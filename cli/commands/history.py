@@ -1,0 +1,141 @@
+"""``colonies history``: the log of a colony, shown, proven, and gone back in."""
+
+import json
+import os
+from contextlib import aclosing
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from api.history.compared import elements_of
+from api.history.log import History, Log
+from api.telling import Filter
+from broker.position import START
+from cli import history, ids, moments, render
+from cli.errors import CliError
+from cli.history import Teller
+from cli.options import NONE, Format, Options
+from cli.output import Output
+from cli.session import settle
+
+app = App(
+    name="history",
+    help="Show, verify, rebuild and export the log of a colony. Asks the store, not a server.",
+    help_format="plaintext",
+)
+
+_THE_SERVER = "(server)"
+
+
+Switch = Annotated[bool, Parameter(negative="")]
+
+
+@app.command
+async def verify(*, options: Options = NONE) -> None:
+    """Fold the log beside the live rows, under load too, and compare them key by key.
+
+    Without --colony the log of the server and those of all colonies. Exit code 0 and a count, or 1
+    and exactly what differs.
+
+    Args:
+        options: global options.
+    """
+    out = Output.of(options, os.environ)
+    rows: list[render.Row] = []
+    data: list[dict[str, object]] = []
+    async with history.opened(options) as opened:
+        logs = [await opened.log(options.colony)] if options.colony else await opened.logs()
+        for log in logs:
+            verdict = await opened.verified(log)
+            found = [one for each in verdict.differences for one in elements_of(each)]
+            name = log.name or _THE_SERVER
+            counts = {"events": verdict.events, "keys": verdict.keys}
+            if out.format is Format.TABLE:
+                agree = "The rows are what the log says"
+                text = "The rows are NOT what the log says" if verdict.differences else agree
+                level = "ERRO" if verdict.differences else "INFO"
+                told = {key.capitalize(): str(value) for key, value in counts.items()}
+                out.say(text, level=level, Colony=name, **told)
+            rows += [(name, one.key, one.field, one.live or "-", one.log or "-") for one in found]
+            differences = [
+                {"key": one.key, "field": one.field, "live": one.live, "log": one.log}
+                for one in found
+            ]
+            position = str(verdict.position)
+            data.append(
+                {"colony": log.name, **counts, "position": position, "differences": differences}
+            )
+    if rows or out.format is not Format.TABLE:
+        listing = render.Listing(
+            header=("COLONY", "KEY", "FIELD", "LIVE", "LOG"), rows=rows, nothing="", data=data
+        )
+        out.show(listing)
+    if rows:
+        raise CliError(
+            f"{len(rows)} values are not what the log says",
+            hint="somebody wrote to the store, or this is a bug; docs/history.md says what to do",
+        )
+
+
+@app.command
+async def show(
+    *,
+    process: str = "",
+    workflow: str = "",
+    executor: str = "",
+    type_: Annotated[list[str] | None, Parameter(name="--type", negative="")] = None,
+    since: str = "",
+    until: str = "",
+    follow: Annotated[bool, Parameter(name=("--follow", "-f"), negative="")] = False,
+    server: Switch = False,
+    options: Options = NONE,
+) -> None:
+    """Show what happened in a colony: who, when, what, and whose signature asked for it.
+
+    A moment is a position, a time, or how long ago: 1764000000000-0, 2026-11-23T14:30:00Z, 10m.
+
+    Args:
+        process: only events about this process; its id, or the beginning of it.
+        workflow: only events about this workflow and its processes; its id, or the beginning of it.
+        executor: only what this executor had a part in; its name or its id.
+        type_: only events of this type, as docs/events.md names it; repeat it for several.
+        since: from this moment on.
+        until: up to this moment.
+        follow: go on with what happens from now on, until Ctrl-C.
+        server: the log of the server itself: its owner and its colonies.
+        options: global options; -v cuts nothing off, -o json prints one event a line.
+    """
+    out = Output.of(options, os.environ)
+    async with history.opened(options) as opened:
+        log = opened.server() if server else await opened.log(settle(options).colony)
+        people = await opened.people(log)
+        wanted = Filter(
+            types=type_ or (),
+            process=await _whole(opened, log, "p", process),
+            workflow=await _whole(opened, log, "w", workflow),
+            executor=ids.called(executor, people.items(), "members"),
+        )
+        teller = Teller(people, out.results, whole=out.verbose)
+        after = moments.since(since) if since else START
+        last = moments.until(until) if until and not follow else None
+        events = opened.events(log, wanted, after, last, follow=follow)
+        async with aclosing(events):
+            async for recorded in events:
+                match out.format:
+                    case Format.TABLE:
+                        out.write(teller.line(recorded) + "\n")
+                    case Format.JSON:
+                        out.write(json.dumps(teller.data(recorded), ensure_ascii=False) + "\n")
+                    case Format.YAML:
+                        out.write(render.to_yaml([teller.data(recorded)]))
+                    case Format.ID:
+                        out.write(f"{recorded.position}\n")
+
+
+async def _whole(opened: History, log: Log, kind: str, typed: str) -> str:
+    """The whole id of a process or a workflow; of one that is gone all of it has to be typed."""
+    typed = ids.beginning(typed)
+    if not ids.is_short(typed):
+        return typed
+    known = await opened.completed(log, kind, typed)
+    return ids.completed(typed, known, {"p": "processes", "w": "workflows"}[kind])

@@ -1,0 +1,156 @@
+"""What the commands of ``colonies history`` share: the store, and how events look."""
+
+import json
+import os
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+from api.history import log
+from api.history.log import History
+from api.history.proof import BY_SERVER, UNREADABLE, Proof
+from api.telling import body_of
+from api.wire import encode, rfc3339
+from broker.envelope import Recorded
+from broker.errors import BrokerError, Unavailable
+from cli import embedded, render
+from cli.errors import CliError, Unreachable, UsageError
+from cli.options import Options
+from cli.profile import data_dir
+from cli.session import settle
+
+DEV = "dev"
+_SHORT = 12
+_CUT = 48
+_TYPE_WIDTH = 18
+_SECOND_NS = 1_000_000_000
+
+
+def store_url(options: Options) -> str:
+    """Where the store is: COLONIES_REDIS_URL, else that of a running ``colonies dev``.
+
+    Raises:
+        UsageError: neither is there, or a profile for another server is in use.
+    """
+    url = os.environ.get("COLONIES_REDIS_URL", "")
+    if url:
+        return url
+    profile = settle(options).profile
+    if profile not in {"", DEV}:
+        raise UsageError(
+            f"the store of profile {profile} is not known",
+            hint="history is read from the store itself: export COLONIES_REDIS_URL",
+        )
+    socket = embedded.socket_of(data_dir(os.environ) / DEV)
+    if not socket.exists():
+        raise UsageError(
+            "no store is known",
+            hint="history is read from the store itself: export COLONIES_REDIS_URL,"
+            " or start `colonies dev`",
+        )
+    return f"unix://{socket}"
+
+
+@asynccontextmanager
+async def opened(options: Options) -> AsyncGenerator[History]:
+    """The logs of the store, for the length of a command.
+
+    Raises:
+        CliError: whatever is wrong with it.
+    """
+    url = store_url(options)
+    try:
+        async with log.opened(url) as history:
+            yield history
+    except Unavailable as error:
+        hint = "is the store running? it is the one of COLONIES_REDIS_URL, or of `colonies dev`"
+        raise Unreachable(str(error), hint=hint) from error
+    except BrokerError as error:
+        raise CliError(str(error), hint=_hint(error)) from error
+
+
+def _hint(error: BrokerError) -> str:
+    if "colony" in str(error):
+        return "`colonies history verify` names all colonies of the store"
+    return "the log or what is kept of it is damaged; nothing was changed"
+
+
+def moment(at_ns: int) -> str:
+    """A time in the local zone, to the microsecond."""
+    seconds, rest = divmod(at_ns, _SECOND_NS)
+    at = datetime.fromtimestamp(seconds, UTC).astimezone()
+    return f"{at:%Y-%m-%d %H:%M:%S}.{rest // 1_000:06d}"
+
+
+class Teller:
+    """Says what an event was, in a line or as data."""
+
+    def __init__(self, people: Mapping[str, str], style: render.Style, *, whole: bool) -> None:
+        """``whole`` leaves nothing out of a line, however long it gets."""
+        self._people = people
+        self._style = style
+        self._whole = whole
+
+    def line(self, recorded: Recorded) -> str:
+        """Where and when, what, about what, who asked for it, and the rest."""
+        event = recorded.event
+        fields = " ".join(
+            f"{name}={self._cut(json.dumps(value, ensure_ascii=False))}"
+            for name, value in _plain(body_of(event)).items()
+            if value not in ("", [], {}, None)
+        )
+        parts = (
+            f"{recorded.position!s:<17}",
+            moment(event.at_ns),
+            f"{event.TYPE:<{_TYPE_WIDTH}}",
+            self._id(event.subject),
+            self._who(recorded),
+            fields,
+        )
+        return render.printable("  ".join(part for part in parts if part)).replace("\n", " ")
+
+    def data(self, recorded: Recorded) -> dict[str, object]:
+        """Everything, for programs."""
+        event, proof = recorded.event, Proof.read(recorded.signed)
+        return {
+            "position": str(recorded.position),
+            "at": rfc3339(event.at_ns),
+            "type": event.TYPE,
+            "version": event.VERSION,
+            "subject": event.subject,
+            "actor": event.actor,
+            "actorname": self._people.get(event.actor, ""),
+            "cause": event.cause,
+            "signer": proof.signer,
+            "digest": proof.digest.hex(),
+            "signature": proof.signature.hex(),
+            "body": _plain(body_of(event)),
+        }
+
+    def _who(self, recorded: Recorded) -> str:
+        event, proof = recorded.event, Proof.read(recorded.signed)
+        cause = f" ({event.cause})" if event.cause else ""
+        if proof.signer == BY_SERVER:
+            return f"by {self._name(event.actor) if event.actor else 'the server'}{cause}, unsigned"
+        if proof.signer == event.actor:
+            return f"by {self._name(event.actor)}{cause}, signed"
+        if proof.signer == UNREADABLE:
+            return f"by {self._name(event.actor)}{cause}, the signature is none"
+        return f"by {self._name(event.actor)}{cause}, signed by {self._name(proof.signer)}"
+
+    def _name(self, identity: str) -> str:
+        name = self._people.get(identity, "")
+        return name or self._id(identity) or "the server"
+
+    def _id(self, text: str) -> str:
+        if self._style.width and len(text) > _SHORT and not self._whole:
+            return text[:_SHORT] + ("…" if self._style.unicode else "")
+        return text
+
+    def _cut(self, text: str) -> str:
+        return text if self._whole or len(text) <= _CUT else f"{text[: _CUT - 3]}..."
+
+
+def _plain(body: Mapping[str, object]) -> dict[str, object]:
+    """A body whose stored JSON is data like the rest."""
+    return json.loads(encode(body))

@@ -1,0 +1,211 @@
+"""``colonies history``: what the store behind a development server is asked."""
+
+import json
+import re
+import shlex
+import signal
+import subprocess
+import threading
+from typing import cast
+
+import pytest
+import redis
+
+from cli import embedded
+from tests.cli.conftest import PROGRAM, Dev, Shell, clean_environ, free_port
+
+SPEC = "function exec --func echo --targettype cli --args hello"
+
+
+def database(dev: Dev) -> redis.Redis:
+    return redis.Redis(unix_socket_path=str(embedded.socket_of(dev.home / "dev")))
+
+
+def tag_of(dev: Dev, colony: Shell) -> str:
+    """What the keys of a colony begin with."""
+    name = colony.environ["COLONIES_COLONY_NAME"]
+    with database(dev) as store:
+        suffix = cast("bytes", store.hget("{server}:colonies", name))
+    return f"{{{name}.{suffix.decode()}}}:"
+
+
+def name_of(colony: Shell) -> str:
+    return colony.environ["COLONIES_COLONY_NAME"]
+
+
+def run_one(colony: Shell, worker: Shell) -> str:
+    """Submit, assign and close a process; its id."""
+    process_id = colony.ok(SPEC).id
+    worker.ok("process assign")
+    worker.ok(f"process close -p {process_id} --out done")
+    return process_id
+
+
+def events(shell: Shell, line: str = "") -> list[dict[str, object]]:
+    out = shell.ok(f"history show -o json {line}").out
+    return [json.loads(text) for text in out.splitlines()]
+
+
+# ---------------------------------------------------------------- verify
+
+
+def test_rows_are_what_the_log_says(colony: Shell, worker: Shell) -> None:
+    run_one(colony, worker)
+
+    ran = colony.ok(f"history verify --colony {name_of(colony)}")
+
+    assert re.search(rf"rows are what the log says +Colony={name_of(colony)} Events=\d+", ran.err)
+    assert ran.out == ""
+
+
+def test_every_log_is_verified_unless_one_is_named(colony: Shell) -> None:
+    found = cast("list[dict[str, object]]", colony.ok("history verify --json").json)
+
+    assert {"", "dev", name_of(colony)} <= {str(one["colony"]) for one in found}
+    assert all(one["differences"] == [] for one in found)
+
+
+def test_changed_field_is_named(colony: Shell, worker: Shell, dev: Dev) -> None:
+    process_id, tag = run_one(colony, worker), tag_of(dev, colony)
+    with database(dev) as store:
+        store.hset(f"{tag}p:{process_id}", "state", "3")
+        ran = colony(f"history verify --colony {name_of(colony)} --json")
+        table = colony(f"history verify --colony {name_of(colony)}")
+        store.hset(f"{tag}p:{process_id}", "state", "2")
+
+    assert (ran.code, table.code) == (1, 1)
+    (one,) = cast("list[dict[str, list[object]]]", ran.json)
+    assert one["differences"] == [
+        {"key": f"p:{process_id}", "field": "state", "live": "3", "log": "2"}
+    ]
+    assert f"| p:{process_id} | state | 3    | 2   |" in table.out
+    assert "1 values are not what the log says" in ran.err
+    assert "hint: " in ran.err
+
+
+# ---------------------------------------------------------------- show
+
+
+def test_events_say_who_when_and_what(colony: Shell, worker: Shell) -> None:
+    process_id = run_one(colony, worker)
+
+    lines = colony.ok(f"history show --process {process_id}").out.splitlines()
+
+    told = [re.split(r"  +", line) for line in lines]
+    assert [line[2:5] for line in told] == [
+        ["ProcessSubmitted", process_id, "by johan, signed"],
+        ["ProcessAssigned", process_id, "by worker, signed"],
+        ["ProcessClosed", process_id, "by worker, signed"],
+    ]
+    assert all(re.match(r"\d+-\d+$", line[0]) for line in told)
+    assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{6}$", line[1]) for line in told)
+
+
+def test_event_as_json_has_its_signer(colony: Shell, worker: Shell) -> None:
+    process_id = run_one(colony, worker)
+
+    submitted, *_ = events(colony, f"--process {process_id[:12]}")
+
+    assert submitted["signer"] == submitted["actor"] == colony.environ["USER_ID"]
+    assert submitted["actorname"] == "johan"
+    assert len(cast("str", submitted["signature"])) == 130
+    body = cast("dict[str, dict[str, object]]", submitted["body"])
+    assert body["spec"]["funcname"] == "echo"
+
+
+def test_what_is_shown_can_be_chosen(colony: Shell, worker: Shell) -> None:
+    run_one(colony, worker)
+    everything = events(colony)
+    position = str(everything[-2]["position"])
+
+    assert [one["type"] for one in events(colony, "--type ProcessClosed")] == ["ProcessClosed"]
+    assert {one["actorname"] for one in events(colony, "--executor worker --since 10m")} == {
+        "worker",
+        "colony owner",
+    }
+    assert events(colony, f"--since {position}") == everything[-2:]
+    assert events(colony, f"--until {position}") == everything[:-1]
+    assert events(colony, "--since now") == []
+
+
+def test_workflow_is_shown_with_its_processes(colony: Shell) -> None:
+    nodes = '[{"nodename":"n","conditions":{"executortype":"x"}}]'
+    workflow_id = colony.ok(f"workflow submit --spec '{nodes}'").id
+    colony.ok(SPEC)
+
+    types = [one["type"] for one in events(colony, f"--workflow {workflow_id}")]
+
+    assert types == ["NodeSubmitted", "WorkflowSubmitted"]
+
+
+def test_the_servers_own_log_is_shown(colony: Shell) -> None:
+    subjects = [one["subject"] for one in events(colony, "--server --type ColonyRegistered")]
+
+    assert name_of(colony) in subjects
+
+
+def test_followed_events_come_as_they_happen(colony: Shell) -> None:
+    last = colony.ok("history show -o id").out.splitlines()[-1]
+    line = shlex.split(f"history show --follow --since {last} -o json")
+    with subprocess.Popen(  # noqa: S603 - ourselves
+        [*PROGRAM, *line],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**clean_environ(), **colony.environ},
+    ) as following:
+        overdue = threading.Timer(60, following.kill)
+        overdue.start()
+        assert following.stdout is not None
+        assert json.loads(following.stdout.readline())["position"] == last
+        process_id = colony.ok(SPEC).id
+        told = [json.loads(following.stdout.readline()) for _ in range(2)]
+        following.send_signal(signal.SIGINT)
+        assert following.wait(30) == 130
+        overdue.cancel()
+
+    assert [one["type"] for one in told] == ["RequirementClassAdded", "ProcessSubmitted"]
+    assert told[1]["subject"] == process_id
+
+
+@pytest.mark.parametrize("form", ["yaml", "id"])
+def test_other_formats_show_every_event(colony: Shell, form: str) -> None:
+    positions = [str(one["position"]) for one in events(colony)]
+
+    out = colony.ok(f"history show -o {form}").out
+
+    assert all(position in out for position in positions)
+
+
+# ---------------------------------------------------------------- mistakes
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "text"),
+    [
+        ("history show --since yesterday", 2, "not a moment: 'yesterday'"),
+        ("history show --until 99999999999999999999999-0", 2, "not a stream position"),
+        ("history verify --colony nowhere", 1, "there is no colony 'nowhere' in this store"),
+        ("history show --colony nowhere", 1, "there is no colony 'nowhere' in this store"),
+    ],
+)
+def test_mistake_is_explained(colony: Shell, line: str, code: int, text: str) -> None:
+    ran = colony(line)
+
+    assert (ran.code, ran.out) == (code, "")
+    assert text in ran.err
+    assert "hint: " in ran.err
+
+
+def test_a_store_that_is_away_is_exit_code_3(colony: Shell) -> None:
+    ran = colony("history verify", COLONIES_REDIS_URL=f"redis://127.0.0.1:{free_port()}")
+
+    assert ran.code == 3
+    assert "the store cannot be reached" in ran.err
+
+
+def test_no_store_is_said(tmp_path: object) -> None:
+    ran = Shell({"COLONIES_HOME": f"{tmp_path}/nothing"})("history verify")
+
+    assert ran.code == 2
+    assert "no store is known" in ran.err
+    assert "export COLONIES_REDIS_URL" in ran.err
