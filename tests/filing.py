@@ -7,11 +7,11 @@ import msgspec
 from api import wire_file as files
 from api.handlers import file, snapshot
 from broker.access import Hash
-from broker.aggregates.file import FileAdded
+from broker.aggregates.file import FileAdded, FileRemoved
 from broker.reactors.forget import Forgetter
 from projections.core import fold
 from projections.replay import verify
-from tests.facts import COLONY, SUFFIX, T0, USER
+from tests.facts import COLONY, LATER, SUFFIX, T0, USER
 from tests.stage import Stage
 
 REVISION = "a" * 56 + SUFFIX
@@ -48,6 +48,23 @@ def added(
         "first": number == 1,
     }
     return FileAdded(**given | fields)
+
+
+def gone(file_id: str = REVISION, number: int = 1, **fields: Any) -> FileRemoved:  # noqa: ANN401
+    """A revision was removed."""
+    given: dict[str, Any] = {
+        "subject": file_id,
+        "actor": USER,
+        "at_ns": LATER,
+        "label": "/a",
+        "name": "x",
+        "number": number,
+        "made": 0,
+        "until": 0,
+        "ends_file": False,
+        "ends_label": False,
+    }
+    return FileRemoved(**given | fields)
 
 
 class Filing(Stage):
