@@ -22,7 +22,9 @@ _Removing = tuple[Gate, Removal | None]
 _Followed = tuple[Listed, Listed | None]
 """A revision and the one that was added to it, if it is not the newest."""
 _Span = tuple[int, int]
-_MOST_TRIES = 8
+ATTEMPTS = 64
+"""Of what adds to a file or makes a snapshot, since many may do so at a time."""
+_MOST_LOOKS = 8
 _STEP = 100
 """Revisions of a file that are removed in one step."""
 _S3 = "s3"
@@ -57,7 +59,7 @@ async def add(ctx: Context, call: Call, msg: files.AddFileMsg) -> files.File:
     def decide(rows: tuple[Gate, AddFile, Site], now_ns: int) -> Decision:
         return aggregate.add(*rows, now_ns)
 
-    event = await ctx.write(call, read, decide)
+    event = await ctx.write(call, read, decide, attempts=ATTEMPTS)
     if not isinstance(event, FileAdded):
         raise Corrupt("a file that is not in the log")
     return _of_event(event, given.colonyname)
@@ -142,7 +144,7 @@ async def get(ctx: Context, call: Call, msg: files.GetFileMsg) -> bytes:
 
 async def _newest(ctx: Context, colony: Colony, label: str, name: str) -> bytes:
     """The newest revision in a list; one that is removed while it is looked at is none."""
-    for _ in range(_MOST_TRIES):
+    for _ in range(_MOST_LOOKS):
         found = await shelf.newest_of_file(ctx.store, colony.tag, label, name)
         if found is None:
             return _NOTHING
@@ -237,7 +239,7 @@ async def _remove_one(ctx: Context, call: Call, colony: Colony, file_id: str) ->
         place = await shelf.around(ctx.store, colony.tag, label, name, given["number"])
         return colony, (gate, await _removal(ctx, colony, label, name, place))
 
-    await ctx.write(call, read, _removed)
+    await ctx.write(call, read, _removed, attempts=ATTEMPTS)
 
 
 async def _remove_all(ctx: Context, call: Call, colony: Colony, msg: files.RemoveFileMsg) -> None:
@@ -257,7 +259,8 @@ async def _remove_all(ctx: Context, call: Call, colony: Colony, msg: files.Remov
     while True:
         page = await shelf.oldest(ctx.store, colony.tag, label, name, _STEP + 1)
         goes_on = len(page) > _STEP and page[-1].number <= last
-        await ctx.write(call.unmarked() if goes_on else call, read, _removed)
+        by = call.unmarked() if goes_on else call
+        await ctx.write(by, read, _removed, attempts=ATTEMPTS)
         if not goes_on:
             return
 

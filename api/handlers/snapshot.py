@@ -7,7 +7,7 @@ from typing import NoReturn
 from api import wire
 from api import wire_file as files
 from api.context import Call, Context
-from api.handlers.file import admitted, room
+from api.handlers.file import ATTEMPTS, admitted, room
 from api.listing import Listing
 from broker import keys, shelf
 from broker.access import Gate, text_in
@@ -38,7 +38,7 @@ async def create(ctx: Context, call: Call, msg: files.CreateSnapshotMsg) -> byte
     def decide(rows: _Creating, now_ns: int) -> Decision:
         return aggregate.create(*rows, now_ns)
 
-    event = await ctx.write(call, read, decide)
+    event = await ctx.write(call, read, decide, attempts=ATTEMPTS)
     if not isinstance(event, SnapshotCreated):
         raise Corrupt("a snapshot that is not in the log")
     _, colony = await admitted(ctx, call, msg.colonyname)
@@ -165,4 +165,4 @@ async def _remove(ctx: Context, call: Call, colony: Colony, ids: _Ids) -> None:
         gate, there, kept = rows
         return aggregate.remove(gate, there, keeps=kept, now_ns=now_ns)
 
-    await ctx.write(call, read, decide)
+    await ctx.write(call, read, decide, attempts=ATTEMPTS)

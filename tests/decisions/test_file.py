@@ -21,7 +21,7 @@ from broker.aggregates.file import (
     Site,
     nameable,
 )
-from broker.aggregates.snapshot import SnapshotCreated
+from broker.aggregates.snapshot import SnapshotCreated, SnapshotRemoved
 from broker.aggregates.user import UserRemoved
 from broker.decision import Decision, Event
 from broker.errors import Denied, Invalid
@@ -206,6 +206,15 @@ def test_what_a_snapshot_may_name_is_not_removed_twice() -> None:
     kept = gone(REVISION, 1, until=1, ends_file=True, ends_label=True)
 
     given(*inhabited(), added(), SNAPPED).when(remove(REVISION, until=1)).then(kept).unless(kept)
+
+
+def test_snapshot_that_goes_meanwhile_is_noticed() -> None:
+    """Or what it alone named would be kept for nobody."""
+    went = SnapshotRemoved(
+        subject=SNAPSHOT, actor=USER, at_ns=LATER, label="/a", name="s", leaves=False
+    )
+
+    given(*inhabited(), added(), SNAPPED).when(remove(REVISION, until=1)).unless(went)
 
 
 def test_nothing_there_is_nothing_to_do() -> None:
