@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from api import listing, wire, wire_file
+from api import listing, wire, wire_file, wire_user
 from api.handlers import file, user
 from broker import keys, shelf
 from broker.decision import Decision
@@ -43,8 +43,8 @@ def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
 async def join_another_colony(desk: Filing) -> None:
     """STRANGER is a member of another colony."""
     await desk.add_colony(OTHER_COLONY, OTHER_OWNER)
-    stranger = wire.User(colonyname=OTHER_COLONY, userid=STRANGER, name="eve")
-    await desk.say(user.add, OTHER_OWNER, wire.AddUserMsg(user=stranger))
+    stranger = wire_user.User(colonyname=OTHER_COLONY, userid=STRANGER, name="eve")
+    await desk.say(user.add, OTHER_OWNER, wire_user.AddUserMsg(user=stranger))
 
 
 # ---------------------------------------------------------------- add and look
@@ -340,7 +340,7 @@ async def test_file_is_removed_while_revisions_are_added(desk: Filing, other: Fi
 async def test_revision_that_is_added_while_a_file_is_removed_stays(
     desk: Filing, other: Filing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(file, "_STEP", 1)
+    monkeypatch.setattr(file, "_STEP", 2)
     for _ in range(3):
         await desk.put()
     append, added = desk.store.append, list[wire_file.File]()
