@@ -141,8 +141,8 @@ def delete(key: Key) -> Write:
 
 
 def tallied(wakes: tuple[str, ...]) -> Iterable[tuple[str, int]]:
-    """Each class that got work, with how many processes it got; mostly there is just one."""
-    return ((wakes[0], 1),) if len(wakes) == 1 else Counter(wakes).items()
+    """Each class that got work, with how many processes it got; mostly it is none or one."""
+    return Counter(wakes).items() if len(wakes) > 1 else [(text, 1) for text in wakes]
 
 
 class Event(Struct, frozen=True, kw_only=True):
