@@ -11,28 +11,24 @@ import importlib
 import os
 import re
 import shutil
-import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
-from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TextIO
+from typing import TextIO
 
 from cli.errors import CliError
+from cli.keeper import Keeper, Program
 
 _LOWEST_VERSION = 7
 _LONGEST_SOCKET_PATH = 100
-_READY = "Ready to accept connections"
-_READY_S = 60.0
+_READY = re.compile("Ready to accept connections")
 _STOP_S = 30.0
 _LOCK_S = 10.0
-_PR_SET_PDEATHSIG = 1
 # The wheel's program has no allocator of its own; glibc's keeps only seven free pieces of a size at
 # hand, and a step of ours takes more. Other programs and other C libraries do not look at it.
 _ALLOCATOR = {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=256"}
@@ -89,15 +85,19 @@ def running(directory: Path, on_restart: Callable[[str], None] = print) -> Gener
         socket_path = stack.enter_context(_socket_path(directory))
         log = stack.enter_context((directory / "store.log").open("w", encoding="utf-8"))
         program = find_program()
-        keeper = _Keeper(
+        store = Program(
+            name="store",
             command=_command(program, directory, socket_path),
-            lock=lock.fileno(),
-            log=log,
-            on_restart=on_restart,
+            ready=_READY,
+            environ={**_ALLOCATOR, **os.environ},
+            # With it the store inherits the lock.
+            inherits=(lock.fileno(),),
         )
+        keeper = Keeper(store, log=log, on_restart=on_restart)
         keeper.start()
-        stack.callback(keeper.stop, socket_path)
-        keeper.wait_until_ready()
+        stack.callback(keeper.stop, lambda: _send_shutdown(socket_path))
+        if keeper.ready() is None:
+            raise StoreError(f"{program} did not start:\n{keeper.last_words}")
         yield Store(socket_path, program)
 
 
@@ -237,108 +237,6 @@ def _command(program: str, directory: Path, socket_path: Path) -> list[str]:
         "loglevel": "notice",
     }
     return [program, *(part for key, value in options.items() for part in (f"--{key}", value))]
-
-
-# Between us and the store, on Linux: asks the kernel to end it (cleanly) when the thread that
-# started it is gone, and makes sure that this has not happened already. A program of its own
-# because Python code between fork and exec is not safe in a process with threads.
-_DIE_WITH_PARENT = f"""
-import ctypes, os, sys
-ctypes.CDLL(None).prctl({_PR_SET_PDEATHSIG}, {int(signal.SIGTERM)})
-if os.getppid() == int(sys.argv[1]):
-    os.execv(sys.argv[2], sys.argv[2:])
-"""
-
-
-class _Keeper(threading.Thread):
-    """Starts the store, reads what it says into its log, starts it again when it ends.
-
-    It lives as long as the store, which the kernel ends with the thread that started it.
-    """
-
-    def __init__(
-        self, *, command: list[str], lock: int, log: TextIO, on_restart: Callable[[str], None]
-    ) -> None:
-        super().__init__(name="store", daemon=True)
-        self._command = command
-        self._lock_fd = lock
-        self._log = log
-        self._on_restart = on_restart
-        self._last: deque[str] = deque(maxlen=8)
-        self._process: subprocess.Popen[str] | None = None
-        self._told = threading.Event()
-        self._stopping = threading.Event()
-        self._ready = False
-        self._ended: int | None = None
-
-    def run(self) -> None:
-        """Keep the store running until it is stopped or does not start."""
-        while not self._stopping.is_set():
-            self._ready = False
-            try:
-                process = self._spawn()
-            except OSError as error:
-                self._last.append(f"it cannot be started: {error.strerror}")
-                break
-            with process:
-                self._process = process
-                self._read(process)
-            if not self._ready:
-                break
-            self._ended = process.returncode
-        self._told.set()
-
-    def wait_until_ready(self) -> None:
-        """Return when the store accepts commands.
-
-        Raises:
-            StoreError: it ended, or said nothing of being ready in a minute.
-        """
-        if self._told.wait(_READY_S) and self._ready:
-            return
-        said = "\n".join(f"  {line}" for line in self._last)
-        raise StoreError(f"{self._command[0]} did not start:\n{said}")
-
-    def stop(self, socket_path: Path) -> None:
-        """SHUTDOWN and wait; a store that does not go is ended, its data is safe all the same."""
-        self._stopping.set()
-        process = self._process
-        if process is not None and process.poll() is None and not _send_shutdown(socket_path):
-            process.terminate()
-        self.join(_STOP_S)
-        if self.is_alive() and process is not None:
-            process.kill()
-            self.join()
-
-    def _spawn(self) -> "subprocess.Popen[str]":
-        command = self._command
-        if sys.platform == "linux":
-            wrapper = [sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid())]
-            command = [*wrapper, *command]
-        return subprocess.Popen(  # noqa: S603 - a program we looked up ourselves
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            env={**_ALLOCATOR, **os.environ},
-            pass_fds=(self._lock_fd,),
-            # A Ctrl-C of the terminal must reach us alone: we still need the store to finish.
-            start_new_session=True,
-        )
-
-    def _read(self, process: "subprocess.Popen[str]") -> None:
-        stream: IO[str] | None = process.stdout
-        for line in stream or ():
-            self._last.append(line.rstrip())
-            self._log.write(line)
-            self._log.flush()
-            if _READY in line:
-                self._ready = True
-                self._told.set()
-                if self._ended is not None:
-                    self._on_restart(f"the store ended with code {self._ended}, it runs again")
 
 
 def _send_shutdown(socket_path: Path) -> bool:
