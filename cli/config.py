@@ -27,6 +27,11 @@ class Field:
     flag: str
     variables: tuple[str, ...]
     secret: bool = False
+    """Whether it is the private key of an identity."""
+
+    hidden: bool = False
+    """Whether it is a secret of another kind, of which nothing may be shown."""
+
     meaning: str
 
 
@@ -76,6 +81,29 @@ FIELDS = {
     ),
     "executor_type": Field(
         flag="--type", variables=("COLONIES_EXECUTOR_TYPE",), meaning="type of this executor"
+    ),
+    "s3_endpoint": Field(
+        flag="", variables=("AWS_S3_ENDPOINT",), meaning="host:port of the object store"
+    ),
+    "s3_accesskey": Field(
+        flag="", variables=("AWS_S3_ACCESSKEY",), hidden=True, meaning="who signs for it"
+    ),
+    "s3_secretkey": Field(
+        flag="", variables=("AWS_S3_SECRETKEY",), hidden=True, meaning="what it is signed with"
+    ),
+    "s3_region": Field(
+        flag="", variables=("AWS_S3_REGION", "AWS_S3_REGION_KEY"), meaning="its region"
+    ),
+    "s3_bucket": Field(flag="", variables=("AWS_S3_BUCKET",), meaning="where files are kept"),
+    "s3_tls": Field(flag="", variables=("AWS_S3_TLS",), meaning="HTTPS (true) or HTTP (false)"),
+    "s3_skipverify": Field(
+        flag="", variables=("AWS_S3_SKIPVERIFY",), meaning="whether any certificate will do"
+    ),
+    "fs_key": Field(
+        flag="",
+        variables=("COLONIES_FS_KEY",),
+        hidden=True,
+        meaning="key of the colony that encrypts files; no server ever sees it",
     ),
 }
 

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+from dataclasses import dataclass
 from typing import Annotated
 
 from cyclopts import App, Parameter
@@ -30,7 +31,66 @@ _VARIABLES = {
     "executor_name": ("COLONIES_EXECUTOR_NAME",),
     "executor_type": ("COLONIES_EXECUTOR_TYPE",),
     "prvkey": ("COLONIES_PRVKEY",),
+    "s3_endpoint": ("AWS_S3_ENDPOINT",),
+    "s3_accesskey": ("AWS_S3_ACCESSKEY",),
+    "s3_secretkey": ("AWS_S3_SECRETKEY",),
+    "s3_region": ("AWS_S3_REGION", "AWS_S3_REGION_KEY"),
+    "s3_bucket": ("AWS_S3_BUCKET",),
+    "s3_tls": ("AWS_S3_TLS",),
+    "s3_skipverify": ("AWS_S3_SKIPVERIFY",),
+    "fs_key": ("COLONIES_FS_KEY",),
 }
+_MASK = "*" * 33
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Storage:
+    """The object store of a profile; a secret may be `-` or `@FILE`, as a private key may."""
+
+    s3endpoint: str | None = None
+    """host:port of the object store."""
+
+    s3accesskey: str | None = None
+    """Access key of the object store; @FILE or - reads it."""
+
+    s3secretkey: str | None = None
+    """Secret key of the object store; @FILE or - reads it."""
+
+    s3region: str | None = None
+    """Region of the object store."""
+
+    s3bucket: str | None = None
+    """Bucket in which files are kept."""
+
+    s3tls: bool | None = None
+    """Whether the object store is spoken to over TLS."""
+
+    s3skipverify: bool | None = None
+    """Whether any certificate of the object store will do."""
+
+    fskey: str | None = None
+    """Key of the colony that encrypts files, 64 hex digits; @FILE or - reads it."""
+
+    def values(self) -> dict[str, str | None]:
+        """By name of the setting; None where nothing was given."""
+        return {
+            "s3_endpoint": self.s3endpoint,
+            "s3_accesskey": key_text(self.s3accesskey),
+            "s3_secretkey": key_text(self.s3secretkey),
+            "s3_region": self.s3region,
+            "s3_bucket": self.s3bucket,
+            "s3_tls": _switch(self.s3tls),
+            "s3_skipverify": _switch(self.s3skipverify),
+            "fs_key": key_text(self.fskey),
+        }
+
+
+NO_STORAGE = Storage()
+
+
+def _switch(given: bool | None) -> str | None:  # noqa: FBT001 - the value of an option
+    return None if given is None else str(given).lower()
 
 
 @app.default
@@ -125,6 +185,7 @@ def set_values(
     *,
     executorname: str | None = None,
     executortype: str | None = None,
+    storage: Storage = NO_STORAGE,
     options: Options = NONE,
 ) -> None:
     """Create or change a profile with the values given as global options.
@@ -136,6 +197,7 @@ def set_values(
         name: the profile.
         executorname: name of this executor.
         executortype: type of this executor.
+        storage: where files are kept.
         options: global options; what is not given is kept.
     """
     store = ProfileStore(os.environ)
@@ -149,6 +211,7 @@ def set_values(
         "server_prvkey": _key(options.serverprvkey),
         "executor_name": executorname,
         "executor_type": executortype,
+        **storage.values(),
     }
     kept = store.read().profiles.get(name, {})
     store.set(name, {**kept, **{key: value for key, value in given.items() if value is not None}})
@@ -228,7 +291,10 @@ def _data(config: Config) -> dict[str, object]:
 
 def _shown(name: str, value: Value) -> str:
     """A value that may be seen: of a key, the id that follows from it."""
-    if name not in FIELDS or not FIELDS[name].secret:
+    setting = FIELDS.get(name)
+    if setting is not None and setting.hidden:
+        return _MASK
+    if setting is None or not setting.secret:
         return value.text
     try:
         return f"key of {Identity.from_hex(value.text).id}"
