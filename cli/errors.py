@@ -69,3 +69,9 @@ class RpcError(CliError):
 
 class Aborted(CliError):
     """The user did not want to."""
+
+
+def first(group: BaseExceptionGroup[CliError]) -> CliError:
+    """What went wrong first, of several at once: the others mostly follow from it."""
+    error = group.exceptions[0]
+    return first(error) if isinstance(error, BaseExceptionGroup) else error

@@ -14,6 +14,7 @@ from cli.options import Format, Options
 
 _STARTED = time.monotonic()
 _YES = "YES"
+_AGREED = frozenset({"yes", "y"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +132,23 @@ class Output:
             self.stderr.write("\n")
         if answer.strip() != _YES:
             raise Aborted("aborted, nothing was changed", hint="type YES, or pass --yes")
+
+    def agree(self, question: str) -> None:
+        """Go on only if the user types yes or y, or said so before with ``--yes``.
+
+        Raises:
+            Aborted: anything else, the end of the input too.
+        """
+        if self.assume_yes:
+            return
+        self.stdout.flush()
+        self.stderr.write(f"{question} (yes,no): ")
+        self.stderr.flush()
+        answer = sys.stdin.readline()
+        if not sys.stdin.isatty() or not answer:
+            self.stderr.write("\n")
+        if answer.strip().lower() not in _AGREED:
+            raise Aborted("aborted, nothing was changed", hint="type yes, or pass --yes")
 
     def _show_listing(self, result: render.Listing) -> None:
         if result.rows:

@@ -7,7 +7,8 @@ import socket
 import sys
 import threading
 import time
-from contextlib import ExitStack
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
@@ -15,11 +16,12 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from broker.settings import DEFAULT_PORT, Settings
-from cli import bootstrap, embedded
+from cli import bootstrap, embedded, gateway
 from cli.client import Client, Timeouts
 from cli.commands.config import exports
 from cli.commands.server import serve
 from cli.errors import CliError, UsageError
+from cli.gateway import Gateway
 from cli.options import NONE, Options
 from cli.profile import ProfileStore, data_dir, write_private
 from cli.program import build_time, version
@@ -29,6 +31,7 @@ app = App(name="dev", help="Start a development server.", help_format="plaintext
 
 _PROFILE = "dev"
 _MOST_PORT = 65_535
+_S3_PORT = 50_090
 _ANYWHERE = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared, not listened on
 
 
@@ -39,6 +42,8 @@ def dev(
     workers: int = 1,
     env_file: Path | None = None,
     executor: Annotated[bool, Parameter(negative="")] = False,
+    s3: Annotated[bool, Parameter(negative="")] = False,
+    s3_port: int = _S3_PORT,
     options: Options = NONE,
 ) -> int:
     """Start a development server with a colony, a user and an executor; Ctrl-C stops it.
@@ -50,6 +55,8 @@ def dev(
         listen: address to listen on; 0.0.0.0 lets other machines in (127.0.0.1).
         workers: number of API processes (1).
         env_file: write the `export` lines to this file (mode 0600) instead of printing them.
+        s3: start an object store, too, for `colonies fs`; its objects are kept with the data.
+        s3_port: port of the object store (50090).
         executor: COLONIES_PRVKEY of the `export` lines is the executor's key, not the user's.
         options: global options; --port is the port to listen on (50080), -v says what happens.
     """
@@ -60,12 +67,17 @@ def dev(
         store = stack.enter_context(embedded.running(directory, _warn))
         _check_port_is_free(listen, port)
         keys = bootstrap.Identities.of(directory, make=store.is_empty())
+        host = "localhost" if listen in _ANYWHERE | {"127.0.0.1", "::1"} else listen
+        objects = _Objects(directory / "s3", listen, host, s3_port)
+        running = stack.enter_context(objects.running()) if s3 else None
         ready = _Ready(
             keys=keys,
             store=store,
             directory=directory,
-            host="localhost" if listen in _ANYWHERE | {"127.0.0.1", "::1"} else listen,
+            host=host,
             port=port,
+            kept=objects.kept_settings(running),
+            gateway=running,
             began=began,
             env_file=env_file,
             as_executor=executor,
@@ -102,6 +114,10 @@ class _Ready:
     began: float
     env_file: Path | None
     as_executor: bool
+    kept: dict[str, str]
+    """What the profile says that we do not."""
+
+    gateway: Gateway | None
     failure: CliError | None = None
     _thread: threading.Thread | None = field(default=None, repr=False)
 
@@ -119,8 +135,10 @@ class _Ready:
         try:
             notes = asyncio.run(self._complete())
             values = bootstrap.profile(self.keys, host=self.host, port=self.port)
+            if self.gateway is not None:
+                values |= self.gateway.profile()
             profiles = ProfileStore(os.environ)
-            profiles.set(_PROFILE, values)
+            profiles.set(_PROFILE, self.kept | values)
             current = profiles.read().current
         except CliError as error:
             self.failure = error
@@ -148,6 +166,9 @@ class _Ready:
         sys.stdout.write(f"Ready after {took:.1f} s. Press Ctrl-C to stop.\n")
         sys.stdout.flush()
 
+    def _objects(self) -> str:
+        return f"  Objects    http://{self.gateway.endpoint}\n" if self.gateway else ""
+
     def _summary(self, current: str) -> str:
         keys = self.keys
         other = "" if current == _PROFILE else f" (in use is {current}: --profile {_PROFILE})"
@@ -158,10 +179,44 @@ class _Ready:
             f"  Executor   {bootstrap.EXECUTOR:<14} {keys.executor.id}\n"
             f"  Server                    {keys.server.id}\n"
             f"  Data       {self.directory}\n"
+            f"{self._objects()}"
             f"  Profile    {_PROFILE}{other}\n\n"
             "Commands on this machine need no configuration: colonies executor ls\n"
             "An SDK needs:\n"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Objects:
+    """The object store of this server, running or not."""
+
+    directory: Path
+    listen: str
+    host: str
+    port: int
+
+    @contextmanager
+    def running(self) -> Generator[Gateway]:
+        """Start it, and stop it at the end."""
+        _check_port(self.port, "--s3-port")
+        _check_port_is_free(self.listen, self.port, "--s3-port")
+        with gateway.running(
+            self.directory,
+            host=self.listen,
+            port=self.port,
+            shown_host=self.host,
+            on_restart=_warn,
+        ) as found:
+            yield found
+
+    def kept_settings(self, running: Gateway | None) -> dict[str, str]:
+        """What the profile says of files and is not ours: a key, or another object store."""
+        stored = ProfileStore(os.environ).read().profiles.get(_PROFILE, {})
+        kept = {name: text for name, text in stored.items() if name.startswith(("fs_", "s3_"))}
+        ours = gateway.Keys.present(self.directory)
+        if running or (ours and ours.access == kept.get("s3_accesskey")):
+            return {name: text for name, text in kept.items() if name.startswith("fs_")}
+        return kept
 
 
 def _warn(text: str) -> None:
@@ -170,12 +225,18 @@ def _warn(text: str) -> None:
 
 def _port(options: Options) -> int:
     text = options.port or str(DEFAULT_PORT)
-    if not (text.isascii() and text.isdigit() and 0 < int(text) <= _MOST_PORT):
+    if not (text.isascii() and text.isdigit()):
         raise UsageError(f"--port must be 1 to {_MOST_PORT}, is {text!r}")
-    return int(text)
+    return _check_port(int(text), "--port")
 
 
-def _check_port_is_free(host: str, port: int) -> None:
+def _check_port(port: int, option: str) -> int:
+    if not 0 < port <= _MOST_PORT:
+        raise UsageError(f"{option} must be 1 to {_MOST_PORT}, is {str(port)!r}")
+    return port
+
+
+def _check_port_is_free(host: str, port: int, option: str = "--port") -> None:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_STREAM) as probe:
@@ -184,5 +245,5 @@ def _check_port_is_free(host: str, port: int) -> None:
     except OSError as error:
         raise CliError(
             f"cannot listen on {host} port {port}: {error.strerror}",
-            hint=f"another server may be running there; choose another with --port {port + 1}",
+            hint=f"another server may be running there; choose another with {option} {port + 1}",
         ) from error

@@ -189,3 +189,41 @@ def test_another_profile_stays_in_use(tmp_path: Path) -> None:
     with running_dev(home, free_port()) as dev:
         assert "in use is prod: --profile dev" in dev.banner
         assert "dev-user" in dev.shell.ok("--profile dev user ls").out
+
+
+def test_it_serves_objects_that_are_kept(tmp_path: Path) -> None:
+    home, files = tmp_path / "home", tmp_path / "files"
+    files.mkdir()
+    (files / "a.txt").write_text("hello")
+    objects = ("--s3", "--s3-port", str(free_port()))
+    with running_dev(home, free_port(), *objects) as first:
+        assert first.exports["AWS_S3_ENDPOINT"] == f"localhost:{objects[-1]}"
+        secret = first.exports["AWS_S3_SECRETKEY"]
+        first.shell.ok(f"fs sync -l /x -d {files} --yes")
+        commands = [
+            path.read_text(errors="replace")
+            for path in Path("/proc").glob("[0-9]*/cmdline")
+            if path.exists()
+        ]
+        assert any("rclone" in command for command in commands)
+        assert not any(secret in command for command in commands)
+    with running_dev(home, free_port(), *objects) as second:
+        assert second.exports["AWS_S3_SECRETKEY"] == secret
+        second.shell.ok(f"fs sync -l /x -d {tmp_path / 'other'} --yes")
+    assert (tmp_path / "other" / "a.txt").read_text() == "hello"
+    assert stat.S_IMODE((home / "dev" / "s3" / "s3-keys.toml").stat().st_mode) == 0o600
+
+
+def test_without_objects_the_profile_names_none_of_ours(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with running_dev(home, free_port(), "--s3", "--s3-port", str(free_port())) as dev:
+        dev.shell.ok("fs key generate")
+        key = dev.shell.ok("fs key show").out
+    with running_dev(home, free_port()) as dev:
+        assert dev.shell.ok("fs key show").out == key
+        refused = dev.shell("fs sync -l /x -d . --yes")
+        assert refused.code == 2
+        assert "AWS_S3_ENDPOINT" in refused.err
+        dev.shell.ok("config set dev --s3endpoint other:443 --s3accesskey abcdefgh")
+    with running_dev(home, free_port()) as dev:
+        assert "other:443" in dev.shell.ok("config show").out

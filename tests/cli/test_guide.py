@@ -44,6 +44,7 @@ LABELS = {
     "ExecutorIDs": "ExecutorNames",
 }
 ASKS_FIRST = (
+    "fs sync",
     "colony remove",
     "user remove",
     "process removeall",
@@ -103,6 +104,8 @@ class Story:
         command = self._repaired(step)
         self._prepare(command)
         command = self._with_ids(command)
+        if "fs sync" in command:
+            make_files(Path("myfiles"))
         stdin = "YES\n" if any(words in command for words in ASKS_FIRST) else ""
         assert shlex.split(command)[0] == "colonies"
         ran = self.shell(command.removeprefix("colonies"), stdin=stdin)
@@ -175,6 +178,13 @@ class Story:
             self.made[words.split()[0]] = ran.id
 
 
+def make_files(directory: Path) -> None:
+    """The files that the guide makes with the shell."""
+    (directory / "subdir").mkdir(parents=True, exist_ok=True)
+    (directory / "hello.txt").write_text("Hello\n")
+    (directory / "subdir" / "hello2.txt").write_text("Hello 2\n")
+
+
 def documents() -> list[object]:
     """The JSON documents that the guide tells to copy."""
     blocks = re.findall(
@@ -214,8 +224,13 @@ def expected_labels(shown: str) -> set[str]:
 def messages(step: Step) -> list[str]:
     """The texts of the message lines."""
     words = " ".join(step.command.split()[1:3])
-    found = re.findall(r"^(?:INFO|WARN)\[\d+\] (.*?) *$", step.shown, re.MULTILINE)
+    found = re.findall(r"^ *(?:INFO|WARN)\[\d+\] (.*?)(?:   .*| *)$", step.shown, re.MULTILINE)
     return [MESSAGES.get((words, text), text) for text in cast("list[str]", found)]
+
+
+def objects(chapter: str) -> tuple[str, ...]:
+    """What a chapter needs besides of ``colonies dev``."""
+    return ("--s3", "--s3-port", str(free_port())) if chapter == "Filesystem" else ()
 
 
 @pytest.mark.parametrize(
@@ -224,16 +239,18 @@ def messages(step: Step) -> list[str]:
         ("", "Workflows", 50),
         ("Workflows", "Crons", 12),
         ("Crons", "Generators", 8),
-        ("Generators", "", 11),
+        ("Generators", "Filesystem", 11),
+        ("Filesystem", "", 8),
     ],
 )
 def test_every_command_of_the_guide_works_as_typed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: str, end: str, count: int
 ) -> None:
-    monkeypatch.chdir(EXAMPLES.parent)
     walked = steps(first, end)
     assert len(walked) == count
-    with running_dev(tmp_path / "home", free_port()) as dev:
+    (tmp_path / "examples").symlink_to(EXAMPLES)
+    monkeypatch.chdir(tmp_path)
+    with running_dev(tmp_path / "home", free_port(), *objects(first)) as dev:
         story = Story(dev.shell)
         for step in walked:
             ran = story.walk(step)

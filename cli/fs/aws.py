@@ -1,0 +1,97 @@
+"""The seam to aioboto3 and botocore, which have no types: what we use of them, typed.
+
+What happens once for a file of several parts, or once for a bucket, goes through aioboto3's client.
+What happens for every file or part goes through ``Signer`` and a plain HTTP session: the client's
+machinery costs 2.6 ms of processor time a request, the signature alone 0.2.
+"""
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Protocol, cast
+
+import aioboto3  # pyright: ignore[reportMissingTypeStubs] - this is its seam
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.config import Config
+from botocore.credentials import Credentials
+from botocore.exceptions import BotoCoreError, ClientError
+
+from cli.fs.settings import S3Settings
+
+__all__ = ["BotoCoreError", "ClientError", "Control", "Signer", "control", "refusal"]
+
+_CONNECT_S = 10
+_READ_S = 60
+_TRIES = 5
+
+
+class Control(Protocol):
+    """The calls of an S3 client that are rare."""
+
+    async def head_bucket(self, *, Bucket: str) -> object: ...  # noqa: N803, D102 - botocore's name
+    async def create_bucket(self, *, Bucket: str) -> object: ...  # noqa: N803, D102
+    async def create_multipart_upload(self, *, Bucket: str, Key: str) -> Mapping[str, str]: ...  # noqa: N803, D102
+    async def complete_multipart_upload(  # noqa: D102
+        self,
+        *,
+        Bucket: str,  # noqa: N803
+        Key: str,  # noqa: N803
+        UploadId: str,  # noqa: N803
+        MultipartUpload: Mapping[str, Sequence[Mapping[str, object]]],  # noqa: N803
+    ) -> object: ...
+    async def abort_multipart_upload(self, *, Bucket: str, Key: str, UploadId: str) -> object: ...  # noqa: N803, D102
+
+
+@asynccontextmanager
+async def control(settings: S3Settings) -> AsyncGenerator[Control]:
+    """An S3 client of aioboto3."""
+    options = Config(
+        s3={"addressing_style": "path"},
+        connect_timeout=_CONNECT_S,
+        read_timeout=_READ_S,
+        retries={"total_max_attempts": _TRIES, "mode": "standard"},
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+    session: Any = aioboto3.Session(  # as all below: it has no types
+        aws_access_key_id=settings.access_key,
+        aws_secret_access_key=settings.secret_key,
+        region_name=settings.signing_region,
+    )
+    async with session.client(
+        "s3", endpoint_url=settings.url, verify=settings.verify, config=options
+    ) as client:
+        yield cast("Control", client)
+
+
+class _Auth(S3SigV4Auth):
+    """Signs for a body whose digest is known, and does not read it again."""
+
+    def payload(self, request: Any) -> str:  # noqa: ANN401 - untyped
+        return request.context["payload_sha256"]
+
+
+class Signer:
+    """Signs requests; pure, and quick enough for one for each small file."""
+
+    def __init__(self, settings: S3Settings) -> None:
+        credentials: Any = Credentials(settings.access_key, settings.secret_key)
+        self._auth: Any = _Auth(credentials, "s3", settings.signing_region)
+
+    def headers(
+        self, method: str, url: str, sha256: str, headers: Mapping[str, str]
+    ) -> dict[str, str]:
+        """All headers of a request, with its signature."""
+        request: Any = AWSRequest(method=method, url=url, headers=dict(headers))
+        request.context["payload_sha256"] = sha256
+        self._auth.add_auth(request)
+        return dict(request.headers.items())
+
+
+def refusal(error: ClientError) -> tuple[int, str]:
+    """Status and code of what an object store refused to the client."""
+    response = cast("Mapping[str, Mapping[str, Any]]", cast("Any", error).response)
+    return (
+        int(response["ResponseMetadata"]["HTTPStatusCode"]),
+        str(response["Error"].get("Code", "")),
+    )

@@ -1,0 +1,181 @@
+"""What the server says of files, labels and snapshots, and what it is told."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from api.wire_file import (
+    AddFileMsg,
+    File,
+    FileData,
+    GetFileLabelsMsg,
+    GetFileMsg,
+    GetFilesMsg,
+    GetSnapshotMsg,
+    Label,
+    Reference,
+    RemoveFileMsg,
+    S3Object,
+    Snapshot,
+)
+from cli.client import Client
+from cli.errors import CliError, RpcError
+from cli.fs import safe
+from cli.fs.crypt import Facts
+from cli.fs.plan import Remote
+from cli.fs.settings import S3Settings
+from cli.fs.transfer import SEALED_SUFFIX, Object
+
+_PAGE = 1000
+_CHECKSUM = "SHA256"
+_PROTOCOL = "s3"
+_NOT_FOUND = frozenset({400, 404})
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """The files of one colony, as one of its members sees them."""
+
+    client: Client
+    colony: str
+
+    async def labels(self, root: str = "", *, distinct: bool = False) -> list[Label]:
+        """All labels, or those that are the root or below it, by name.
+
+        Args:
+            root: the label, normalised.
+            distinct: count files and not their revisions, where the server can.
+        """
+        found: list[Label] = []
+        after = ""
+        while True:
+            # By their beginning: the reference knows nothing below a label that has no files.
+            message = GetFileLabelsMsg(
+                colonyname=self.colony,
+                name="" if root == "/" else root,
+                count=_PAGE,
+                after=after,
+                distinct=distinct,
+            )
+            page = await self.client.ask_list(message, Label)
+            found += page
+            after = max((each.name for each in page), default="")
+            if len(page) != _PAGE or len({each.name for each in found}) != len(found):
+                break
+        known = {each.name: each for each in found if not root or safe.is_below(each.name, root)}
+        return [known[name] for name in sorted(known)]
+
+    async def files(self, label: str) -> dict[str, Remote]:
+        """The newest revision of each file of exactly one label, by name."""
+        found: dict[str, Remote] = {}
+        after = ""
+        while True:
+            message = GetFilesMsg(colonyname=self.colony, label=label, count=_PAGE, after=after)
+            page = await self.client.ask_list(message, FileData)
+            known = len(found)
+            found |= {
+                each.name: Remote(each.name, each.size, each.checksum, each.s3filename)
+                for each in page
+            }
+            # A server that knows of no pages gives all at once, or the same ones again.
+            if len(page) != _PAGE or len(found) == known:
+                return found
+            after = max(each.name for each in page)
+
+    async def revisions(self, label: str, name: str, *, latest: bool = False) -> list[File]:
+        """All revisions of a file, newest first, or only that one."""
+        message = GetFileMsg(colonyname=self.colony, label=label, name=name, latest=latest)
+        return await self.client.ask_list(message, File)
+
+    async def revision(self, file_id: str) -> File:
+        """One revision.
+
+        Raises:
+            RpcError: there is none with this id.
+        """
+        message = GetFileMsg(colonyname=self.colony, fileid=file_id)
+        found = await self.client.ask_list(message, File)
+        if not found:
+            raise CliError(f"the server knows no file with id {file_id}")
+        return found[0]
+
+    async def add(self, label: str, name: str, kept: Object, settings: S3Settings) -> File:
+        """Say where the bytes of a new revision are; no key of the object store is said."""
+        place = S3Object(
+            server=settings.host,
+            port=settings.port,
+            tls=settings.tls,
+            region=settings.region,
+            encryptionkey=kept.encryption_key,
+            encryptionalg=kept.encryption_alg,
+            object=kept.key,
+            bucket=settings.bucket,
+        )
+        file = File(
+            colonyname=self.colony,
+            label=label,
+            name=name,
+            size=kept.size,
+            checksum=kept.checksum,
+            checksumalg=_CHECKSUM,
+            ref=Reference(protocol=_PROTOCOL, s3object=place),
+        )
+        return await self.client.ask(AddFileMsg(file=file), File)
+
+    async def place(self, label: str, remote: Remote) -> Object:
+        """Where the bytes of a listed file are; those of an encrypted one have to be asked for."""
+        if not remote.object.endswith(SEALED_SUFFIX):
+            return Object(key=remote.object, size=remote.size, checksum=remote.checksum)
+        found = await self.revisions(label, remote.name, latest=True)
+        return object_of(found[0])
+
+    async def remove(self, label: str, name: str) -> list[Object]:
+        """Forget all revisions of a file; the objects that nothing names any more."""
+        found = await self.revisions(label, name)
+        await self.client.tell(RemoveFileMsg(colonyname=self.colony, label=label, name=name))
+        return await self._unnamed(found)
+
+    async def remove_revision(self, file: File) -> list[Object]:
+        """Forget one revision; its object, unless something still names it."""
+        await self.client.tell(RemoveFileMsg(colonyname=self.colony, fileid=file.fileid))
+        return await self._unnamed([file])
+
+    async def _unnamed(self, files: Sequence[File]) -> list[Object]:
+        """The objects of revisions that no snapshot keeps."""
+        return [object_of(file) for file in files if not await self._is_kept(file)]
+
+    async def _is_kept(self, file: File) -> bool:
+        try:
+            await self.revision(file.fileid)
+        except RpcError as error:
+            if error.status not in _NOT_FOUND:
+                raise
+            return False
+        return True
+
+    async def snapshot(self, *, snapshot_id: str = "", name: str = "") -> Snapshot:
+        """A snapshot by its id, or by its name."""
+        message = GetSnapshotMsg(colonyname=self.colony, snapshotid=snapshot_id, name=name)
+        return await self.client.ask(message, Snapshot)
+
+    def facts(self, label: str, name: str, size: int, checksum: str) -> Facts:
+        """What the key of an encrypted file is bound to."""
+        return Facts(colony=self.colony, label=label, name=name, size=size, checksum=checksum)
+
+
+def object_of(file: File) -> Object:
+    """Where the bytes of a revision are.
+
+    Raises:
+        CliError: not in S3.
+    """
+    if file.ref.protocol not in {_PROTOCOL, ""}:
+        raise CliError(f"{file.name} is not in S3 but in {file.ref.protocol!r}")
+    place = file.ref.s3object
+    return Object(
+        key=place.object,
+        size=file.size,
+        checksum=file.checksum,
+        bucket=place.bucket,
+        encryption_key=place.encryptionkey,
+        encryption_alg=place.encryptionalg,
+    )

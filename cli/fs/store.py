@@ -1,0 +1,397 @@
+"""One bucket: objects in, objects out, in pieces, each of them repeated until it has arrived.
+
+Nothing larger than a slice of a piece is held in memory. A piece that goes out carries its
+Content-MD5, which object stores check, and its SHA-256 in the signature; what comes in continues
+where the connection broke.
+"""
+
+import asyncio
+import random
+import re
+import ssl
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from types import TracebackType
+from typing import Protocol, Self
+from urllib.parse import quote, urlencode
+
+import aiohttp
+from yarl import URL
+
+from cli.errors import CliError, Unreachable
+from cli.fs.aws import BotoCoreError, ClientError, Control, Signer, control, refusal
+from cli.fs.settings import S3Settings
+
+SLICE = 256 * 1024
+_TRIES = 7
+_FIRST_PAUSE_S = 0.1
+_LONGEST_PAUSE_S = 5.0
+_TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=60)
+_NOTHING_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+# What may go better the next time, of the answers that are no server errors.
+_TRANSIENT = frozenset(
+    {
+        "BadDigest",
+        "IncompleteBody",
+        "InvalidDigest",
+        "OperationAborted",
+        "RequestTimeout",
+        "SlowDown",
+        "XAmzContentSHA256Mismatch",
+    }
+)
+_CODE = re.compile(rb"<Code>([A-Za-z0-9]{1,64})</Code>")
+_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
+_LONGEST_ERROR = 4096
+
+
+class StoreRefusal(CliError):
+    """The object store answered with a refusal."""
+
+    def __init__(self, what: str, status: int, code: str) -> None:
+        super().__init__(
+            f"the object store refuses to {what}: {code or HTTPStatus(status).phrase} ({status})",
+            hint=_HINTS.get(code, "check AWS_S3_*; `colonies config show` says what is in use"),
+        )
+        self.status = status
+        self.code = code
+
+
+_HINTS = {
+    "NoSuchKey": "the bytes of this file are not in the bucket that is configured (any more)",
+    "NoSuchBucket": "check AWS_S3_BUCKET; the first upload makes the bucket",
+    "SignatureDoesNotMatch": "check AWS_S3_SECRETKEY",
+    "InvalidAccessKeyId": "check AWS_S3_ACCESSKEY",
+    "AccessDenied": "check AWS_S3_ACCESSKEY, and what it is allowed to do",
+}
+
+
+class Interrupted(Exception):
+    """A request did not get through; repeating it may help."""
+
+
+class Piece(Protocol):
+    """Bytes that go out, as often as they have to."""
+
+    @property
+    def length(self) -> int:
+        """How many."""
+        ...
+
+    @property
+    def sha256(self) -> str:
+        """Their digest, hexadecimal."""
+        ...
+
+    @property
+    def md5(self) -> str:
+        """Their other digest, base64."""
+        ...
+
+    def slices(self) -> AsyncIterator[bytes]:
+        """The bytes, from the first."""
+        ...
+
+
+Count = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """An object that is being put together from parts."""
+
+    key: str
+    id: str
+
+
+class ObjectStore:
+    """The bucket of some settings; connections are shared."""
+
+    def __init__(self, settings: S3Settings, *, connections: int) -> None:
+        self.settings = settings
+        self._connections = connections
+        self._signer = Signer(settings)
+        self._stack = AsyncExitStack()
+        self._http: aiohttp.ClientSession | None = None
+        self._control: Control | None = None
+        self._opening = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        tls = None if self.settings.verify else _unverified()
+        connector = aiohttp.TCPConnector(limit=self._connections, ssl=tls or True)
+        self._http = await self._stack.enter_async_context(
+            aiohttp.ClientSession(connector=connector, auto_decompress=False, timeout=_TIMEOUT)
+        )
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        await self._stack.__aexit__(kind, error, at)
+
+    async def ensure_bucket(self) -> None:
+        """Make the bucket if there is none."""
+        bucket = self.settings.bucket
+        client = await self._client()
+        with _translated(self.settings, f"show the bucket {bucket}"):
+            try:
+                await client.head_bucket(Bucket=bucket)
+            except ClientError as error:
+                if refusal(error)[0] != HTTPStatus.NOT_FOUND:
+                    raise
+                await client.create_bucket(Bucket=bucket)
+
+    async def put(self, key: str, piece: Piece, count: Count) -> None:
+        """Keep a whole object."""
+        await self._send(key, {}, piece, count)
+
+    async def begin(self, key: str) -> Upload:
+        """Begin an object of several parts; it is not there before it is completed."""
+        client = await self._client()
+        with _translated(self.settings, "begin an upload"):
+            made = await client.create_multipart_upload(Bucket=self.settings.bucket, Key=key)
+        return Upload(key, made["UploadId"])
+
+    async def put_part(self, upload: Upload, number: int, piece: Piece, count: Count) -> str:
+        """Keep one part, from 1; returns what completing asks for."""
+        query = {"partNumber": str(number), "uploadId": upload.id}
+        return await self._send(upload.key, query, piece, count)
+
+    async def complete(self, upload: Upload, tags: list[str], *, size: int) -> None:
+        """Make an object of its parts; it must have so many bytes."""
+        client = await self._client()
+        parts = [{"PartNumber": n, "ETag": tag} for n, tag in enumerate(tags, start=1)]
+        try:
+            with _translated(self.settings, "complete an upload"):
+                await client.complete_multipart_upload(
+                    Bucket=self.settings.bucket,
+                    Key=upload.key,
+                    UploadId=upload.id,
+                    MultipartUpload={"Parts": parts},
+                )
+        except StoreRefusal as error:
+            # A completion whose answer was lost is asked for again, and is no upload any more.
+            if error.code != "NoSuchUpload" or await self._size(upload.key) != size:
+                raise
+
+    async def abort(self, upload: Upload) -> None:
+        """Forget the parts of an object that is not completed."""
+        client = await self._client()
+        with _translated(self.settings, "abort an upload"):
+            await client.abort_multipart_upload(
+                Bucket=self.settings.bucket, Key=upload.key, UploadId=upload.id
+            )
+
+    async def delete(self, key: str, *, bucket: str = "") -> None:
+        """Remove an object; one that is not there is removed, too."""
+        async with _retried() as retry:
+            while True:
+                try:
+                    async with self._request("DELETE", self._url(key, bucket)) as reply:
+                        await self._check(reply, "remove an object", gone_is_fine=True)
+                        return
+                except Interrupted as error:
+                    await retry.pause(error)
+
+    async def get(
+        self, key: str, start: int, length: int, *, total: int, bucket: str = ""
+    ) -> AsyncGenerator[bytes]:
+        """The bytes of a range of an object, in order, across broken connections.
+
+        Raises:
+            StoreRefusal: there is no such object, or it has not ``total`` bytes.
+        """
+        position, end = start, start + length
+        async with _retried() as retry:
+            while position < end:
+                headers = {"range": f"bytes={position}-{end - 1}"}
+                try:
+                    url = self._url(key, bucket)
+                    async with self._request("GET", url, headers) as reply:
+                        await self._check(reply, "give an object")
+                        _check_range(reply, position, end, total)
+                        async for chunk in reply.content.iter_chunked(SLICE):
+                            position += len(chunk)
+                            retry.succeeded()
+                            yield chunk
+                except Interrupted as error:
+                    await retry.pause(error)
+                else:
+                    if position < end:
+                        await retry.pause(Interrupted("the answer ended early"))
+
+    async def _size(self, key: str) -> int:
+        """How many bytes an object has."""
+        async with _retried() as retry:
+            while True:
+                try:
+                    async with self._request("HEAD", self._url(key)) as reply:
+                        await self._check(reply, "show an object")
+                        return int(reply.headers.get("content-length", "-1"))
+                except Interrupted as error:
+                    await retry.pause(error)
+
+    async def _send(self, key: str, query: Mapping[str, str], piece: Piece, count: Count) -> str:
+        headers = {"content-md5": piece.md5, "content-length": str(piece.length)}
+        async with _retried() as retry:
+            while True:
+                sent = _Sent(piece, count)
+                url = self._url(key, query=query)
+                try:
+                    async with self._request("PUT", url, headers, piece.sha256, sent) as reply:
+                        await self._check(reply, "keep an object")
+                        return reply.headers.get("etag", "")
+                except Interrupted as error:
+                    sent.take_back()
+                    if sent.failure is not None:
+                        raise sent.failure from error
+                    await retry.pause(error)
+
+    @asynccontextmanager
+    async def _request(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None = None,
+        sha256: str = _NOTHING_SHA256,
+        sent: "_Sent | None" = None,
+    ) -> AsyncGenerator[aiohttp.ClientResponse]:
+        signed = self._signer.headers(method, url, sha256, headers or {})
+        assert self._http is not None, "entered"  # noqa: S101 - a mistake of ours
+        body = None if sent is None else sent.body()
+        try:
+            async with self._http.request(
+                method, URL(url, encoded=True), headers=signed, data=body, allow_redirects=False
+            ) as reply:
+                yield reply
+        except aiohttp.ClientConnectorError as error:
+            raise Interrupted(f"{self.settings.url} cannot be reached: {error.os_error}") from error
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Interrupted(str(error) or type(error).__name__) from error
+
+    async def _check(
+        self, reply: aiohttp.ClientResponse, what: str, *, gone_is_fine: bool = False
+    ) -> None:
+        status = reply.status
+        if status < HTTPStatus.MULTIPLE_CHOICES:
+            return
+        found = _CODE.search(await reply.content.read(_LONGEST_ERROR))
+        code = found[1].decode() if found else ""
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR or code in _TRANSIENT:
+            raise Interrupted(f"the object store answers {code or status}")
+        if status == HTTPStatus.TOO_MANY_REQUESTS:
+            raise Interrupted("the object store asks for patience")
+        if not (gone_is_fine and status == HTTPStatus.NOT_FOUND):
+            raise StoreRefusal(what, status, code)
+
+    def _url(self, key: str, bucket: str = "", query: Mapping[str, str] | None = None) -> str:
+        path = f"/{quote(bucket or self.settings.bucket, safe='')}/{quote(key, safe='/~')}"
+        asked = f"?{urlencode(query, quote_via=quote)}" if query else ""
+        return self.settings.url + path + asked
+
+    async def _client(self) -> Control:
+        async with self._opening:
+            if self._control is None:
+                self._control = await self._stack.enter_async_context(control(self.settings))
+            return self._control
+
+
+class _Sent:
+    """A piece on its way, and how much of it was counted."""
+
+    def __init__(self, piece: Piece, count: Count) -> None:
+        self._piece = piece
+        self._count = count
+        self._counted = 0
+        self.failure: CliError | None = None
+
+    async def body(self) -> AsyncGenerator[bytes]:
+        try:
+            async for chunk in self._piece.slices():
+                yield chunk
+                self._counted += len(chunk)
+                self._count(len(chunk))
+        except CliError as error:
+            # The HTTP library would make a broken connection of it.
+            self.failure = error
+            raise
+
+    def take_back(self) -> None:
+        self._count(-self._counted)
+
+
+class _Retry:
+    """Ever longer pauses between tries; whoever gets on has all of them again."""
+
+    def __init__(self) -> None:
+        self._left = _TRIES
+        self._pause_s = _FIRST_PAUSE_S
+
+    def succeeded(self) -> None:
+        self._left, self._pause_s = _TRIES, _FIRST_PAUSE_S
+
+    async def pause(self, failure: Interrupted) -> None:
+        self._left -= 1
+        if not self._left:
+            raise failure
+        await asyncio.sleep(self._pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load
+        self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
+
+
+@asynccontextmanager
+async def _retried() -> AsyncGenerator[_Retry]:
+    try:
+        yield _Retry()
+    except Interrupted as error:
+        raise Unreachable(
+            f"the object store: {error}", hint="is it running? check AWS_S3_ENDPOINT and AWS_S3_TLS"
+        ) from error
+
+
+class _translated:  # noqa: N801 - used as a statement
+    """Errors of aioboto3 as ours."""
+
+    def __init__(self, settings: S3Settings, what: str) -> None:
+        self._settings = settings
+        self._what = what
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        if isinstance(error, ClientError):
+            raise StoreRefusal(self._what, *refusal(error)) from error
+        if isinstance(error, BotoCoreError):
+            raise Unreachable(
+                f"the object store at {self._settings.url} cannot be reached",
+                hint="is it running? check AWS_S3_ENDPOINT and AWS_S3_TLS",
+            ) from error
+
+
+def _check_range(reply: aiohttp.ClientResponse, start: int, end: int, total: int) -> None:
+    """That the answer is the range that was asked for, of an object of the size it should have."""
+    found = _RANGE.fullmatch(reply.headers.get("content-range", ""))
+    if found is None:
+        if start != 0 or reply.content_length != end:
+            raise StoreRefusal("give part of an object", reply.status, "NoRange")
+        return
+    if (int(found[1]), int(found[2]) + 1, int(found[3])) != (start, end, total):
+        raise StoreRefusal("give an object of the right size", reply.status, "WrongSize")
+
+
+def _unverified() -> ssl.SSLContext:
+    """What AWS_S3_SKIPVERIFY asks for."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context

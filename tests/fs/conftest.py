@@ -1,0 +1,83 @@
+"""A real S3 gateway for the tests of the meta-filesystem."""
+
+import itertools
+from collections.abc import AsyncGenerator, Iterator
+from dataclasses import replace
+
+import pytest
+
+from cli import gateway
+from cli.fs.crypt import ColonyKey
+from cli.fs.settings import S3Settings
+from cli.fs.store import ObjectStore
+from cli.fs.transfer import Transfer
+from tests.fs.faults import Proxy, faulty
+
+PARTS = 3
+_buckets = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def objects(tmp_path_factory: pytest.TempPathFactory) -> Iterator[gateway.Gateway]:
+    """A running gateway; each test process (xdist worker) has its own."""
+    with gateway.running(tmp_path_factory.mktemp("objects")) as running:
+        yield running
+
+
+def settings_of(running: gateway.Gateway, bucket: str) -> S3Settings:
+    """How a client finds a gateway."""
+    host, port = running.endpoint.rsplit(":", 1)
+    return S3Settings(
+        host=host,
+        port=int(port),
+        access_key=running.keys.access,
+        secret_key=running.keys.secret,
+        bucket=bucket,
+    )
+
+
+@pytest.fixture
+def s3(objects: gateway.Gateway) -> S3Settings:
+    """An object store with an empty bucket of a name of its own, which is not there yet."""
+    return settings_of(objects, f"bucket-{next(_buckets)}")
+
+
+@pytest.fixture
+async def store(s3: S3Settings) -> AsyncGenerator[ObjectStore]:
+    """The bucket."""
+    async with ObjectStore(s3, connections=8) as opened:
+        await opened.ensure_bucket()
+        yield opened
+
+
+@pytest.fixture
+async def proxy(s3: S3Settings) -> AsyncGenerator[Proxy]:
+    """A way to the gateway on which things happen."""
+    async with faulty(s3.host, s3.port) as running:
+        yield running
+
+
+@pytest.fixture
+async def shaky(store: ObjectStore, proxy: Proxy) -> AsyncGenerator[ObjectStore]:
+    """The bucket, over that way."""
+    settings = replace(store.settings, host="127.0.0.1", port=proxy.port)
+    async with ObjectStore(settings, connections=8) as opened:
+        yield opened
+
+
+@pytest.fixture
+def colony_key() -> ColonyKey:
+    """A key to encrypt with."""
+    return ColonyKey.fresh()
+
+
+@pytest.fixture
+def transfer(store: ObjectStore, colony_key: ColonyKey) -> Transfer:
+    """Files to and from the bucket."""
+    return Transfer(store, parts=PARTS, colony_key=colony_key)
+
+
+@pytest.fixture
+def shaky_transfer(shaky: ObjectStore, colony_key: ColonyKey) -> Transfer:
+    """The same over the way on which things happen."""
+    return Transfer(shaky, parts=PARTS, colony_key=colony_key)
