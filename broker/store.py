@@ -160,7 +160,7 @@ class EventStore:
         """Read, decide, append; as ``settle``, which says how.
 
         Raises:
-            Rejected: what ``decide`` raised on fresh rows.
+            Rejected: what ``read`` or ``decide`` raised on fresh rows.
             Unavailable: somebody else was faster every time.
         """
         return await self.settle(read, decide, self.append, signed, attempts=attempts)
@@ -181,21 +181,22 @@ class EventStore:
         before it counts. ``attempts`` is for what many do to the same row at a time.
 
         Raises:
-            Rejected: what ``decide`` raised on fresh rows.
+            Rejected: what ``read`` or ``decide`` raised on fresh rows.
             Unavailable: somebody else was faster every time.
         """
         fresh = False
         for _ in range(attempts or self._attempts):
-            tag, rows = await read(fresh)
+            tag: Tag | None = None
             try:
+                tag, rows = await read(fresh)
                 wish = decide(rows, self.clock.now_ns())
             except Rejected:
-                if fresh:
-                    if repeat := await self.repeated(tag, signed):
-                        return repeat
-                    raise
-                fresh = True
-                continue
+                if not fresh:
+                    fresh = True
+                    continue
+                if tag and (repeat := await self.repeated(tag, signed)):
+                    return repeat
+                raise
             outcome = await write(tag, wish, signed)
             if not isinstance(outcome, Conflict):
                 return outcome

@@ -4,14 +4,14 @@ import asyncio
 
 import pytest
 
-from api import wire, wire_cron, wire_user, wire_workflow
-from api.handlers import cron, user, workflow
+from api import wire, wire_cron, wire_executor, wire_user, wire_workflow
+from api.handlers import cron, executor, user, workflow
 from broker import keys
 from broker.aggregates.cron import CronFired, CronHeld, CronSkipped
 from broker.errors import Denied, Invalid, Malformed, Missing
 from broker.store import EventStore
 from tests.clockwork import Clockwork, spec
-from tests.facts import COLONY, EXECUTOR, OTHER, STRANGER, USER
+from tests.facts import COLONY, EXECUTOR, OTHER, OWNER, STRANGER, USER
 from tests.store.ground import types
 
 TICKS = 20
@@ -321,3 +321,13 @@ async def test_random_interval_stays_within_it(stage: Clockwork) -> None:
         await stage.look_at_deadlines()
 
     assert len(await stage.workflows()) == TICKS
+
+
+async def test_executor_that_another_server_approved_may_add_a_cron_here(stage: Clockwork) -> None:
+    await stage.add_executor(OTHER, "late", approve=False)
+    with pytest.raises(Denied):
+        await stage.add_cron(OTHER)
+    message = wire_executor.ApproveExecutorMsg(colonyname=COLONY, executorname="late")
+    await Clockwork(stage.store).say(executor.approve, OWNER, message)
+
+    assert (await stage.add_cron(OTHER)).initiatorname == "late"
