@@ -27,7 +27,13 @@ async def processes_at(store: EventStore, tag: Tag, ids: Sequence[str]) -> list[
 
 async def workflow_at(store: EventStore, tag: Tag, workflow_id: str) -> WorkflowRow | None:
     """Where a workflow stands; None when there is no such workflow (any more)."""
-    return WorkflowRow.read(workflow_id, await workflow_fields(store, tag, workflow_id))
+    return (await workflows_at(store, tag, [workflow_id]))[0]
+
+
+async def workflows_at(store: EventStore, tag: Tag, ids: Sequence[str]) -> list[WorkflowRow | None]:
+    """Where workflows stand; None for one that does not exist (any more)."""
+    rows = await _fields(store, tag, [keys.workflow(i) for i in ids], _OF_A_WORKFLOW)
+    return [WorkflowRow.read(i, row) for i, row in zip(ids, rows, strict=True)]
 
 
 async def workflow_fields(store: EventStore, tag: Tag, workflow_id: str) -> Hash:

@@ -114,9 +114,9 @@ class Workshop(Stage):
         answer: graphs.ProcessGraph = await self.say(workflow.get, USER, message)
         return answer
 
-    async def listed(self, state: State) -> list[str]:
+    async def listed(self, state: State, *, count: int = 100) -> list[str]:
         """The workflows in one state, newest first."""
-        message = graphs.GetProcessGraphsMsg(colonyname=COLONY, count=100, state=int(state))
+        message = graphs.GetProcessGraphsMsg(colonyname=COLONY, count=count, state=int(state))
         answer: list[graphs.ProcessGraph] = await self.say(workflow.get_many, USER, message)
         return [each.processgraphid for each in answer]
 

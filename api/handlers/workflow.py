@@ -1,6 +1,6 @@
 """Workflows: submit, let grow, look, cancel, remove."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from api import wire_workflow as wire
@@ -26,10 +26,12 @@ from broker.aggregates.workflow import (
 from broker.decision import Decision
 from broker.directory import Colony
 from broker.errors import Corrupt, Invalid, Malformed, Missing
-from broker.standing import processes_at, unfinished_of, workflow_at
+from broker.standing import processes_at, unfinished_of, workflow_at, workflows_at
 from projections.core import listings
 
 _MOST_LISTED = 100
+MOST_SHOWN = 200_000
+"""Processes that one list of workflows may name: some 13 MB of their ids."""
 _ALL = -1
 Looked = TypeVar("Looked")
 _Open = tuple[Gate, WorkflowRow | None, ProcessRow | None]
@@ -142,13 +144,26 @@ async def get_many(
         return []
     state = State(msg.state)
     ids = await listings.workflows(ctx.store, colony.tag, state, count=msg.count)
-    rows = await ctx.rows(colony, *(keys.workflow(i) for i in ids)) if ids else []
+    if not ids:
+        return []
+    _check_shown(await workflows_at(ctx.store, colony.tag, ids))
+    rows = await ctx.rows(colony, *(keys.workflow(i) for i in ids))
     found = (WorkflowRow.read(i, row) for i, row in zip(ids, rows, strict=True))
     return [
         _shown(row, colony.name, await listings.nodes(ctx.store, colony.tag, row.id))
         for row in found
         if row is not None and row.state is state
     ]
+
+
+def _check_shown(rows: Sequence[WorkflowRow | None]) -> None:
+    """A list names all processes of its workflows: that is bounded before they are read."""
+    size = sum(row.size for row in rows if row is not None)
+    if size > MOST_SHOWN:
+        raise Invalid(
+            f"Failed to get processgraphs, these {len(rows)} have {size} processes in all, more"
+            f" than the limit of {MOST_SHOWN}; ask for fewer with count"
+        )
 
 
 async def add_child(ctx: Context, call: Call, msg: wire.AddChildMsg) -> Process:

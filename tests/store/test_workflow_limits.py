@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from api.handlers import workflow as handler
 from broker.aggregates.process import State
 from broker.clock import StoreClock
 from broker.errors import Invalid
@@ -91,3 +92,15 @@ async def test_failure_reaches_the_end_of_a_long_chain(shop: Workshop) -> None:
     assert (await shop.statistics()).failedprocesses == LONG
     assert await shop.states(begun.processids[-1]) == [State.FAILED]
     await shop.is_sound()
+
+
+async def test_list_that_names_too_many_processes_is_refused_and_a_shorter_one_is_not(
+    shop: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(handler, "MOST_SHOWN", 2 * LAYER)
+    begun = [(await shop.begin(*fan_out(LAYER))).processgraphid for _ in range(3)]
+
+    with pytest.raises(Invalid, match=f"these 3 have {3 * LAYER} .* limit of {2 * LAYER}"):
+        await shop.listed(State.WAITING)
+
+    assert await shop.listed(State.WAITING, count=2) == [begun[2], begun[1]]
