@@ -23,7 +23,7 @@ from bench.scenarios import deadlines, depth, fleet, lifecycle, logs, realtime, 
 from bench.servers import Target
 from bench.wire import Member
 from broker.identity import Identity
-from broker.settings import Durability, Settings
+from broker.settings import Durability, Limits, Settings
 from cli import embedded
 
 _SCENARIOS: dict[str, Callable[[Stage], Awaitable[list[Measurement]]]] = {
@@ -36,6 +36,8 @@ _SCENARIOS: dict[str, Callable[[Stage], Awaitable[list[Measurement]]]] = {
     "realtime": realtime.measure,
 }
 _DEFAULT_PORT = 50080
+_MOST_WAITING = 10_000_000
+"""The bench lets more wait than a server does by itself."""
 _TOLD_TO_STOP = 143
 
 
@@ -74,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, help="of every scenario")
     parser.add_argument("--processes", type=int, help="per phase of a lifecycle round")
     parser.add_argument("--fleet", type=int, help="waiting executors")
+    parser.add_argument("--waiting", type=int, help="processes among which deadlines are met")
     parser.add_argument("--quick", action="store_true", help="smaller sizes; not for publishing")
     parser.add_argument(
         "--server-prvkey",
@@ -99,6 +102,8 @@ def _plan(given: argparse.Namespace) -> Plan:
         )
     if given.processes:
         plan = replace(plan, processes=given.processes)
+    if given.waiting:
+        plan = replace(plan, deadline_depths=(min(plan.deadline_depths), given.waiting))
     return replace(plan, fleet=given.fleet) if given.fleet else plan
 
 
@@ -134,7 +139,8 @@ async def _targets(given: argparse.Namespace, stack: AsyncExitStack) -> tuple[Ta
     if given.target == report.FLOOR:
         return (floor,)
     if given.target == "ours":
-        settings = Settings(redis_url="", server_id="", workers=given.workers)
+        limits = Limits(max_waiting=_MOST_WAITING)
+        settings = Settings(redis_url="", server_id="", workers=given.workers, limits=limits)
         return (floor, await stack.enter_async_context(servers.ours(settings)))
     return (floor, _elsewhere(given))
 

@@ -23,6 +23,7 @@ class Plan:
     workflow_rounds: int = 3
     workflow_processes: int = 2_000
     deadline_samples: int = 200
+    deadline_depths: tuple[int, ...] = (100, 100_000)
     log_rounds: int = 3
     log_requests: int = 4_000
     sockets: int = 10_000
@@ -41,6 +42,7 @@ class Plan:
             rounds=3,
             processes=2_000,
             depths=(100, 10_000),
+            deadline_depths=(100, 10_000),
             depth_rounds=1,
             workflow_rounds=1,
             workflow_processes=500,

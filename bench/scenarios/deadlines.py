@@ -13,14 +13,16 @@ from bench.errors import WrongAnswer
 from bench.latency import Latencies
 from bench.load import closed_loop
 from bench.plan import Stage
-from bench.report import FLOOR, Measurement
+from bench.report import CPU, FLOOR, Measurement
 from bench.servers import Target, even_connections
+from bench.usage import cpu_seconds
 from bench.wire import Colony, payload_of
 
 _SCENARIO = "deadlines"
 _LIMIT_S = 3
 _FAILED = 3
 _PATIENCE_S = 10.0
+_OF_A_WORKFLOW = 10_000
 
 
 class _Process(msgspec.Struct):
@@ -41,7 +43,7 @@ async def measure(stage: Stage) -> list[Measurement]:
     """
     found = list[Measurement]()
     for target in (one for one in stage.targets if one.name != FLOOR):
-        for depth in (min(stage.plan.depths), max(stage.plan.depths)):
+        for depth in stage.plan.deadline_depths:
             queue = _Queue(target=target, stage=stage, depth=depth)
             found.append(await queue.measure())
     return found
@@ -66,15 +68,16 @@ class _Queue:
         async with connections(self.target.endpoint, 1) as (connection,):
             await self._colony.found(connection, self.target.owner())
         async with even_connections(self.target, plan.connections) as opened:
-            await self._submit(opened, self._colony.submit("waits"), self.depth)
+            await self._fill(opened)
             timed = self._colony.submit("timed", maxwaittime=_LIMIT_S)
-            begun = perf_counter()
+            begun, used = perf_counter(), self._processor_seconds()
             ids = await self._submit(opened, timed, plan.deadline_samples)
             loading = asyncio.create_task(self._load(opened[1:]))
             late = await self._until_all_failed(opened[0], ids)
             self._done = True
             submitted = await loading
         seconds = perf_counter() - begun
+        used = self._processor_seconds() - used
         return Measurement(
             scenario=_SCENARIO,
             case=f"{self.depth:,} waiting",
@@ -83,8 +86,25 @@ class _Queue:
             count=len(ids),
             seconds=seconds,
             latencies={"late by": late.summary()},
-            values={"submits a second meanwhile": submitted / seconds},
+            values={
+                "submits a second meanwhile": submitted / seconds,
+                f"processor time of a submit meanwhile{CPU}": used / max(submitted, 1) * 1e6,
+            },
         )
+
+    def _processor_seconds(self) -> float:
+        """What the server has used so far, with its store when that is a process of its own."""
+        return cpu_seconds(self.target.pid) if self.target.pid else 0.0
+
+    async def _fill(self, opened: list[Connection]) -> None:
+        """Let processes wait: most of them as the roots of workflows, which one request queues."""
+        full, single = divmod(self.depth, _OF_A_WORKFLOW)
+        specs = [self._colony.spec(f"waits{at}") for at in range(_OF_A_WORKFLOW if full else 0)]
+        workflow = {"colonyname": self._colony.name, "functionspecs": specs}
+        request = self._colony.user.request("submitworkflowspecmsg", spec=workflow)
+        for _ in range(full):
+            payload_of(await opened[0].request(request))
+        await self._submit(opened, self._colony.submit("waits"), single)
 
     async def _submit(self, opened: list[Connection], request: bytes, count: int) -> list[str]:
         queue, ids = islice(repeat(request), count), list[str]()
