@@ -6,8 +6,6 @@ is its place in the stream, strictly increasing within a colony, so reading on f
 skips nor repeats a line. By process and by executor, a list of such times leads to the lines.
 """
 
-import re
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -29,9 +27,7 @@ MOST_LINES = 1_000
 """Lines in one request."""
 LINE_BYTES = 150
 """What a line is counted with besides its text."""
-SEARCH_S = 5.0
 _PAGE = 500
-_SEARCH_PAGE = 100
 
 
 class Line(Struct, frozen=True, kw_only=True):
@@ -61,7 +57,7 @@ class HeardLine:
     def line(self) -> Line:
         """The whole of it."""
         if self._line is None:
-            self._line = _line(self._raw)
+            self._line = line_of(self._raw)
         return self._line
 
 
@@ -222,16 +218,18 @@ async def _first_after(store: EventStore, key: str, after_ns: int) -> int:
 
 async def _at(store: EventStore, tag: Tag, times: Sequence[bytes]) -> list[Line]:
     logs = tag.key(keys.LOGS)
-    places = [_place(int(at_ns)) for at_ns in times]
-    pages = await store.read(*(("XRANGE", logs, place, place) for place in places))
-    return [_line(page[0]) for page in pages if page]
+    places = [place(int(at_ns)) for at_ns in times]
+    pages = await store.read(*(("XRANGE", logs, one, one) for one in places))
+    return [line_of(page[0]) for page in pages if page]
 
 
-def _place(at_ns: int) -> str:
+def place(at_ns: int) -> str:
+    """Where in the stream the line of a time (Unix ns) stands."""
     return f"{at_ns // MS_NS}-{at_ns % MS_NS}"
 
 
-def _line(raw: RawEntry) -> Line:
+def line_of(raw: RawEntry) -> Line:
+    """The line that an entry of the stream holds."""
     position, values = raw
     at = Position.parse(position)
     return Line(
@@ -240,46 +238,3 @@ def _line(raw: RawEntry) -> Line:
         text=values[5].decode(),
         at_ns=at.ms * MS_NS + at.seq,
     )
-
-
-async def search(
-    store: EventStore, tag: Tag, text: str, *, since_ns: int, count: int
-) -> list[Line]:
-    """The newest lines that contain a text, newest first; ``%`` and ``_`` as in SQL's LIKE.
-
-    Ends after SEARCH_S with what it has found. Pages are small, so nobody waits for it.
-    """
-    wanted, found = Pattern(text), list[Line]()
-    until, low, high = time.monotonic() + SEARCH_S, _place(since_ns), "+"
-    while len(found) < count and time.monotonic() < until:
-        page = await store.send("XREVRANGE", tag.key(keys.LOGS), high, low, "COUNT", _SEARCH_PAGE)
-        found += (line for line in map(_line, page) if wanted.is_in(line.text))
-        if len(page) < _SEARCH_PAGE:
-            break
-        high = f"({page[-1][0].decode()}"
-    return found[:count]
-
-
-class Pattern:
-    """What to search for: any text for ``%``, any character for ``_``.
-
-    Its pieces are looked for one after the other, so no text takes longer than its length.
-    """
-
-    def __init__(self, text: str) -> None:
-        pieces = (piece for piece in text.split("%") if piece)
-        self._pieces = [re.compile(_any_character(piece), re.DOTALL) for piece in pieces]
-
-    def is_in(self, text: str) -> bool:
-        """Whether it stands somewhere in a text."""
-        at = 0
-        for piece in self._pieces:
-            found = piece.search(text, at)
-            if found is None:
-                return False
-            at = found.end()
-        return True
-
-
-def _any_character(piece: str) -> str:
-    return ".".join(re.escape(part) for part in piece.split("_"))

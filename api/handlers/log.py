@@ -11,7 +11,7 @@ from api.wire_log import (
     SearchLogsMsg,
 )
 from api.wire_realtime import SubscribeLogsMsg
-from broker import access, keys, logs
+from broker import access, keys, log_search, logs
 from broker.access import Gate
 from broker.aggregates.process_row import ProcessRow
 from broker.clock import DAY_NS
@@ -118,12 +118,15 @@ async def search(ctx: Context, call: Call, msg: SearchLogsMsg) -> list[Log]:
     access.member(gate)
     if msg.count > _MOST_FOUND:
         raise Invalid(f"Count exceeds max log count ({_MOST_FOUND})")
+    log_search.check_text(msg.text)
     if msg.days > _MOST_DAYS:
         raise Invalid(f"Count exceeds max day count ({_MOST_DAYS})")
     if colony is None or msg.days <= 0 or msg.count <= 0:
         return []
     since_ns = ctx.store.clock.now_ns() - msg.days * DAY_NS
-    found = await logs.search(ctx.store, colony.tag, msg.text, since_ns=since_ns, count=msg.count)
+    found = await log_search.search(
+        ctx.store, colony.tag, msg.text, since_ns=since_ns, count=msg.count
+    )
     return [shown(line, colony.name) for line in found]
 
 

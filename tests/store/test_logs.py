@@ -1,6 +1,7 @@
 """Log lines: who may say them, in which order they are read, and what is forgotten."""
 
 import asyncio
+import time
 
 import pytest
 
@@ -14,7 +15,7 @@ from api.wire_log import (
     Log,
     SearchLogsMsg,
 )
-from broker import keys, logs
+from broker import keys, log_search, logs
 from broker.errors import Denied, Invalid, Missing, Rejected, Replayed
 from broker.logs import LINE_BYTES, Retention
 from broker.reactors.log_retention import LogRetention
@@ -255,6 +256,54 @@ async def test_search_ends_at_its_limits(stage: Logging) -> None:
     for days, count in ((31, 1), (1, 101)):
         with pytest.raises(Rejected):
             await stage.search("", days=days, count=count)
+
+
+LONGEST = 64 * 1024
+
+
+@pytest.fixture
+async def large(stage: Logging) -> Logging:
+    """A log of lines in which every place looks like the beginning of what is searched for."""
+    process_id = await stage.running()
+    for _ in range(4):
+        many = AddLogsMsg(processid=process_id, messages=["a" * LONGEST] * 50)
+        await stage.say(log.add_many, EXECUTOR, many)
+    return stage
+
+
+@pytest.mark.parametrize("text", ["a_" * 499 + "b", "_" * 999 + "b", "a%" * 499 + "b", "ab"])
+async def test_search_of_a_large_log_ends_in_time_and_holds_nobody_up(
+    large: Logging, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_search, "SEARCH_S", 1.0)
+    began, longest = time.monotonic(), 0.0
+
+    searching = asyncio.create_task(large.search(text))
+    while not searching.done():
+        turn = time.thread_time()
+        await asyncio.sleep(0)
+        longest = max(longest, time.thread_time() - turn)
+
+    assert await searching == []
+    assert time.monotonic() - began < 10
+    # One page is read at a time, and a bounded number of characters compared.
+    assert longest < 0.5
+
+
+async def test_text_that_is_too_long_is_not_searched_for(stage: Logging) -> None:
+    assert await stage.search("x" * 1_000) == []
+    with pytest.raises(Invalid, match="1001 characters"):
+        await stage.search("x" * 1_001)
+
+
+@pytest.mark.parametrize("before", [0, 1, 999_998, 999_999, 1_000_000, 1_000_001, 1_999_999])
+def test_pattern_is_found_across_the_steps_in_which_it_is_looked_for(before: int) -> None:
+    text = "." * before + "x-y"
+
+    assert log_search.Pattern("x_y").is_in(text)
+    assert log_search.Pattern(".%_-y").is_in(text) == (before > 0)
+    assert not log_search.Pattern("x_z").is_in(text)
+    assert not log_search.Pattern("x_y_").is_in(text)
 
 
 async def test_old_lines_are_forgotten_with_their_places(stage: Logging) -> None:
