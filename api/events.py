@@ -132,8 +132,8 @@ class EventStream(Response):
     async def _tell(self, say: Say) -> None:
         try:
             await say(b": following\n\n")
-            await self._filter.prepare(self._context.store, self._colony.tag)
             if self._after is not None:
+                await self._filter.prepare(self._context.store, self._colony.tag)
                 await self._catch_up(None, say)
             async with _following(self._feed, self._colony.tag) as follower:
                 # Whose membership ended before anybody followed is found out here.
@@ -141,6 +141,7 @@ class EventStream(Response):
                 if self._after is None:
                     # Who is cut off before the first event goes on from here.
                     self._after = follower.start
+                    await self._filter.prepare(self._context.store, self._colony.tag)
                     await say(b": from here\nid: %b\n\n" % str(follower.start).encode())
                 await self._catch_up(follower.start, say)
                 why = await self._follow(follower, say)
