@@ -111,9 +111,9 @@ async def ended(
     """
     watch = _Watch(client, graphid, view)
     graph = await watch.look()
-    by_events = await client.knows(feed.EXTENSION)
-    # Whoever waits through the death of a server is not impatient with the next one.
+    # A server has answered by now: if it dies, another one is waited for.
     watch.client = client.patient(client.timeouts.reply_s)
+    by_events = await watch.client.knows(feed.EXTENSION)
     try:
         async with asyncio.timeout(within_s):
             while graph.state not in ENDS:

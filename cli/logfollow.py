@@ -35,8 +35,9 @@ async def follow(
         RpcError: there is no such process or executor, or not any more.
     """
     client = session.client()
-    announced = await client.knows(_EXTENSION)
+    # A server has answered by now: if it dies, another one is waited for.
     patient = client.patient(client.timeouts.reply_s)
+    announced = await patient.knows(_EXTENSION)
     if not announced and not question.processid:
         raise CliError(
             "this server tells nothing of what executors say",

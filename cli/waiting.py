@@ -28,7 +28,7 @@ async def ended(
         RpcError: it is not there, or not any more.
     """
     process = await look(client, processid)
-    # Whoever waits through the death of a server is not impatient with the next one.
+    # A server has answered by now: if it dies, another one is waited for.
     patient = client.patient(client.timeouts.reply_s)
     try:
         async with asyncio.timeout(within_s):

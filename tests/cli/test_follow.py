@@ -243,6 +243,8 @@ def test_a_server_that_is_away_for_a_while_is_waited_for(tmp_path: Path) -> None
             arguments = ("log", "get", process, "--follow", "--request-timeout", "60")
             shown = stack.enter_context(terminal(dev.shell.environ, *arguments))
             shown.until("one")
+            dev.process.kill()
+            dev.process.wait()
         with running_dev(home, port) as dev:
             dev.shell.ok(f"log add -p {process} -m two")
             dev.shell.ok(f"process close {process}")
