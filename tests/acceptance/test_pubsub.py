@@ -403,7 +403,9 @@ async def test_slow_consumer_is_closed_with_a_reason_and_nobody_else(store: Stor
                 process = await tenant.submit(api, args=["x" * 200_000])
                 assert (await quick.process())["processid"] == process
 
-            assert await slow.ended() == Ended(1013, "too slow: 10 events were waiting to be read")
+            # Who does not read the reason either, for five seconds, is cut off.
+            too_slow = Ended(1013, "too slow: 10 events were waiting to be read")
+            assert await slow.ended() in {too_slow, DROPPED}
 
             async def cut_off() -> bool:
                 return server.sockets == before - 2
