@@ -7,9 +7,12 @@ import pytest
 from broker import keys
 from broker.aggregates.colony import ColonyDissolved
 from broker.aggregates.executor import ExecutorRemoved
+from broker.aggregates.file import FilesForgotten, LabelForgotten
 from broker.aggregates.process import State
+from broker.aggregates.snapshot import LabelTidied, SnapshotCreated, SnapshotRemoved
 from broker.decision import Event
 from broker.keys import Key
+from broker.revisions import Kept, kept_member
 from broker.store import EventStore, Link
 from projections.core import fold
 from projections.replay import Difference, live_rows, replay, verify
@@ -23,15 +26,33 @@ from tests.facts import (
     SECOND,
     T0,
     TAG,
+    USER,
     assigned,
     class_added,
     closed,
     inhabited,
     submitted,
 )
+from tests.filing import REVISION, SECOND_REVISION, SNAPSHOT, added, gone
 from tests.store.ground import append
 
 REMOVED = ExecutorRemoved(subject=EXECUTOR, actor=OWNER, at_ns=LATER, name="worker")
+FILED: tuple[Event, ...] = (
+    added(),
+    added(SECOND_REVISION, number=2, first=False),
+    SnapshotCreated(subject=SNAPSHOT, actor=USER, at_ns=LATER, label="/a", name="s", number=1),
+    gone(REVISION, 1),
+    gone(SECOND_REVISION, 2, until=1, ends_file=True, ends_label=True),
+    SnapshotRemoved(subject=SNAPSHOT, actor=USER, at_ns=LATER, label="/a", name="s", leaves=True),
+    FilesForgotten(
+        subject="/a",
+        actor="",
+        at_ns=LATER,
+        members={SECOND_REVISION: kept_member(Kept("x", 2, SECOND_REVISION, 0, 1))},
+    ),
+    LabelForgotten(subject="/a", actor="", at_ns=LATER),
+    LabelTidied(subject="/a", actor="", at_ns=LATER, snapshot=SNAPSHOT),
+)
 LIFE: tuple[Event, ...] = (
     *inhabited(),
     class_added(),
@@ -40,6 +61,7 @@ LIFE: tuple[Event, ...] = (
     assigned(),
     closed(outcome=State.FAILED),
     REMOVED,
+    *FILED,
 )
 QUEUE = keys.queue(CLI.class_key)
 
