@@ -7,6 +7,7 @@ pairs that run at the same time.
 
 import asyncio
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -48,13 +49,34 @@ NOTHING = cast("Any", multiple())
 
 @dataclass
 class Revision:
-    """What was said of one revision, and whether it is still there."""
+    """What was said of one revision; how many snapshots had been made when it came and went."""
 
     file_id: str
     label: str
     name: str
     number: int
-    is_there: bool = True
+    came: int
+    went: int | None = None
+
+    @property
+    def is_there(self) -> bool:
+        """It was not removed."""
+        return self.went is None
+
+
+@dataclass
+class Kept:
+    """What a snapshot is to hold."""
+
+    label: str
+    name: str
+    number: int
+    held: set[str]
+
+
+def is_in(label: str, tree: str) -> bool:
+    """A label is in a tree."""
+    return not tree or label == tree or label.startswith(tree + "/")
 
 
 @dataclass
@@ -62,9 +84,19 @@ class Shelves:
     """The model."""
 
     revisions: list[Revision] = field(default_factory=list[Revision])
-    snapshots: dict[str, tuple[str, str, set[str]]] = field(
-        default_factory=dict[str, tuple[str, str, set[str]]]
-    )
+    snapshots: dict[str, Kept] = field(default_factory=dict[str, Kept])
+    made: int = 0
+
+    def add(self, given: File) -> None:
+        """A revision came."""
+        come = Revision(given.fileid, given.label, given.name, given.sequencenr, self.made)
+        self.revisions.append(come)
+
+    def remove(self, which: Callable[[Revision], bool]) -> None:
+        """Revisions went."""
+        for each in self.revisions:
+            if each.is_there and which(each):
+                each.went = self.made
 
     def there(self) -> list[Revision]:
         """What was not removed."""
@@ -79,10 +111,17 @@ class Shelves:
 
     def held(self, label: str) -> set[str]:
         """What a snapshot of a label holds now."""
+        return {each.file_id for (where, _), each in self.newest().items() if is_in(where, label)}
+
+    def may_be_kept(self) -> set[str]:
+        """What was there when one of the snapshots was made, in its tree."""
         return {
             each.file_id
-            for (where, _), each in self.newest().items()
-            if not label or where == label or where.startswith(label + "/")
+            for each in self.revisions
+            for kept in self.snapshots.values()
+            if is_in(each.label, kept.label)
+            and each.came < kept.number
+            and (each.went is None or kept.number <= each.went)
         }
 
 
@@ -119,7 +158,7 @@ class AnyFiling(RuleBasedStateMachine):
     def put(self, there: bool, label: str, name: str) -> str:  # noqa: FBT001
         """A revision is added."""
         given = self.runner.run(self.servers[there].put(label, name))
-        self.model.revisions.append(Revision(given.fileid, label, name, given.sequencenr))
+        self.model.add(given)
         return given.fileid
 
     @rule(target=ids, label=LABELS, name=NAMES, other=NAMES)
@@ -131,17 +170,15 @@ class AnyFiling(RuleBasedStateMachine):
             return await asyncio.gather(here.put(label, name), there.put(label, other))
 
         given = self.runner.run(both())
-        self.model.revisions += [
-            Revision(each.fileid, label, each.name, each.sequencenr) for each in given
-        ]
+        for each in given:
+            self.model.add(each)
         return multiple(*(each.fileid for each in given))
 
     @rule(there=SERVERS, file_id=ids)
     def remove_revision(self, there: bool, file_id: str) -> None:  # noqa: FBT001
         """A revision is removed; again does no harm."""
         self.runner.run(self.servers[there].remove(file_id=file_id))
-        for each in self.model.revisions:
-            each.is_there = each.is_there and each.file_id != file_id
+        self.model.remove(lambda each: each.file_id == file_id)
 
     @rule(there=SERVERS, label=LABELS, name=NAMES)
     def remove_file(self, there: bool, label: str, name: str) -> None:  # noqa: FBT001
@@ -151,8 +188,7 @@ class AnyFiling(RuleBasedStateMachine):
         except Invalid:
             assert not label or not name
             return
-        for each in self.model.revisions:
-            each.is_there = each.is_there and (each.label, each.name) != (label, name)
+        self.model.remove(lambda each: (each.label, each.name) == (label, name))
 
     @rule(first=ids, second=ids)
     def remove_two(self, first: str, second: str) -> None:
@@ -163,15 +199,14 @@ class AnyFiling(RuleBasedStateMachine):
             await asyncio.gather(here.remove(file_id=first), there.remove(file_id=second))
 
         self.runner.run(both())
-        for each in self.model.revisions:
-            each.is_there = each.is_there and each.file_id not in {first, second}
+        self.model.remove(lambda each: each.file_id in {first, second})
 
     @rule(target=snapshots, there=SERVERS, label=LABELS, named=st.booleans())
     def snap(self, there: bool, label: str, named: bool) -> Any:  # noqa: ANN401, FBT001
         """A snapshot is made."""
         self.names += 1
         name = f"snapshot:{self.names}" if named else "the same"
-        taken = name in {each[1] for each in self.model.snapshots.values()}
+        taken = name in {each.name for each in self.model.snapshots.values()}
         try:
             made = self.runner.run(self.servers[there].snap(label, name))
         except Taken:
@@ -181,7 +216,8 @@ class AnyFiling(RuleBasedStateMachine):
         kept = label.removesuffix("/")
         held = self.model.held(kept)
         assert set(made.fileids) == held
-        self.model.snapshots[made.snapshotid] = (kept, name, held)
+        self.model.made += 1
+        self.model.snapshots[made.snapshotid] = Kept(kept, name, self.model.made, held)
         return made.snapshotid
 
     @rule(there=SERVERS, snapshot_id=consumes(snapshots))
@@ -210,8 +246,8 @@ class AnyFiling(RuleBasedStateMachine):
     def _only_what_is_named_is_kept(self) -> None:
         kept = {key.removeprefix("fr:") for key in self.runner.run(self.servers[0].rows("fr:"))}
         there = {each.file_id for each in self.model.there()}
-        named = set[str]().union(*(held for _, _, held in self.model.snapshots.values()))
-        assert there | named == kept
+        named = set[str]().union(*(each.held for each in self.model.snapshots.values()))
+        assert there | named <= kept <= there | self.model.may_be_kept()
 
     # ------------------------------------------------------------ what is always true
 
@@ -259,11 +295,11 @@ class AnyFiling(RuleBasedStateMachine):
     def snapshots_hold_what_they_held(self) -> None:
         """Whatever happened since, a snapshot names the same revisions, and they can be read."""
         server = self.servers[0]
-        for snapshot_id, (label, name, held) in self.model.snapshots.items():
+        for snapshot_id, kept in self.model.snapshots.items():
             found = self.runner.run(server.snapshot(snapshot_id))
-            assert (found.label, found.name, set(found.fileids)) == (label, name, held)
-            assert len(found.fileids) == len(held)
-            for file_id in held:
+            assert (found.label, found.name) == (kept.label, kept.name)
+            assert sorted(found.fileids) == sorted(kept.held)
+            for file_id in kept.held:
                 assert self.runner.run(server.look(file_id=file_id))[0].fileid == file_id
         listed = self.runner.run(server.snapshots())
         assert [each.snapshotid for each in listed] == list(reversed(self.model.snapshots))
