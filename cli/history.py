@@ -2,17 +2,21 @@
 
 import json
 import os
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import TextIO, cast
 
 from api.history import log
+from api.history.check import Checker, Report
 from api.history.log import History
 from api.history.proof import BY_SERVER, UNREADABLE, Proof
 from api.telling import body_of
 from api.wire import encode, rfc3339
 from broker.envelope import Recorded
-from broker.errors import BrokerError, Unavailable
+from broker.errors import BrokerError, Malformed, Unavailable
 from cli import embedded, render
 from cli.errors import CliError, Unreachable, UsageError
 from cli.options import Options
@@ -73,6 +77,60 @@ def _hint(error: BrokerError) -> str:
     if "colony" in str(error):
         return "`colonies history verify` names all colonies of the store"
     return "the log or what is kept of it is damaged; nothing was changed"
+
+
+@contextmanager
+def replaced(path: Path) -> Generator[TextIO]:
+    """A file that is there when all of it was written, and not before.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
+    try:
+        with NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False) as file:
+            whole = False
+            try:
+                yield cast("TextIO", file)
+                file.flush()
+                os.fsync(file.fileno())
+                Path(file.name).replace(path)
+                whole = True
+            finally:
+                if not whole:
+                    Path(file.name).unlink()
+    except OSError as error:
+        hint = "the directory must be there, with room for the whole log"
+        raise UsageError(f"cannot write {path}: {error.strerror}", hint=hint) from error
+
+
+def checked(path: Path, request: Path | None) -> Report:
+    """What is to be said of an exported log.
+
+    Raises:
+        UsageError: it, or the request, cannot be read or is none.
+    """
+    try:
+        asked = _payload(request.read_bytes()) if request else b""
+        with path.open("rb") as lines:
+            return Checker(asked).run(lines)
+    except OSError as error:
+        hint = "`colonies history export FILE` writes one"
+        raise UsageError(f"cannot read {error.filename}: {error.strerror}", hint=hint) from error
+    except Malformed as error:
+        raise UsageError(str(error), hint="`colonies history export FILE` writes one") from error
+
+
+def _payload(text: bytes) -> bytes:
+    """The text that a signed request signs.
+
+    Raises:
+        UsageError: it is no such request.
+    """
+    try:
+        return json.loads(text)["payload"].encode()
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        hint = "it is the JSON with payloadtype, payload and signature that a client sends"
+        raise UsageError("this is no signed request", hint=hint) from error
 
 
 def moment(at_ns: int) -> str:

@@ -1,9 +1,10 @@
 """The log of a store, opened for whoever can reach the store: no server and no key is needed."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+from api.history.seal import Sealer
 from api.telling import Filter
 from broker import keys
 from broker.access import ColonyRow, ServerRow
@@ -96,6 +97,18 @@ class History:
                 if wanted.wants(entry):
                     yield read_entry(raw)
                 follow = entry.type != ColonyDissolved.TYPE
+
+    async def exported(self, log: Log, write: Callable[[str], object]) -> Sealer:
+        """Write a log as a file has it, from its beginning to where it ends now."""
+        sealer = Sealer(log.name)
+        write(sealer.head())
+        async for page in pages(self.store, log.tag, START):
+            for raw in page:
+                for line in sealer.lines(raw):
+                    write(line)
+        for line in sealer.end():
+            write(line)
+        return sealer
 
     async def _next(self, log: Log, after: Position) -> Sequence[RawEntry]:
         """Wait for more."""

@@ -3,6 +3,7 @@
 import json
 import os
 from contextlib import aclosing
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Parameter
@@ -130,6 +131,74 @@ async def show(
                         out.write(render.to_yaml([teller.data(recorded)]))
                     case Format.ID:
                         out.write(f"{recorded.position}\n")
+
+
+@app.command
+async def export(file: Path, *, server: Switch = False, options: Options = NONE) -> None:
+    """Write the log of a colony to a file that anybody can check, with every request's signature.
+
+    Args:
+        file: where to; it is replaced once the export is whole.
+        server: the log of the server itself: its owner and its colonies.
+        options: global options.
+    """
+    out = Output.of(options, os.environ)
+    async with history.opened(options) as opened:
+        log = opened.server() if server else await opened.log(settle(options).colony)
+        with history.replaced(file) as target:
+            sealer = await opened.exported(log, target.write)
+    fields = {"events": sealer.events, "blocks": sealer.blocks, "seal": sealer.seal}
+    shown = {name.capitalize(): str(value) for name, value in fields.items()}
+    out.done("Log exported", ids=sealer.seal, data={"file": str(file), **fields}, **shown)
+
+
+@app.command
+def check(
+    file: Path, *, seal: str = "", request: Path | None = None, options: Options = NONE
+) -> None:
+    """Check an exported log: nothing changed, removed or moved, and every signature; asks nobody.
+
+    Args:
+        file: the exported log.
+        seal: a seal that was noted earlier; what came before it must be the same still.
+        request: a signed request as a client sent it (JSON); name the events that it asked for.
+        options: global options.
+    """
+    out = Output.of(options, os.environ)
+    report = history.checked(file, request)
+    if seal and seal not in report.seals:
+        report.wrong += 1
+        report.findings.append(f"no block has the seal {seal}")
+    data = {
+        "colony": report.colony,
+        "events": report.events,
+        "blocks": report.blocks,
+        "seal": report.seal,
+        "unsigned": report.unsigned,
+        "signers": dict(report.signers.most_common()),
+        "findings": report.findings,
+        "requested": report.found,
+    }
+    if out.format is Format.TABLE:
+        out.write("".join(f"{text}\n" for text in (*report.findings, *report.found)))
+        if report.wrong:
+            shown = {"Events": str(report.events), "Findings": str(report.wrong)}
+            out.say("The log is NOT whole", level="ERRO", Colony=report.colony, **shown)
+        else:
+            shown = {"Events": str(report.events), "Unsigned": str(report.unsigned)}
+            out.say("The log is whole", Colony=report.colony, Seal=report.seal, **shown)
+    else:
+        out.show(render.Detail(blocks=(), data=data, ids=[report.seal]))
+    if report.wrong:
+        raise CliError(
+            f"{report.wrong} things are wrong with {file}",
+            hint="compare with an export that was made earlier; docs/history.md says how",
+        )
+    if request is not None and not report.found:
+        raise CliError(
+            f"no event of {file} was asked for by {request}",
+            hint="a request leaves an event only if it was accepted, and is known by every byte",
+        )
 
 
 async def _whole(opened: History, log: Log, kind: str, typed: str) -> str:

@@ -32,6 +32,8 @@ HELP = (
     "generator",
     "generator add",
     "history",
+    "history check",
+    "history export",
     "history show",
     "history verify",
     "key generate",

@@ -1,16 +1,20 @@
 """``colonies history``: what the store behind a development server is asked."""
 
+import base64
 import json
 import re
 import shlex
 import signal
 import subprocess
 import threading
+from pathlib import Path
 from typing import cast
 
+import httpx
 import pytest
 import redis
 
+from broker.identity import Identity
 from cli import embedded
 from tests.cli.conftest import PROGRAM, Dev, Shell, clean_environ, free_port
 
@@ -176,6 +180,62 @@ def test_other_formats_show_every_event(colony: Shell, form: str) -> None:
     assert all(position in out for position in positions)
 
 
+# ---------------------------------------------------------------- export and check
+
+
+def test_exported_log_is_whole(colony: Shell, worker: Shell, tmp_path: Path) -> None:
+    run_one(colony, worker)
+    file = tmp_path / "log.jsonl"
+
+    seal = colony.ok(f"history export {file}").id
+    found = cast("dict[str, object]", Shell().ok(f"history check {file} --json").json)
+
+    assert found["events"] == len(events(colony))
+    assert (found["findings"], found["seal"]) == ([], seal)
+    assert set(cast("dict[str, int]", found["signers"])) >= {
+        colony.environ["USER_ID"],
+        colony.environ["WORKER_ID"],
+    }
+    assert Shell().ok(f"history check {file} --seal {seal}").code == 0
+
+
+def test_changed_event_is_named(colony: Shell, worker: Shell, tmp_path: Path) -> None:
+    run_one(colony, worker)
+    file = tmp_path / "log.jsonl"
+    colony.ok(f"history export {file}")
+    file.write_text(file.read_text().replace(colony.environ["USER_ID"], "f" * 64, 1))
+
+    ran = Shell()(f"history check {file}")
+
+    assert ran.code == 1
+    assert re.match(r"event \d+ at \d+-\d+ \(UserAdded\) was changed\n", ran.out)
+    assert "hint: " in ran.err
+
+
+def test_request_leads_to_what_it_asked_for(colony: Shell, dev: Dev, tmp_path: Path) -> None:
+    file, request = tmp_path / "log.jsonl", tmp_path / "request.json"
+    identity = Identity.from_hex(colony.environ["COLONIES_COLONY_PRVKEY"])
+    wish = {"msgtype": "pauseassignmentsmsg", "colonyname": name_of(colony)}
+    payload = base64.b64encode(json.dumps(wish).encode())
+    envelope = {
+        "payloadtype": "pauseassignmentsmsg",
+        "payload": payload.decode(),
+        "signature": identity.sign(payload),
+    }
+    request.write_text(json.dumps(envelope))
+    told = httpx.post(
+        f"http://127.0.0.1:{dev.port}/api", content=request.read_bytes(), trust_env=False
+    )
+    assert told.status_code == 200, told.text
+    colony.ok(f"history export {file}")
+
+    ran = Shell().ok(f"history check {file} --request {request}")
+
+    assert re.match(r"event \d+ at \d+-\d+ \(AssignmentsPaused\)\n", ran.out)
+    request.write_text(request.read_text().replace(payload.decode(), "AAAA"))
+    assert Shell()(f"history check {file} --request {request}").code == 1
+
+
 # ---------------------------------------------------------------- mistakes
 
 
@@ -185,6 +245,9 @@ def test_other_formats_show_every_event(colony: Shell, form: str) -> None:
         ("history show --since yesterday", 2, "not a moment: 'yesterday'"),
         ("history show --until 99999999999999999999999-0", 2, "not a stream position"),
         ("history verify --colony nowhere", 1, "there is no colony 'nowhere' in this store"),
+        ("history check nowhere.jsonl", 2, "cannot read nowhere.jsonl"),
+        ("history check README.md", 2, "this is no log in the format colonies-history/1"),
+        ("history export nowhere/log.jsonl", 2, "cannot write nowhere/log.jsonl"),
         ("history show --colony nowhere", 1, "there is no colony 'nowhere' in this store"),
     ],
 )
