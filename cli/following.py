@@ -157,7 +157,7 @@ class _Watch:
                 await asyncio.sleep(_CALM_S)
         finally:
             hearing.cancel()
-            await asyncio.wait([hearing])
+            await asyncio.gather(hearing, return_exceptions=True)
 
     async def _hear(self, colony: str, changed: asyncio.Event) -> None:
         message = SubscribeEventsMsg(colonyname=colony, workflowid=self._graphid)
