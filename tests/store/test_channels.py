@@ -14,6 +14,7 @@ from api.wire_channel import ChannelAppendMsg, ChannelReadMsg, Entry
 from api.wire_workflow import CancelProcessGraphMsg, ProcessGraph, SubmitWorkflowSpecMsg
 from broker import channels, keys
 from broker.errors import Denied, Invalid, Malformed, Missing, NotFound, Replayed
+from broker.reactors.retention import Keep, Retirement
 from broker.store import EventStore
 from projections.core import fold
 from projections.replay import verify
@@ -232,6 +233,32 @@ async def test_two_servers_number_entries_without_gaps(stage: Chatting) -> None:
     )
     paged = [await stage.hear(process_id, after=n, limit=1) for n in range(100)]
     assert [page[0] for page in paged] == entries
+
+
+async def test_channels_go_with_a_process_that_is_kept_no_longer(stage: Chatting) -> None:
+    process_id = await stage.submit_with("chat")
+    await stage.assign()
+    await stage.tell(process_id, b"last words", caller=EXECUTOR)
+    await stage.close(process_id)
+    context = stage.context
+    retirement = Retirement(
+        store=stage.store,
+        sweeper=context.sweeper,
+        happened=context.happened,
+        default=Keep(success_s=100),
+    )
+    (known,) = await context.directory.every()
+    stage.pass_time(99)
+    assert await retirement.purge(known) == 0
+    assert [e.payload for e in await stage.hear(process_id)] == [b"last words"]
+
+    stage.pass_time(2)
+    assert await retirement.purge(known) == 1
+
+    with pytest.raises(NotFound, match="Process not found"):
+        await stage.hear(process_id)
+    channel_key = known.tag.key(keys.channel(process_id, "chat"))
+    assert await stage.store.send("EXISTS", channel_key) == 0
 
 
 async def test_channels_of_a_workflow_go_with_it(stage: Chatting) -> None:
