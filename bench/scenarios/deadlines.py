@@ -67,8 +67,10 @@ class _Queue:
         plan = self.stage.plan
         async with connections(self.target.endpoint, 1) as (connection,):
             await self._colony.found(connection, self.target.owner())
-        async with even_connections(self.target, plan.connections) as opened:
+        # Of their own: a server closes connections that are idle for as long as this takes.
+        async with even_connections(self.target, 2 * self.target.workers) as opened:
             await self._fill(opened)
+        async with even_connections(self.target, plan.connections) as opened:
             timed = self._colony.submit("timed", maxwaittime=_LIMIT_S)
             begun, used = perf_counter(), self._processor_seconds()
             ids = await self._submit(opened, timed, plan.deadline_samples)
@@ -102,8 +104,13 @@ class _Queue:
         specs = [self._colony.spec(f"waits{at}") for at in range(_OF_A_WORKFLOW if full else 0)]
         workflow = {"colonyname": self._colony.name, "functionspecs": specs}
         request = self._colony.user.request("submitworkflowspecmsg", spec=workflow)
-        for _ in range(full):
-            payload_of(await opened[0].request(request))
+        queue = iter(range(full))
+
+        async def work(_number: int, connection: Connection) -> None:
+            for _ in queue:
+                payload_of(await connection.request(request))
+
+        await closed_loop(opened, work)
         await self._submit(opened, self._colony.submit("waits"), single)
 
     async def _submit(self, opened: list[Connection], request: bytes, count: int) -> list[str]:
