@@ -1,6 +1,7 @@
 """kill -9 of everything, one after the other: nothing acknowledged is lost, and service resumes."""
 
 import asyncio
+import base64
 import contextlib
 import os
 import signal
@@ -299,3 +300,32 @@ async def test_whole_server_starts_again_on_its_data(store: Store) -> None:
             fresh = await load.tenant.submit(api)
             assert (await load.tenant.process(api, fresh))["state"] == 0
         assert server.stop() == 0, server.log.text
+
+
+async def test_lines_and_channel_entries_outlive_server_and_store(store: Store) -> None:
+    said = [f"line {number}" for number in range(20)]
+    with started(settings_on(store.url)) as server:
+        async with Api(server.url) as api:
+            tenant = await found(api, OWNER)
+            worker = await tenant.executor(api)
+            process = await tenant.submit(api, channels=["chat"])
+            (await worker.assign(api)).ok  # noqa: B018 - asserts
+            for number, text in enumerate(said):
+                entry = {"processid": process, "name": "chat", "sequence": number}
+                payload = base64.b64encode(text.encode()).decode()
+                answers = (
+                    await api.ask(tenant.user, "channelappendmsg", **entry, payload=payload),
+                    await api.ask(worker.identity, "addlogmsg", processid=process, message=text),
+                )
+                assert [answer.ok for answer in answers] == [{}, {}]
+            server.tell(signal.SIGKILL)
+            store.kill()
+    store.start()
+    with started(settings_on(store.url)) as server:
+        async with Api(server.url) as api:
+            asked = {"processid": process, "name": "chat", "afterseq": 0, "limit": 0}
+            entries = (await api.ask(tenant.user, "channelreadmsg", **asked)).ok
+            assert [base64.b64decode(entry["payload"]).decode() for entry in entries] == said
+            lines = await tenant.see(api, "getlogsmsg", processid=process, count=100)
+            assert [line["message"] for line in lines] == said
+    await verified(store.url, tenant.name)
