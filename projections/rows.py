@@ -65,6 +65,14 @@ class Rows:
             or self._lists.get(key)
         )
 
+    def hash(self, key: Key) -> Hash:
+        """A hash; empty when there is none."""
+        return self._hashes.get(key, {})
+
+    def members(self, key: Key) -> SortedSet:
+        """A sorted set; empty when there is none."""
+        return self._sorted_sets.get(key, {})
+
     def _hset(self, key: Key, args: Args) -> None:
         row = self._hashes.get(key)
         if row is None:

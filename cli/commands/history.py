@@ -4,19 +4,22 @@ import json
 import os
 from contextlib import aclosing
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
 from api.history.compared import elements_of
 from api.history.log import History, Log
+from api.history.moment import Past
 from api.telling import Filter
 from broker.position import START
-from cli import history, ids, moments, render
-from cli.errors import CliError
+from cli import history, ids, moments, render, spec
+from cli.commands.server import statistics
+from cli.errors import CliError, UsageError
 from cli.history import Teller
 from cli.options import NONE, Format, Options
 from cli.output import Output
+from cli.processes import blocks, listing
 from cli.session import settle
 
 app = App(
@@ -131,6 +134,45 @@ async def show(
                         out.write(render.to_yaml([teller.data(recorded)]))
                     case Format.ID:
                         out.write(f"{recorded.position}\n")
+
+
+@app.command
+async def at(
+    moment: str,
+    what: Literal["process", "stats", "queue"],
+    processid: str = "",
+    *,
+    options: Options = NONE,
+) -> None:
+    """Show a process, the counts or the queue of a colony as they were at a moment.
+
+    Args:
+        moment: a position, a time, or how long ago: 1764000000000-0, 2026-11-23T14:30:00Z, 10m.
+        what: process ID, stats, or queue: what waited, in the order of its turn.
+        processid: the id of the process, or the beginning of it.
+        options: global options.
+    """
+    if (what == "process") != bool(processid):
+        raise UsageError(f"`{what}` and an id do not fit", hint="history at MOMENT process ID")
+    out = Output.of(options, os.environ)
+    until = moments.until(moment)
+    async with history.opened(options) as opened:
+        log = await opened.log(settle(options).colony)
+        past = Past(opened, log, until)
+        match what:
+            case "process":
+                whole = await _whole(opened, log, "p", processid)
+                found = await past.process(whole)
+                if found is None:
+                    hint = f"`colonies history show --process {whole}` shows its events"
+                    raise CliError(f"there was no process {whole} at {moment}", hint=hint)
+                out.show(render.Detail(blocks=blocks(found), data=spec.plain(found), ids=[whole]))
+            case "stats":
+                counts = await past.statistics()
+                block = render.Block(caption="Process statistics", rows=statistics(counts))
+                out.show(render.Detail(blocks=(block,), data=spec.plain(counts)))
+            case "queue":
+                out.show(listing(await past.queue(), render.State.WAITING, wide=out.verbose))
 
 
 @app.command

@@ -32,6 +32,7 @@ HELP = (
     "generator",
     "generator add",
     "history",
+    "history at",
     "history check",
     "history export",
     "history show",

@@ -180,6 +180,70 @@ def test_other_formats_show_every_event(colony: Shell, form: str) -> None:
     assert all(position in out for position in positions)
 
 
+# ---------------------------------------------------------------- at
+
+
+def last(colony: Shell) -> str:
+    """The position of the last event."""
+    return colony.ok("history show -o id").out.splitlines()[-1]
+
+
+def test_process_is_shown_as_it_was(colony: Shell, worker: Shell) -> None:
+    before = last(colony)
+    process_id = colony.ok(SPEC).id
+    moments = [last(colony)]
+    worker.ok("process assign")
+    moments.append(last(colony))
+    now = colony.ok(f"process get {process_id} --json").json
+    worker.ok(f"process close -p {process_id} --out done")
+    moments.append(last(colony))
+
+    was = [
+        cast("dict[str, object]", colony.ok(f"history at {at} process {process_id} --json").json)
+        for at in moments
+    ]
+
+    assert [one["state"] for one in was] == [0, 1, 2]
+    assert [one["out"] for one in was] == [[], [], ["done"]]
+    assert was[1] == now
+    ran = colony(f"history at {before} process {process_id}")
+    assert (ran.code, ran.out) == (1, "")
+    assert f"there was no process {process_id} at {before}" in ran.err
+
+
+def test_counts_are_shown_as_they_were(colony: Shell, worker: Shell) -> None:
+    first = colony.ok("colony stats --json").json
+    before = last(colony)
+    run_one(colony, worker)
+    colony.ok(SPEC)
+    nodes = '[{"nodename":"n","conditions":{"executortype":"x"}}]'
+    colony.ok(f"workflow submit --spec '{nodes}'")
+    second = colony.ok("colony stats --json").json
+
+    assert counted(colony, before) == ignoring_activity(first)
+    assert counted(colony, last(colony)) == counted(colony, "now") == ignoring_activity(second)
+    assert "| Successful processes | 1" in colony.ok("history at now stats").out
+
+
+def counted(colony: Shell, moment: str) -> dict[str, int]:
+    return ignoring_activity(colony.ok(f"history at {moment} stats --json").json)
+
+
+def ignoring_activity(counts: object) -> dict[str, int]:
+    """Counts without those that follow from presence, which is not history."""
+    left = {"activeexecutors", "unregisteredexecutors"}
+    return {k: v for k, v in cast("dict[str, int]", counts).items() if k not in left}
+
+
+def test_queue_is_shown_as_it_was(colony: Shell, worker: Shell) -> None:
+    low, high = colony.ok(SPEC).id, colony.ok(f"{SPEC} --priority 5").id
+    before = last(colony)
+    worker.ok("process assign")
+
+    assert colony.ok(f"history at {before} queue -o id").out.split() == [high, low]
+    assert colony.ok("history at now queue -o id").out.split() == [low]
+
+
 # ---------------------------------------------------------------- export and check
 
 
@@ -245,6 +309,9 @@ def test_request_leads_to_what_it_asked_for(colony: Shell, dev: Dev, tmp_path: P
         ("history show --since yesterday", 2, "not a moment: 'yesterday'"),
         ("history show --until 99999999999999999999999-0", 2, "not a stream position"),
         ("history verify --colony nowhere", 1, "there is no colony 'nowhere' in this store"),
+        ("history at now process", 2, "`process` and an id do not fit"),
+        ("history at never stats", 2, "not a moment: 'never'"),
+        ("history at now weather", 2, "weather"),
         ("history check nowhere.jsonl", 2, "cannot read nowhere.jsonl"),
         ("history check README.md", 2, "this is no log in the format colonies-history/1"),
         ("history export nowhere/log.jsonl", 2, "cannot write nowhere/log.jsonl"),
