@@ -1,10 +1,10 @@
 """What a command of ``colonies fs`` works with, opened from its settings."""
 
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
-from cli.config import Config
+from cli.config import Config, resolve
 from cli.errors import UsageError
 from cli.fs import safe
 from cli.fs.crypt import ColonyKey
@@ -17,6 +17,7 @@ from cli.fs.transfer import Transfer
 from cli.fs.tree import Directory
 from cli.options import Format
 from cli.output import Output
+from cli.profile import ProfileStore
 from cli.session import Session
 
 PARTS = 4
@@ -42,6 +43,11 @@ def colony_key(config: Config, *, needed: bool = False) -> ColonyKey | None:
             hint="`colonies fs key generate` makes a key; all who share the files need the same",
         )
     return None
+
+
+def configured(environ: Mapping[str, str]) -> Config:
+    """The settings of a program that is no command: the environment's and the profile's."""
+    return resolve({}, environ, ProfileStore(environ).read())
 
 
 @asynccontextmanager

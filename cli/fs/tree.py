@@ -10,6 +10,7 @@ import fcntl
 import json
 import os
 import secrets
+import shutil
 import stat
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -77,6 +78,33 @@ class Directory:
     def close(self) -> None:
         """Let it go."""
         os.close(self._fd)
+
+    @contextmanager
+    def below(self, parts: Parts) -> Generator["Directory"]:
+        """A directory below it, made if it is not there, as one of its own.
+
+        Raises:
+            InTheWay: a step on the way is no directory.
+        """
+        with self.opened(parts, create=True) as directory:
+            inner = object.__new__(Directory)
+            inner.path = self.path.joinpath(*parts)
+            inner._fd = directory
+            yield inner
+
+    def remove_below(self, parts: Parts) -> None:
+        """Remove a directory below it with everything in it, following nothing.
+
+        Raises:
+            InTheWay: it cannot be removed, or a step on the way is no directory.
+        """
+        with self.opened(parts[:-1]) as directory:
+            try:
+                shutil.rmtree(parts[-1], dir_fd=directory)
+            except FileNotFoundError:
+                return
+            except OSError as error:
+                raise InTheWay(f"{self.shown(parts)}: {_reason(error)}") from error
 
     def shown(self, parts: Parts, name: str = "") -> str:
         """A path as a user reads it."""

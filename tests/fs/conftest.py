@@ -6,11 +6,15 @@ from dataclasses import replace
 
 import pytest
 
+from broker.identity import Identity
 from cli import gateway
+from cli.client import Client, Timeouts
 from cli.fs.crypt import ColonyKey
 from cli.fs.settings import S3Settings
 from cli.fs.store import ObjectStore
 from cli.fs.transfer import Transfer
+from cli.transport import Address
+from tests.cli.conftest import Dev, Shell, free_port, running_dev
 from tests.fs.faults import Proxy, faulty
 
 PARTS = 3
@@ -81,3 +85,32 @@ def transfer(store: ObjectStore, colony_key: ColonyKey) -> Transfer:
 def shaky_transfer(shaky: ObjectStore, colony_key: ColonyKey) -> Transfer:
     """The same over the way on which things happen."""
     return Transfer(shaky, parts=PARTS, colony_key=colony_key)
+
+
+@pytest.fixture(scope="session")
+def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dev]:
+    """A development server with an object store; tests keep apart by their labels."""
+    home = tmp_path_factory.mktemp("dev") / "home"
+    with running_dev(home, free_port(), "--s3", "--s3-port", str(free_port())) as server:
+        yield server
+
+
+@pytest.fixture
+def shell(dev: Dev) -> Shell:
+    """Command lines that find it, each with a key to encrypt with."""
+    return dev.shell.with_environ(COLONIES_FS_KEY="ab" * 32)
+
+
+@pytest.fixture
+def label() -> str:
+    """A label that nobody uses."""
+    return f"/label-{next(_buckets)}"
+
+
+@pytest.fixture
+async def member(dev: Dev) -> AsyncGenerator[Client]:
+    """The user of the development server."""
+    identity = Identity.from_hex(dev.exports["COLONIES_PRVKEY"])
+    address = Address(host="127.0.0.1", port=dev.port, tls=False)
+    async with Client(address, identity, timeouts=Timeouts(patience_s=10)) as client:
+        yield client
