@@ -240,9 +240,9 @@ class EventStore:
         nonce = prefix + keys.nonce(signed.caller, signed.nonce) if signed.nonce else events
         names, args = [events, nonce], list[Arg]()
         args += (signed.nonce_ms if signed.nonce else 0, signed.digest, len(decision.expects))
-        for kind, key, name, value in decision.expects:
+        for kind, key, condition in decision.expects:
             names.append(prefix + key)
-            args += (kind, name, value)
+            args += (kind, *condition)
         args.append(len(decision.events))
         writes = list[Write]()
         for event in decision.events:

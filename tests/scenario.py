@@ -65,25 +65,25 @@ class World:
 
 
 def _holds(values: dict[Key, Value], expect: Expect) -> bool:
-    kind, key, field, value = expect
-    row = values.get(key)
+    row = values.get(expect[1])
     as_hash = cast("Hash", row or {})
-    match kind:
-        case "equals":
-            return as_hash.get(field.encode()) == encoded(value)
-        case "above" | "below":
-            counted = int(as_hash.get(field.encode(), b"%d" % value))
+    match expect:
+        case ("equals", _, (field, value)):
+            return as_hash.get(str(field).encode()) == encoded(value)
+        case ("matches", _, (int(count), *given)):
+            pairs = zip(given[:count], given[count:], strict=True)
+            return all(as_hash.get(str(f).encode()) == encoded(v) for f, v in pairs)
+        case ("above" | "below" as kind, _, (field, value)):
+            counted = int(as_hash.get(str(field).encode(), b"%d" % value))
             return counted > int(value) if kind == "above" else counted < int(value)
-        case "has" | "listed":
-            return field.encode() in (row or {})
-        case "lacks":
-            return field.encode() not in as_hash
-        case "absent":
+        case ("has" | "listed" | "lacks" as kind, _, (field,)):
+            return (str(field).encode() in (row or {})) is (kind != "lacks")
+        case ("absent", _, ()):
             return row is None
-        case "counts":
-            return len(row or ()) == value
+        case ("counts", _, (members,)):
+            return len(row or ()) == members
         case _:
-            raise AssertionError(f"unknown expectation {kind}")
+            raise AssertionError(f"unknown expectation {expect}")
 
 
 Decide = Callable[[World], Decision]

@@ -12,7 +12,7 @@ from broker import keys
 from broker.access import Hash
 from broker.aggregates.process import CHILD, DELAYED, HELD, PARENT, State
 from broker.clock import LAST_NS, deadline
-from broker.decision import Expect, above, equals, lacks
+from broker.decision import Expect, above, equals, lacks, matches
 from broker.matching import Requirement, class_of
 from broker.packing import unpacked
 
@@ -185,12 +185,8 @@ def as_read(row: ProcessRow) -> tuple[Expect, ...]:
 
 def held_as_read(row: ProcessRow) -> tuple[Expect, ...]:
     """The same hold: running, by the same executor, since the same nanosecond."""
-    key = keys.process(row.id)
-    return (
-        equals(key, "state", int(State.RUNNING)),
-        equals(key, "holder", row.holder),
-        equals(key, "started", row.started_ns),
-    )
+    running, since = int(State.RUNNING), row.started_ns
+    return (matches(keys.process(row.id), state=running, holder=row.holder, started=since),)
 
 
 def children_as_read(row: ProcessRow) -> Expect:

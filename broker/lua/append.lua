@@ -2,7 +2,9 @@
 --
 -- KEYS  events, nonce (events again when there is none), one key per expectation, one per write
 -- ARGV  nonce lifetime in ms (0: the request carried none), digest of the request
---       number of expectations, then for each: kind, field, value
+--       number of expectations, then for each: its kind and what that takes: a field and a value
+--       (equals, above, below), a field (has, lacks), a member (listed), a number (counts), nothing
+--       (absent), or the number of fields, the fields, their values (matches)
 --       number of events, then for each: type, v, subject, actor, at, cause, signed, body
 --       number of writes, then for each: command, number of arguments, arguments
 --       number of notices, then for each: channel, text
@@ -26,22 +28,36 @@ for index = 0, tonumber(argv[3]) - 1 do
   local kind, name, holds = argv[at], KEYS[key], nil
   if kind == 'equals' then
     holds = call('HGET', name, argv[at + 1]) == argv[at + 2]
+    at = at + 3
+  elseif kind == 'matches' then
+    local fields = tonumber(argv[at + 1])
+    local found = call('HMGET', name, unpack(argv, at + 2, at + 1 + fields))
+    holds, at = true, at + 1 + fields
+    for field = 1, fields do holds = holds and found[field] == argv[at + field] end
+    at = at + fields + 1
   elseif kind == 'has' then
     holds = call('HEXISTS', name, argv[at + 1]) == 1
+    at = at + 2
   elseif kind == 'lacks' then
     holds = call('HEXISTS', name, argv[at + 1]) == 0
+    at = at + 2
   elseif kind == 'above' then
     local counted = call('HGET', name, argv[at + 1])
     holds = counted ~= false and tonumber(counted) > tonumber(argv[at + 2])
+    at = at + 3
   elseif kind == 'below' then
     local counted = call('HGET', name, argv[at + 1])
     holds = counted ~= false and tonumber(counted) < tonumber(argv[at + 2])
+    at = at + 3
   elseif kind == 'absent' then
     holds = call('EXISTS', name) == 0
+    at = at + 1
   elseif kind == 'listed' then
     holds = call('ZSCORE', name, argv[at + 1]) ~= false
+    at = at + 2
   elseif kind == 'counts' then
-    holds = call('SCARD', name) == tonumber(argv[at + 2])
+    holds = call('SCARD', name) == tonumber(argv[at + 1])
+    at = at + 2
   end
   if holds == nil then return redis.error_reply('ERR append.lua knows no expectation ' .. kind) end
   if not holds then
@@ -50,7 +66,7 @@ for index = 0, tonumber(argv[3]) - 1 do
     if call('TYPE', name).ok == 'hash' then row = call('HGETALL', name) end
     return {'conflict', index, row}
   end
-  key, at = key + 1, at + 3
+  key = key + 1
 end
 
 local position, events = '', tonumber(argv[at])

@@ -4,7 +4,7 @@ import pytest
 
 from broker import keys
 from broker.aggregates.colony import AssignmentsPaused
-from broker.decision import Decision, Expect, absent, counts, equals, has, lacks
+from broker.decision import Decision, Expect, absent, counts, equals, has, lacks, matches
 from broker.errors import Corrupt, Replayed
 from broker.keys import SERVER
 from broker.position import Position
@@ -36,6 +36,7 @@ def signed(nonce: str = "", *, digest: bytes = b"d" * 32) -> Signed:
 HOLDING = [
     equals(keys.COLONY, "guard", 1),
     equals(MEMBER, "name", "worker"),
+    matches(MEMBER, name="worker", kind="executor"),
     has(keys.COLONY, "owner"),
     lacks(keys.COLONY, "paused"),
     lacks(keys.member(STRANGER), "state"),
@@ -48,6 +49,10 @@ FAILING = [
     equals(MEMBER, "state", "01"),
     equals(keys.member(STRANGER), "state", 1),
     equals(keys.COLONY, "none", ""),
+    matches(MEMBER, name="worker", kind="user"),
+    matches(MEMBER, name="idler", kind="executor"),
+    matches(MEMBER, name="worker", none=""),
+    matches(keys.member(STRANGER), name="worker"),
     has(keys.COLONY, "paused"),
     has(keys.member(STRANGER), "state"),
     lacks(keys.COLONY, "guard"),
@@ -60,7 +65,8 @@ FAILING = [
 
 
 def spelled(expect: Expect) -> str:
-    return "-".join(str(part)[:12] for part in expect)
+    kind, key, condition = expect
+    return "-".join(str(part)[:12] for part in (kind, key, *condition))
 
 
 @pytest.fixture
@@ -108,7 +114,7 @@ async def test_unknown_expectation_is_refused_before_anything_is_written(
     inhabited_store: EventStore, link: Link
 ) -> None:
     before = await everything(link)
-    odd: Expect = ("resembles", keys.COLONY, "guard", 1)
+    odd: Expect = ("resembles", keys.COLONY, ("guard", 1))
 
     with pytest.raises(Corrupt, match="resembles"):
         await inhabited_store.append(TAG, Decision(expects=(odd,), events=(PAUSED,)), BY_SERVER)
