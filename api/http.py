@@ -8,9 +8,6 @@ ordinary way to the Starlette application, where /api is answered by the same en
 """
 
 import asyncio
-import fcntl
-import socket
-import termios
 from collections import deque
 from collections.abc import Callable
 from functools import lru_cache
@@ -22,13 +19,14 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from api.answer import Answer, Header
+from api.heads import Heads
+from api.peers import has_unread, notice_dead_peers
 from broker.settings import Limits
 
 ABORT = "colonies.abort"
 """The extension of an ASGI scope that ends a connection whose client takes nothing any more."""
 _PROGRESS_BYTES = 64 * 1024
 _MOST_QUEUED_BYTES = 1024 * 1024
-_KEEPALIVE = ((socket.TCP_KEEPIDLE, 30), (socket.TCP_KEEPINTVL, 10), (socket.TCP_KEEPCNT, 3))
 _TOO_SLOW = b"the request did not arrive in time"
 _LARGE_HEAD = b"the request line, headers or trailers are larger than the limit"
 _LARGEST_READ = 256 * 1024
@@ -88,6 +86,8 @@ class BoundedProtocol(HttpToolsProtocol):
     """None on a server that does not have the role."""
     limits: ClassVar[Limits] = Limits()
     every: ClassVar[set["BoundedProtocol"]] = set()
+    heads: ClassVar[Heads] = Heads()
+    """Of calls that took the short way."""
 
     parser: httptools.HttpRequestParser
     _line: Line | None = None
@@ -95,6 +95,8 @@ class BoundedProtocol(HttpToolsProtocol):
     _answering: Line | None = None
     _written: Line | None = None
     """The request whose reply was written last, while nobody knows whether it arrived."""
+    _idle: asyncio.Future[Line] | None = None
+    """What the task of this connection waits for while nothing is asked."""
     _due: float = inf
     """When, by the loop's clock, the client has taken too long."""
     _closing = False
@@ -102,13 +104,17 @@ class BoundedProtocol(HttpToolsProtocol):
     """Bytes received of a request whose headers are not complete, None when they are."""
     _raw_bytes = 0
     """Bytes received since the request began, and of what came in one read before it."""
+    _is_between = True
+    """No request is arriving."""
+    _arrived: Line | None = None
+    """The last call that arrived in this read, if the connection stays open behind it."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride] - as uvicorn's own
         """Start the clock, or refuse one client too many."""
         super().connection_made(transport)
         self._queue: deque[Line] = deque()
         self.every.add(self)
-        _notice_dead_peers(transport)
+        notice_dead_peers(transport)
         if len(self.connections) > self.limits.max_connections:
             self._write(503, _BUSY, (_PLAIN, (b"retry-after", b"1"), _CLOSE))
             transport.close()
@@ -133,11 +139,12 @@ class BoundedProtocol(HttpToolsProtocol):
             if line is not None:
                 line.lost()
         self._queue.clear()
+        self._stop_serving()
         super().connection_lost(exc)
 
     def _look_whether_delivered(self) -> None:
         """Before the connection is closed: afterwards nobody can tell."""
-        if self._written is not None and _has_unread(self.transport):
+        if self._written is not None and has_unread(self.transport):
             self._tell_undelivered()
 
     def _tell_undelivered(self) -> None:
@@ -149,14 +156,31 @@ class BoundedProtocol(HttpToolsProtocol):
     # ------------------------------------------------------------ parsing
 
     def data_received(self, data: bytes) -> None:
-        """Parse, but do not gather headers without end."""
+        """Parse, unless it is a call with a known head; do not gather headers without end."""
         self._written = None
+        was_between, self._arrived = self._is_between, None
+        if was_between and self._is_as_before(data):
+            return
         super().data_received(data)
+        if was_between and self._arrived is not None:
+            self.heads.remember(data, self._arrived.size)
         self._raw_bytes += len(data)
         if self._head_bytes is not None:
             self._head_bytes += len(data)
         if self._is_padded() and not self.transport.is_closing():
             self._give_up(431, _LARGE_HEAD)
+
+    def _is_as_before(self, data: bytes) -> bool:
+        """Take a call whose head is known, and that came in one read with its body."""
+        body = self.heads.body_in(data)
+        at_work = self._answering is not None or self._is_ordinary_at_work()
+        if body is None or at_work or self._closing:
+            return False
+        line = Line(keep_alive=True)
+        line.parts.append(body)
+        self._due = inf
+        self._start(line)
+        return True
 
     def _is_padded(self) -> bool:
         """Whether headers, chunk extensions or trailers go on and on."""
@@ -169,6 +193,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """A request begins to arrive; which way it takes is decided when its headers are there."""
+        self._is_between = False
         self._head_bytes = 0
         self._raw_bytes = 0
         self.url = b""
@@ -199,12 +224,14 @@ class BoundedProtocol(HttpToolsProtocol):
         return is_post and self.endpoint is not None
 
     def _is_plain(self, headers: dict[bytes, bytes]) -> bool:
-        ordinary_at_work = self.cycle is not None and not self.cycle.response_complete  # pyright: ignore[reportUnnecessaryComparison] - None until the first request
         return (
             self.parser.get_http_version() == "1.1"
-            and not ordinary_at_work
+            and not self._is_ordinary_at_work()
             and _ORDINARY.isdisjoint(headers)
         )
+
+    def _is_ordinary_at_work(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete  # pyright: ignore[reportUnnecessaryComparison] - None until the first request
 
     def _go_ordinary_way(self) -> None:
         if self._answering is not None:
@@ -221,6 +248,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def handle_websocket_upgrade(self) -> None:
         """Leave the connection to a websocket, which counts among the connections."""
         self.every.discard(self)
+        self._stop_serving()
         super().handle_websocket_upgrade()
         # They refer to each other, and the collector would come by late.
         del self.parser
@@ -242,6 +270,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The whole request has arrived: answer it, or queue it behind the one at work."""
+        self._is_between = True
         self._due = inf
         line, self._line = self._line, None
         if self._closing:
@@ -251,6 +280,8 @@ class BoundedProtocol(HttpToolsProtocol):
         if line is None:
             super().on_message_complete()
             return
+        if line.keep_alive:
+            self._arrived = line
         if self._answering is None:
             self._start(line)
         else:
@@ -261,44 +292,58 @@ class BoundedProtocol(HttpToolsProtocol):
     # ------------------------------------------------------------ answering
 
     def _start(self, line: Line) -> None:
+        """Have a call answered, by one task for all of a connection: each new one is dear."""
         self._answering = line
-        self.tasks.add(self.loop.create_task(self._answer(line)))
+        idle, self._idle = self._idle, None
+        if idle is None:
+            self.tasks.add(self.loop.create_task(self._serve(line)))
+        else:
+            idle.set_result(line)
 
-    async def _answer(self, line: Line) -> None:
+    def _stop_serving(self) -> None:
+        if self._idle is not None:
+            self._idle.cancel()
+
+    async def _serve(self, line: Line) -> None:
+        this = cast("asyncio.Task[None]", asyncio.current_task())
+        try:
+            while await self._answer(line):
+                if self._queue:
+                    line = self._answering = self._queue.popleft()
+                    continue
+                self.flow.resume_reading()
+                self._due = self.loop.time() + self.limits.idle_timeout_ms / 1000
+                self._idle = self.loop.create_future()
+                self.tasks.discard(this)
+                line = await self._idle
+                self.tasks.add(this)
+        finally:
+            # By itself: a callback of the task takes another turn of the loop.
+            self.tasks.discard(this)
+
+    async def _answer(self, line: Line) -> bool:
+        """Answer one call; whether the connection stays open."""
         endpoint = self.endpoint
         assert endpoint is not None  # noqa: S101 - a call is only taken with one
         body = line.parts[0] if len(line.parts) == 1 else b"".join(line.parts)
-        try:
-            reply = await endpoint.answer(body, line)
-            if line.gone or self.transport.is_closing():
-                if line.undelivered is not None:
-                    line.undelivered()
-                return
-            close = self._closing or not line.keep_alive
-            headers = (*reply.headers, _CLOSE) if close else reply.headers
-            self._write(reply.status, reply.body, headers)
+        reply = await endpoint.answer(body, line)
+        if line.gone or self.transport.is_closing():
             if line.undelivered is not None:
-                self._written = line
-            if self.flow.write_paused:
-                self._due = self.loop.time() + self.limits.idle_timeout_ms / 1000
-                await self.flow.drain()
-            self._answered(close=close)
-        finally:
-            # By itself: a callback of the task takes another turn of the loop.
-            self.tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
-
-    def _answered(self, *, close: bool) -> None:
+                line.undelivered()
+            return False
+        close = self._closing or not line.keep_alive
+        headers = (*reply.headers, _CLOSE) if close else reply.headers
+        self._write(reply.status, reply.body, headers)
+        if line.undelivered is not None:
+            self._written = line
+        if self.flow.write_paused:
+            self._due = self.loop.time() + self.limits.idle_timeout_ms / 1000
+            await self.flow.drain()
         self._answering = None
         self.server_state.total_requests += 1
-        if self.transport.is_closing():
-            return
         if close:
             self.transport.close()
-        elif self._queue:
-            self._start(self._queue.popleft())
-        else:
-            self.flow.resume_reading()
-            self._due = self.loop.time() + self.limits.idle_timeout_ms / 1000
+        return not self.transport.is_closing()
 
     def _refuse_body(self) -> None:
         """Answer at once, and close when the rest has arrived or the client has had its time.
@@ -370,27 +415,12 @@ def _head(status: int, headers: tuple[Header, ...]) -> bytes:
     return _STATUS[status] + b"".join([b"%b: %b\r\n" % header for header in headers])
 
 
-def _notice_dead_peers(transport: asyncio.Transport) -> None:
-    """Let the kernel ask clients that are silent, so that a dead one keeps no place in a queue."""
-    connection: socket.socket | None = transport.get_extra_info("socket")
-    if connection is not None and connection.family in {socket.AF_INET, socket.AF_INET6}:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for option, value in _KEEPALIVE:
-            connection.setsockopt(socket.IPPROTO_TCP, option, value)
-
-
-def _has_unread(transport: asyncio.Transport) -> bool:
-    """Whether the client's kernel has not acknowledged all we wrote, or has reset us."""
-    connection: socket.socket | None = transport.get_extra_info("socket")
-    if connection is None:
-        return False
-    unsent = bytearray(4)
-    fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, unsent)
-    failed = connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-    return bool(failed or any(unsent) or transport.get_write_buffer_size())
-
-
 def bounded(endpoint: Endpoint | None, limits: Limits) -> type[BoundedProtocol]:
     """The protocol class of one server."""
-    members = {"endpoint": endpoint, "limits": limits, "every": set[BoundedProtocol]()}
+    members = {
+        "endpoint": endpoint,
+        "limits": limits,
+        "every": set[BoundedProtocol](),
+        "heads": Heads(),
+    }
     return type("ServerProtocol", (BoundedProtocol,), members)
