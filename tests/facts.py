@@ -147,4 +147,5 @@ def closed(process_id: str = PROCESS, outcome: State = State.SUCCESS) -> Process
         executor_name="worker",
         waited_ns=5,
         ran_ns=4,
+        timed=False,
     )

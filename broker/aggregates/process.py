@@ -108,7 +108,8 @@ class ProcessClosed(Event, frozen=True, kw_only=True):
     """The holder ``actor`` finished the process; ``subject`` is its id.
 
     ``outcome`` 2 success, 3 failed. ``out`` is a JSON list, or None to keep what is there.
-    ``function``, ``waited_ns`` and ``ran_ns`` are here for statistics.
+    ``function``, ``waited_ns`` and ``ran_ns`` are here for statistics. ``timed`` says whether it
+    had an execution deadline, which is then over.
     """
 
     TYPE: ClassVar[str] = "ProcessClosed"
@@ -119,6 +120,7 @@ class ProcessClosed(Event, frozen=True, kw_only=True):
     executor_name: str
     waited_ns: int
     ran_ns: int
+    timed: bool = True
 
 
 class ProcessCancelled(Event, frozen=True, kw_only=True):

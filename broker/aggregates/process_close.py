@@ -68,6 +68,7 @@ def close(gate: Gate, command: CloseProcess, row: ProcessRow | None, now_ns: int
         executor_name=gate.member.name if gate.member else "",
         waited_ns=row.started_ns - row.submitted_ns,
         ran_ns=now_ns - row.started_ns,
+        timed=row.given["max_exec_s"] > 0,
     )
     return Decision(expects=(*expects, *held_as_read(row)), events=(closed,))
 

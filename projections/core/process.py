@@ -112,14 +112,15 @@ def _closed(event: ProcessClosed) -> Iterator[Write]:
     if event.errors:
         row["errors"] = packed(event.errors)
     yield hset(keys.process(process_id), **row)
-    yield from _leave_running(process_id, event.actor)
+    yield from _leave_running(process_id, event.actor, timed=event.timed)
     yield zadd(keys.listing(event.outcome), event.at_ns // US_NS, process_id)
 
 
-def _leave_running(process_id: str, holder: str) -> Iterator[Write]:
+def _leave_running(process_id: str, holder: str, *, timed: bool = True) -> Iterator[Write]:
     yield zrem(keys.listing(_RUNNING), process_id)
     yield srem(keys.held(holder), process_id)
-    yield zrem(keys.DUE, keys.due_exec(process_id))
+    if timed:
+        yield zrem(keys.DUE, keys.due_exec(process_id))
 
 
 def _cancelled(event: ProcessCancelled) -> Iterator[Write]:

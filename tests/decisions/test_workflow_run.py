@@ -61,6 +61,7 @@ def closed(
         executor_name="worker",
         waited_ns=5,
         ran_ns=LATER - T0 - 5,
+        timed=False,
     )
 
 
