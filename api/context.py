@@ -349,13 +349,14 @@ class Context:
             for event in done.events:
                 if isinstance(event, RequirementClassAdded):
                     colony.classes = None
-            for text, count in tallied(done.wakes):
-                self.notice(colony, text, count)
+            if done.wakes and len(self.waiting):
+                for text, count in tallied(done.wakes):
+                    self.notice(colony, text, count)
 
     def published(self, colony: Colony | None, events: tuple[Event, ...]) -> None:
         """Tell whoever observes this process."""
-        for event in events:
-            for observer in self.observers:
+        for observer in self.observers:
+            for event in events:
                 observer(colony, event)
 
     def notice(self, colony: Colony, text: str, count: int) -> None:

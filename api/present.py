@@ -27,7 +27,7 @@ _spec_of = msgspec.json.Decoder(wire_spec.FunctionSpec).decode
 
 def process_of_event(event: ProcessSubmitted, colony_name: str) -> wire_process.Process:
     """A process as it was when it was submitted."""
-    env = ((keys.ENV, name, value) for name, value in event.env.items())
+    env = [(keys.ENV, name, value) for name, value in event.env.items()] if event.env else []
     node = event if isinstance(event, NodeSubmitted) else None
     graph = node.graph if node else ""
     attributes = [_attribute(event.subject, colony_name, State.WAITING, graph, t) for t in env]

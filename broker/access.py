@@ -7,6 +7,7 @@ check and the write cannot be separated by a concurrent removal. The texts are c
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -193,9 +194,14 @@ def member(gate: Gate, *, approved: bool = True) -> tuple[Expect, ...]:
     if row is None or (approved and row.state is not MemberState.APPROVED):
         text = f"Access denied, not a member of Colony with name <{gate.colony_name}>"
         raise Denied(text)
+    return _unchanged(colony.guard, row.id, row.guard)
+
+
+@lru_cache(maxsize=4_096)
+def _unchanged(colony_guard: int, member_id: str, member_guard: int) -> tuple[Expect, ...]:
     return (
-        equals(keys.COLONY, "guard", colony.guard),
-        equals(keys.member(row.id), "guard", row.guard),
+        equals(keys.COLONY, "guard", colony_guard),
+        equals(keys.member(member_id), "guard", member_guard),
     )
 
 

@@ -192,6 +192,8 @@ async def _recheck(ctx: Context, attempt: _Attempt) -> None:
 def _given_out(ctx: Context, attempt: _Attempt, claimed: Claimed) -> ProcessRow:
     row = ProcessRow(id=claimed.process_id, row=claimed.row)
     ctx.remember_assigned(row)
+    if not ctx.observers:
+        return row
     event = ProcessAssigned(
         subject=row.id,
         actor=attempt.call.caller,
