@@ -6,7 +6,7 @@ still be true when they are appended (expectations). A *fold* turns an event int
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from itertools import chain
 from typing import ClassVar, Protocol
 
@@ -145,9 +145,11 @@ def delete(key: Key) -> Write:
     return ("UNLINK", key, ())
 
 
-def tallied(wakes: tuple[str, ...]) -> Iterable[tuple[str, int]]:
-    """Each class that got work, with how many processes it got; mostly it is none or one."""
-    return Counter(wakes).items() if len(wakes) > 1 else [(text, 1) for text in wakes]
+def tallied(wakes: tuple[str, ...]) -> Collection[tuple[str, int]]:
+    """Each class that got work, with how many processes it got; mostly there is at most one."""
+    if len(wakes) > 1:
+        return Counter(wakes).items()
+    return ((wakes[0], 1),) if wakes else ()
 
 
 class Event(Struct, frozen=True, kw_only=True):

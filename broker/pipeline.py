@@ -198,19 +198,18 @@ class Pipeline:
         self._make = make
         self._on_connected = on_connected
         self._connection: Connection | None = None
-        self._reconnecting: asyncio.Task[None] | None = None
-        self._closed = False
-
-    def call(self, *args: Any) -> asyncio.Future[Reply]:  # noqa: ANN401 - what Redis takes
-        """Send one command; the reply resolves the future.
+        self.call: Callable[..., asyncio.Future[Reply]] = self._away
+        """Send one command; the reply resolves the future. It is the connection's own, or raises.
 
         Raises:
             Unavailable: there is no connection now.
             Overloaded: as many commands as allowed are under way.
         """
-        if self._connection is None:
-            raise Unavailable("the store cannot be reached")
-        return self._connection.call(*args)
+        self._reconnecting: asyncio.Task[None] | None = None
+        self._closed = False
+
+    def _away(self, *_args: Any) -> asyncio.Future[Reply]:  # noqa: ANN401 - what Redis takes
+        raise Unavailable("the store cannot be reached")
 
     def forget(self, *args: Any) -> None:  # noqa: ANN401 - what Redis takes
         """Send a command whose reply does not matter, if there is a connection."""
@@ -234,7 +233,7 @@ class Pipeline:
             connection = await self._address.connect(make)
         if connection.is_lost:
             raise Unavailable("the connection to the store was lost")
-        self._connection = connection
+        self._connection, self.call = connection, connection.call
         if self._on_connected:
             self._on_connected()
 
@@ -242,7 +241,7 @@ class Pipeline:
         """A connection ended; one that was given up while it was introduced does not matter."""
         if connection is not self._connection:
             return
-        self._connection = None
+        self._connection, self.call = None, self._away
         if not self._closed and self._reconnecting is None:
             self._reconnecting = asyncio.get_running_loop().create_task(self._reconnect())
 

@@ -252,10 +252,10 @@ class EventStore:
         for command, key, values in writes:
             names.append(prefix + key)
             args += (command, len(values), *values)
-        channel, wakes = keys.wake_channel(tag), tuple(tallied(decision.wakes))
+        wakes = tallied(decision.wakes)
         args.append(len(wakes))
         for text, count in wakes:
-            args += (channel, f"{text}|{count}|{self.origin}")
+            args += (keys.wake_channel(tag), f"{text}|{count}|{self.origin}")
         return names, args
 
     async def claim(self, tag: Tag, claim: Claim, signed: Signed) -> Claimed | NotClaimed | Repeat:

@@ -22,6 +22,7 @@ class _Channels(Struct):
 
 
 _channels_in = msgspec.json.Decoder(_Channels).decode
+_STATES = {b"%d" % state: state for state in State}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +45,7 @@ class ProcessRow:
     @property
     def state(self) -> State:
         """Where it is in its life."""
-        return State(int(self.row[b"state"]))
+        return _STATES[self.row[b"state"]]
 
     @property
     def holder(self) -> str:

@@ -38,7 +38,7 @@ _RUNNING = int(State.RUNNING)
 
 
 def _submitted(event: ProcessSubmitted) -> Iterator[Write]:
-    yield from _waits(event, _row(event), class_of(event.requires))
+    return _waits(event, _row(event), class_of(event.requires))
 
 
 def _node_submitted(event: NodeSubmitted) -> Iterator[Write]:
@@ -69,9 +69,11 @@ def _waits(event: ProcessSubmitted, row: dict[str, Arg], class_key: str) -> Iter
     yield hset(keys.process(process_id), **row)
     queued_as = keys.queue_member(event.priority_time, process_id)
     yield zadd(keys.queue(class_key), 0, queued_as)
-    for attribute_id in env_attributes(process_id, event.env):
-        yield hput(keys.ATTRIBUTES, attribute_id, process_id)
-    yield from _wait_until(process_id, event.wait_deadline_ns)
+    if event.env:
+        for attribute_id in env_attributes(process_id, event.env):
+            yield hput(keys.ATTRIBUTES, attribute_id, process_id)
+    if event.wait_deadline_ns:
+        yield from _wait_until(process_id, event.wait_deadline_ns)
 
 
 def _released(event: ProcessReleased) -> Iterator[Write]:
