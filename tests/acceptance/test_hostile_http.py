@@ -75,6 +75,60 @@ async def test_request_byte_by_byte_is_read(tenant: Tenant, api: Api) -> None:
         assert reply.answer.ok["name"] == tenant.name
 
 
+@pytest.mark.parametrize("cut", [-40, -10, -1, 0, 7])
+async def test_head_that_came_before_means_the_same_wherever_it_is_cut(
+    tenant: Tenant, api: Api, cut: int
+) -> None:
+    """``cut`` is counted from the beginning of the body."""
+    bodies = [
+        sealed(tenant.user, "submitfuncspecmsg", spec=tenant.spec(funcname=f"f{i}"))
+        for i in range(6)
+    ]
+    assert len({len(body) for body in bodies}) == 1
+    requests = [posted(body) for body in bodies]
+    at = len(requests[0]) - len(bodies[0]) + cut
+    names: list[str] = []
+
+    async with connected(api.port) as raw, connected(api.port) as beat:
+
+        async def send(*parts: bytes) -> None:
+            """What the server answers another client shows that it has read this."""
+            await raw.send(*parts)
+            await beat.send(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n")
+            assert await beat.reply()
+
+        async def hear() -> None:
+            reply = await raw.reply()
+            assert reply is not None
+            names.append(reply.answer.ok["spec"]["funcname"])
+
+        for whole in requests[:2]:
+            await send(whole)
+            await hear()
+        await send(requests[2], requests[3][:at])
+        await send(requests[3][at:], requests[4], requests[5][:at])
+        await send(requests[5][at:])
+        for _ in requests[2:]:
+            await hear()
+
+    assert names == [f"f{i}" for i in range(6)]
+
+
+async def test_head_that_came_before_waits_for_what_is_answered_before_it(
+    tenant: Tenant, api: Api
+) -> None:
+    call = posted(sealed(tenant.user, "getcolonymsg", colonyname=tenant.name))
+    other = b"GET /nowhere HTTP/1.1\r\nhost: x\r\n\r\n"
+    async with connected(api.port) as raw:
+        await raw.send(call)
+        assert await raw.reply()
+        await raw.send(other)
+        await raw.send(call)
+        replies = [await raw.reply(), await raw.reply()]
+
+    assert [reply.status for reply in replies if reply] == [404, 200]
+
+
 BAD_HTTP = {
     "garbage": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"x" * 100,
     "no request": b"\r\n\r\n\r\n",
