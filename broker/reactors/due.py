@@ -14,7 +14,7 @@ import structlog
 from broker import keys
 from broker.clock import MS_NS
 from broker.directory import Colony
-from broker.errors import Corrupt
+from broker.errors import BrokerError, Overloaded, Unavailable
 from broker.store import EventStore
 
 _log = structlog.get_logger(__name__)
@@ -42,23 +42,36 @@ class Due:
                 await self._meet(colony, members, latest_ms)
 
     async def _meet(self, colony: Colony, members: Sequence[bytes], latest_ms: int) -> None:
-        """Page by page, as long as there is progress."""
+        """Page by page, behind what cannot be done, as long as there is progress."""
+        failed = 0
         while members:
-            parts = {keys.due_parts(member.decode()) for member in members}
-            work = {(self.meets[kind], i) for kind, i in parts if kind in self.meets}
-            await asyncio.gather(*(self._meet_one(colony, meet, i) for meet, i in work))
-            left = await self.store.send(*_look(colony, latest_ms))
+            parts = [keys.due_parts(member.decode()) for member in members]
+            work = list({(self.meets[kind], i) for kind, i in parts if kind in self.meets})
+            met = await asyncio.gather(*(self._meet_one(colony, meet, i) for meet, i in work))
+            done = dict(zip(work, met, strict=True))
+            failed += sum(
+                kind not in self.meets or not done[self.meets[kind], i] for kind, i in parts
+            )
+            left = await self.store.send(*_look(colony, latest_ms, failed))
             members = [] if left == members else left
 
-    async def _meet_one(self, colony: Colony, meet: Meet, identifier: str) -> None:
-        """One that cannot be read does not keep the others waiting."""
+    async def _meet_one(self, colony: Colony, meet: Meet, identifier: str) -> bool:
+        """Whether it was done. One that cannot be does not keep the others waiting."""
         try:
             await meet(colony, identifier)
-        except Corrupt as error:
-            _log.error("unreadable", colony=colony.name, id=identifier, error=str(error))
+        except (Unavailable, Overloaded) as error:
+            _log.warning("postponed", colony=colony.name, id=identifier, error=str(error))
+            return False
+        except BrokerError as error:
+            _log.error("cannot_be_done", colony=colony.name, id=identifier, error=str(error))
+            return False
+        except Exception:  # noqa: BLE001 - whatever it is, the others can be done
+            _log.exception("cannot_be_done", colony=colony.name, id=identifier)
+            return False
+        return True
 
 
-def _look(colony: Colony, latest_ms: int) -> tuple[str | int, ...]:
-    """The command for the first page of what is due."""
+def _look(colony: Colony, latest_ms: int, skip: int = 0) -> tuple[str | int, ...]:
+    """The command for a page of what is due: the first, or one behind what was skipped."""
     due = colony.tag.key(keys.DUE)
-    return ("ZRANGEBYSCORE", due, "-inf", latest_ms, "LIMIT", 0, _STEP)
+    return ("ZRANGEBYSCORE", due, "-inf", latest_ms, "LIMIT", skip, _STEP)

@@ -3,11 +3,14 @@
 Any number of timers may run: each step is a guarded command that takes effect once, whoever wins.
 """
 
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 
 from broker.directory import Colony, Directory
+from broker.errors import Overloaded, Unavailable
 from broker.reactors.classes import retire_empty
 from broker.reactors.crons import Crons
 from broker.reactors.due import Due
@@ -60,24 +63,20 @@ class Timer:
 
     async def look_at_held_crons(self) -> None:
         """Start what waited for a workflow that has ended meanwhile."""
-        for colony in self._colonies:
-            await self.crons.look_at_held(colony)
+        await each(self._colonies, self.crons.look_at_held)
 
     async def unregister(self) -> None:
         """Unregister executors that have been silent for too long."""
-        for colony in await self.directory.every():
-            await self.stale.unregister(colony)
+        await each(await self.directory.every(), self.stale.unregister)
 
     async def requeue(self) -> None:
         """Queue again what executors held that left."""
         self._colonies = await self.directory.every()
-        for colony in self._colonies:
-            await self.requeuer.all_leaving(colony)
+        await each(self._colonies, self.requeuer.all_leaving)
 
     async def forget(self) -> None:
         """Forget removed files that no snapshot names any more."""
-        for colony in self._colonies:
-            await self.forgetter.forget(colony)
+        await each(self._colonies, self.forgetter.forget)
 
     async def purge(self) -> None:
         """Delete what removed colonies left behind."""
@@ -87,15 +86,27 @@ class Timer:
 
     async def trim_logs(self) -> None:
         """Forget log lines that are too old or too many."""
-        for colony in await self.directory.every():
-            await self.log_retention.trim(colony)
+        await each(await self.directory.every(), self.log_retention.trim)
 
     async def purge_finished(self) -> None:
         """Remove finished processes and workflows that are older than they are to be kept."""
-        for colony in await self.directory.every():
-            await self.retirement.purge(colony)
+        await each(await self.directory.every(), self.retirement.purge)
 
     async def retire(self) -> None:
         """Forget requirement classes in which nothing waits, beyond those that are kept."""
-        for colony in await self.directory.every():
-            await retire_empty(self.store, self.directory, colony)
+        await each(await self.directory.every(), partial(retire_empty, self.store, self.directory))
+
+
+async def each(colonies: Sequence[Colony], work: Callable[[Colony], Awaitable[object]]) -> None:
+    """Do something in each colony; what is wrong with one keeps no other waiting.
+
+    Raises:
+        Unavailable, Overloaded: the store is away, which concerns all of them.
+    """
+    for colony in colonies:
+        try:
+            await work(colony)
+        except (Unavailable, Overloaded):
+            raise
+        except Exception:  # noqa: BLE001 - whatever it is, the others can be seen to
+            _log.exception("failed", colony=colony.name)
