@@ -6,6 +6,7 @@ projector that dies anywhere leaves the checkpoint where its effect ends.
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 
 import structlog
@@ -15,6 +16,7 @@ from broker.directory import Colony, Directory
 from broker.envelope import RawEntry, position_of, read_entry, type_of
 from broker.errors import Overloaded, Unavailable
 from broker.keys import SERVER
+from broker.pace import rest
 from broker.position import START, Position
 from broker.store import Batch, EventStore
 from projections import checkpoint
@@ -72,6 +74,7 @@ class Projector:
         store, tag = self._store, colony.tag
         before = await checkpoint.load(store, tag, projection)
         while not self._stopping:
+            began = time.monotonic()
             page = await store.raw_page(tag, before or START, PAGE)
             if not page:
                 break
@@ -80,6 +83,8 @@ class Projector:
                 before = batch.after
             else:
                 before = await checkpoint.load(store, tag, projection)
+            if len(page) == PAGE:
+                await rest(began)
         return before or START
 
     async def _wait(self, colonies: Sequence[Colony], seen: dict[str, Position]) -> None:

@@ -6,7 +6,6 @@ about a millisecond, and as much time passes between two steps as one takes: ass
 beside it. A server that dies half-way has lost nothing, the next look finds what is left.
 """
 
-import asyncio
 import time
 from dataclasses import dataclass, field
 
@@ -20,6 +19,7 @@ from broker.clock import SECOND_NS, US_NS
 from broker.decision import Decision
 from broker.directory import Colony, Happened
 from broker.keys import Key, Tag
+from broker.pace import rest
 from broker.reactors.sweep import Sweeper
 from broker.store import BY_SERVER, Done, EventStore
 
@@ -28,7 +28,6 @@ _MOST = 5_000
 """How many are removed from one colony before the others have their turn."""
 _SKEW_US = 60_000_000
 """By how much two servers may differ about the time at which something ended."""
-_LONGEST_PAUSE_S = 0.1
 _FINISHED = (State.SUCCESS, State.FAILED, State.CANCELLED)
 
 Entry = tuple[str, int]
@@ -105,7 +104,7 @@ class Retirement:
             stay = [at for process_id, at in page if process_id not in gone]
             skip = (skip if last == first else 0) + stay.count(last)
             first = last
-            await _pause(began)
+            await rest(began)
         return removed
 
     async def _remove(self, colony: Colony, state: State, ids: list[str]) -> set[str]:
@@ -136,7 +135,7 @@ class Retirement:
                 size = await self._leave(colony, state, workflow_id, before_us)
                 removed += size
                 skip += not size
-                await _pause(began)
+                await rest(began)
             if len(page) < _STEP:
                 break
         return removed
@@ -168,8 +167,3 @@ class Retirement:
         flat = await self.store.send("ZRANGEBYSCORE", tag.key(listing), first, last, *limit)
         pairs = zip(flat[::2], flat[1::2], strict=True)
         return [(member.decode(), int(float(score))) for member, score in pairs]
-
-
-async def _pause(began: float) -> None:
-    """Leave the store to others for as long as the last step took."""
-    await asyncio.sleep(min(time.monotonic() - began, _LONGEST_PAUSE_S))
