@@ -19,7 +19,7 @@ from bench.connection import Endpoint
 from bench.errors import BenchError
 from bench.plan import Plan, Stage
 from bench.report import Measurement
-from bench.scenarios import deadlines, depth, fleet, lifecycle, logs, realtime, workflow
+from bench.scenarios import deadlines, depth, files, fleet, lifecycle, logs, realtime, workflow
 from bench.servers import Target
 from bench.wire import Member
 from broker.identity import Identity
@@ -32,6 +32,7 @@ _SCENARIOS: dict[str, Callable[[Stage], Awaitable[list[Measurement]]]] = {
     "deadlines": deadlines.measure,
     "workflow": workflow.measure,
     "logs": logs.measure,
+    "files": files.measure,
     "fleet": fleet.measure,
     "realtime": realtime.measure,
 }
@@ -98,6 +99,7 @@ def _plan(given: argparse.Namespace) -> Plan:
             depth_rounds=given.rounds,
             workflow_rounds=given.rounds,
             log_rounds=given.rounds,
+            file_rounds=given.rounds,
             fleet_rounds=given.rounds,
         )
     if given.processes:

@@ -30,6 +30,9 @@ class Plan:
     subscribers: int = 1_000
     realtime_samples: int = 50
     realtime_interval_s: float = 0.5
+    file_rounds: int = 3
+    files: int = 10_000
+    large_file_mib: int = 1_024
     fleet: int = 2_000
     fleet_rounds: int = 3
     fleet_samples: int = 100
@@ -50,6 +53,9 @@ class Plan:
             log_requests=800,
             sockets=1_000,
             realtime_samples=20,
+            file_rounds=1,
+            files=1_000,
+            large_file_mib=100,
             fleet=500,
             fleet_rounds=1,
             fleet_samples=50,

@@ -85,6 +85,7 @@ class Stretch:
     sha256: str
     md5: str
     shown: str
+    data: None = None
 
     @classmethod
     def of(cls, fd: int, offset: int, length: int, shown: str, whole: Hash) -> "Stretch":

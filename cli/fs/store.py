@@ -90,6 +90,11 @@ class Piece(Protocol):
         """Their other digest, base64."""
         ...
 
+    @property
+    def data(self) -> bytes | None:
+        """All of them, where they are few and in memory."""
+        ...
+
     def slices(self) -> AsyncIterator[bytes]:
         """The bytes, from the first."""
         ...
@@ -263,7 +268,7 @@ class ObjectStore:
     ) -> AsyncGenerator[aiohttp.ClientResponse]:
         signed = self._signer.headers(method, url, sha256, headers or {})
         assert self._http is not None, "entered"  # noqa: S101 - a mistake of ours
-        body = None if sent is None else sent.body()
+        body = None if sent is None else sent.at_once() or sent.body()
         try:
             async with self._http.request(
                 method, URL(url, encoded=True), headers=signed, data=body, allow_redirects=False
@@ -309,6 +314,13 @@ class _Sent:
         self._count = count
         self._counted = 0
         self.failure: CliError | None = None
+
+    def at_once(self) -> bytes | None:
+        """All of a small piece, which then leaves together with the headers."""
+        if self._piece.data is not None:
+            self._counted += self._piece.length
+            self._count(self._piece.length)
+        return self._piece.data
 
     async def body(self) -> AsyncGenerator[bytes]:
         try:
