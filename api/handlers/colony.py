@@ -3,6 +3,10 @@
 Adding and removing touch two streams, the server's and the colony's, which no atomic step spans.
 The server's comes first and is the truth: a colony that is registered but not founded is founded by
 whoever meets it next (``Context``), one that is unregistered but not dissolved by the purge.
+
+Until then a server that remembers the latter goes on answering: the removal was answered to nobody
+yet, so what arrives counts as before it and goes with it. In the other order a colony that is
+dissolved and not unregistered would be founded anew, on top of what it had.
 """
 
 from dataclasses import dataclass

@@ -13,7 +13,7 @@ from broker.aggregates.executor import ExecutorRejected, ExecutorRemoved
 from broker.clock import StoreClock
 from broker.decision import Event
 from broker.directory import Colony, Directory
-from broker.errors import Unavailable
+from broker.errors import Denied, Unavailable
 from broker.keys import SERVER
 from broker.matching import Requirement
 from broker.presence import Presence
@@ -167,14 +167,38 @@ async def test_removal_that_stopped_half_way_is_finished(store: EventStore, link
     stage = Stage(store)
     await stage.found()
     tag = await stage.tag()
-    row = await stage.context.directory.server()
-    entry = aggregate.Entry(suffix=tag.text.rpartition(".")[2], colony_ids=(OWNER,))
-    decided = aggregate.unregister(SERVER_OWNER, row, entry, COLONY, LATER)
-    await store.append(SERVER, decided, BY_SERVER)
+    await _begin_to_remove(stage)
 
     await purge_removed(store)
 
     assert await link.call("KEYS", tag.key("*")) == []
+
+
+async def test_what_arrives_in_a_removal_that_stopped_half_way_goes_with_it(
+    store: EventStore, link: Link
+) -> None:
+    """Nobody was told that the colony is gone, so a server that remembers it is not wrong yet."""
+    stage, remembering = Stage(store), Stage(store)
+    await stage.found()
+    await remembering.submit()
+    tag = await stage.tag()
+    await _begin_to_remove(stage)
+    await remembering.submit()
+
+    await purge_removed(store)
+
+    with pytest.raises(Denied):
+        await remembering.submit()
+    assert await link.call("KEYS", tag.key("*")) == []
+
+
+async def _begin_to_remove(stage: Stage) -> None:
+    """All that a server does which dies then."""
+    row = await stage.context.directory.server()
+    suffix = (await stage.tag()).text.rpartition(".")[2]
+    entry = aggregate.Entry(suffix=suffix, colony_ids=(OWNER,))
+    decided = aggregate.unregister(SERVER_OWNER, row, entry, COLONY, LATER)
+    await stage.store.append(SERVER, decided, BY_SERVER)
 
 
 async def _remove(stage: Stage) -> None:
