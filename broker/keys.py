@@ -375,6 +375,10 @@ ASYNC_ROWS = "v:"
 """What keys of async projections begin with; they follow the log at their own pace."""
 
 
+BUILDS = Key(f"{ASYNC_ROWS}builds")
+"""Hash: ``<projection>:<version>`` -> which build of it is served, ``…:next`` -> is being built."""
+
+
 def projected(name: str, version: int, row: str) -> Key:
     """A row of one version of an async projection."""
     return Key(f"{ASYNC_ROWS}{name}:{version}:{row}")

@@ -33,5 +33,7 @@ CHANNEL = _load("channel")
 GLANCE = _load("glance")
 CUT = _load("cut")
 PART = _load("part")
+BEGIN_BUILD = _load("begin_build")
+SWITCH_BUILD = _load("switch_build")
 CLAIM = _load("claim")
 """Not complete: ``broker/claiming.py`` fills in what the fold writes."""

@@ -6,6 +6,7 @@ fold reads nothing. Histograms count by powers of two of milliseconds, for perce
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from broker import keys
 from broker.aggregates.process import ProcessClosed, State
@@ -13,6 +14,7 @@ from broker.clock import MS_NS, SECOND_NS, US_NS
 from broker.decision import Event, Write, hincrby, zlower, zraise
 from broker.keys import Key, Tag
 from broker.store import EventStore, as_hash
+from projections import builds
 from projections.projection import Projection
 
 NAME = "functions"
@@ -85,20 +87,27 @@ async def read(
     store: EventStore, tag: Tag, pairs: list[tuple[str, str]]
 ) -> list[FunctionStatistics]:
     """Statistics of pairs of executor and function name."""
-    commands: list[tuple[str, ...]] = []
-    for executor, function in pairs:
-        sums, bounds = _keys(executor, function)
-        commands += [
-            ("HGETALL", tag.key(sums)),
-            ("ZRANGE", tag.key(bounds), "0", "-1", "WITHSCORES"),
-        ]
-    if not commands:
+    if not pairs:
         return []
-    replies = await store.read(*commands)
+    build, asked = 0, -1
+    replies: list[Any] = []
+    # Which build is served is asked behind the rows: then these were still there.
+    while build != asked:
+        asked = build
+        question = builds.asking(tag, FUNCTIONS)
+        *replies, answer = await store.read(*_rows_of(tag, pairs, build), question)
+        build = builds.told(answer)
     return [
         _statistics(as_hash(sums), as_hash(bounds))
         for sums, bounds in zip(replies[::2], replies[1::2], strict=True)
     ]
+
+
+def _rows_of(tag: Tag, pairs: list[tuple[str, str]], build: int) -> Iterator[tuple[str, ...]]:
+    for executor, function in pairs:
+        sums, bounds = (builds.place(FUNCTIONS, build, key) for key in _keys(executor, function))
+        yield ("HGETALL", tag.key(sums))
+        yield ("ZRANGE", tag.key(bounds), "0", "-1", "WITHSCORES")
 
 
 def _statistics(sums: Mapping[bytes, bytes], bounds: Mapping[bytes, bytes]) -> FunctionStatistics:

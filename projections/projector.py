@@ -19,7 +19,7 @@ from broker.keys import SERVER
 from broker.pace import rest
 from broker.position import START, Position
 from broker.store import Batch, EventStore
-from projections import checkpoint
+from projections import builds, checkpoint
 from projections.projection import Projection
 
 _log = structlog.get_logger(__name__)
@@ -72,17 +72,19 @@ class Projector:
 
     async def _project(self, colony: Colony, projection: Projection) -> Position:
         store, tag = self._store, colony.tag
-        before = await checkpoint.load(store, tag, projection)
+        build = await builds.served(store, tag, projection)
+        before = await checkpoint.of_build(store, tag, projection, build)
         while not self._stopping:
             began = time.monotonic()
             page = await store.raw_page(tag, before or START, PAGE)
             if not page:
                 break
-            batch = _batch(projection, before, page)
+            batch = batch_of(projection, build, before, page)
             if await store.project(tag, batch):
                 before = batch.after
             else:
-                before = await checkpoint.load(store, tag, projection)
+                build = await builds.served(store, tag, projection)
+                before = await checkpoint.of_build(store, tag, projection, build)
             if len(page) == PAGE:
                 await rest(began)
         return before or START
@@ -96,13 +98,16 @@ class Projector:
         await asyncio.sleep(_GATHER_S)
 
 
-def _batch(projection: Projection, before: Position | None, page: Sequence[RawEntry]) -> Batch:
+def batch_of(
+    projection: Projection, build: int, before: Position | None, page: Sequence[RawEntry]
+) -> Batch:
+    """What some entries mean for a build, and the checkpoint behind them."""
     reads = projection.reads
     wanted = (raw for raw in page if reads is None or type_of(raw) in reads)
     writes = (write for raw in wanted for write in projection.fold(read_entry(raw).event))
     return Batch(
-        checkpoint=checkpoint.checkpoint_key(projection),
+        checkpoint=checkpoint.checkpoint_key(projection, build),
         before=before,
         after=position_of(page[-1]),
-        writes=tuple(writes),
+        writes=tuple(builds.placed(projection, build, writes)),
     )

@@ -18,11 +18,17 @@ from broker.keys import SERVER, Tag
 from broker.pipeline import Pipeline
 from broker.position import START, Position
 from broker.store import EventStore
+from projections import ASYNC
 from projections.core import fold
+from projections.projection import Projection
+from projections.rebuild import Rebuilt, rebuild
 from projections.replay import Verdict, pages, verify
 
 _IN_FLIGHT = 1_000
 _STEP = 1_000
+
+REBUILT = {projection.name: projection for projection in ASYNC}
+"""What can be built anew, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +74,14 @@ class History:
             Corrupt: an event that cannot be read.
         """
         return await verify(self.store, log.tag, fold)
+
+    async def rebuilt(self, log: Log, projection: Projection) -> Rebuilt:
+        """Build what a projection says of a colony anew, and serve that.
+
+        Raises:
+            Corrupt: an event that cannot be read.
+        """
+        return await rebuild(self.store, log.tag, projection)
 
     async def events(
         self,

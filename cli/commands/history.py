@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from cyclopts import App, Parameter
 
 from api.history.compared import elements_of
-from api.history.log import History, Log
+from api.history.log import REBUILT, History, Log
 from api.history.moment import Past
 from api.telling import Filter
 from broker.position import START
@@ -173,6 +173,36 @@ async def at(
                 out.show(render.Detail(blocks=(block,), data=spec.plain(counts)))
             case "queue":
                 out.show(listing(await past.queue(), render.State.WAITING, wide=out.verbose))
+
+
+@app.command
+async def rebuild(projection: str, *, options: Options = NONE) -> None:
+    """Build what follows the log anew beside what is served, and switch when it has caught up.
+
+    Nothing stops for it, and one that is interrupted changes nothing: the next one goes on.
+    Without --colony for all colonies.
+
+    Args:
+        projection: what to build: functions (the function statistics).
+        options: global options.
+    """
+    chosen = REBUILT.get(projection)
+    if chosen is None:
+        known = ", ".join(REBUILT)
+        raise UsageError(f"there is no projection {projection!r}", hint=f"there is: {known}")
+    out = Output.of(options, os.environ)
+    data: list[dict[str, object]] = []
+    async with history.opened(options) as opened:
+        named = [await opened.log(options.colony)] if options.colony else await opened.logs()
+        for log in [log for log in named if log.name]:
+            done = await opened.rebuilt(log, chosen)
+            fields = {"build": done.build, "events": done.events, "deleted": done.deleted}
+            data.append({"colony": log.name, **fields, "position": str(done.position)})
+            if out.format is Format.TABLE:
+                shown = {name.capitalize(): str(value) for name, value in fields.items()}
+                out.say("Projection rebuilt", Colony=log.name, Projection=projection, **shown)
+    if out.format is not Format.TABLE:
+        out.show(render.Detail(blocks=(), data=data, ids=[str(one["colony"]) for one in data]))
 
 
 @app.command

@@ -36,6 +36,7 @@ HELP = (
     "history at",
     "history check",
     "history export",
+    "history rebuild",
     "history show",
     "history verify",
     "key generate",

@@ -244,6 +244,20 @@ def test_queue_is_shown_as_it_was(colony: Shell, worker: Shell) -> None:
     assert colony.ok("history at now queue -o id").out.split() == [low]
 
 
+# ---------------------------------------------------------------- rebuild
+
+
+def test_rebuilt_statistics_are_the_same(colony: Shell, worker: Shell) -> None:
+    run_one(colony, worker)
+    line = f"history rebuild functions --colony {name_of(colony)}"
+
+    (one,) = cast("list[dict[str, object]]", colony.ok(f"{line} --json").json)
+
+    assert (one["colony"], one["build"]) == (name_of(colony), 1)
+    assert one["events"] == len(events(colony))
+    assert re.search(r"Projection rebuilt +Build=2 ", colony.ok(line).err)
+
+
 # ---------------------------------------------------------------- export and check
 
 
@@ -312,6 +326,7 @@ def test_request_leads_to_what_it_asked_for(colony: Shell, dev: Dev, tmp_path: P
         ("history at now process", 2, "`process` and an id do not fit"),
         ("history at never stats", 2, "not a moment: 'never'"),
         ("history at now weather", 2, "weather"),
+        ("history rebuild nothing", 2, "there is no projection 'nothing'"),
         ("history check nowhere.jsonl", 2, "cannot read nowhere.jsonl"),
         ("history check README.md", 2, "this is no log in the format colonies-history/1"),
         ("history export nowhere/log.jsonl", 2, "cannot write nowhere/log.jsonl"),
