@@ -10,10 +10,10 @@ from broker import keys
 from broker.aggregates.cron import CronSkipped, Draft, Occasion, is_unfinished, tick
 from broker.aggregates.workflow import WorkflowRow
 from broker.decision import Decision
-from broker.directory import Colony, Directory, Happened
+from broker.directory import Colony, Directory
 from broker.keys import Tag
 from broker.occasion import occasion_of
-from broker.store import BY_SERVER, Done, EventStore
+from broker.reactors.reactor import Reactor
 
 Full = Callable[[Colony], Awaitable[bool]]
 """Whether as many processes wait in a colony as may."""
@@ -22,33 +22,26 @@ _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Crons:
+class Crons(Reactor):
     """Does it, and tells what happened. ``zone`` is that of expressions that name none."""
 
-    store: EventStore
     directory: Directory
-    happened: Happened
     full: Full
     zone: tzinfo
 
     async def tick(self, colony: Colony, cron_id: str) -> None:
         """See what the passing of time means for one cron."""
 
-        async def read(fresh: bool) -> tuple[Tag, _Rows]:  # noqa: FBT001 - run's own shape
-            return colony.tag, await self.occasion(colony, cron_id, fresh=fresh)
+        async def read(fresh: bool) -> _Rows:  # noqa: FBT001 - run's own shape
+            return await self.occasion(colony, cron_id, fresh=fresh)
 
         def decide(rows: _Rows, now_ns: int) -> Decision:
             occasion, draft = rows
             return tick(occasion, draft, self.zone, now_ns) if draft else Decision()
 
-        outcome = await self.store.run(read, decide, BY_SERVER)
-        if isinstance(outcome, Done):
-            self.happened(colony, outcome)
-            for event in outcome.events:
-                if isinstance(event, CronSkipped):
-                    _log.warning(
-                        "cron_skipped", colony=colony.name, cron=cron_id, reason=event.reason
-                    )
+        for event in await self.act(colony, read, decide):
+            if isinstance(event, CronSkipped):
+                _log.warning("cron_skipped", colony=colony.name, cron=cron_id, reason=event.reason)
 
     async def occasion(self, colony: Colony, cron_id: str, *, fresh: bool) -> _Rows:
         """What its firing is judged by."""

@@ -8,21 +8,18 @@ from broker.aggregates.process_retry import expire, offer
 from broker.aggregates.process_row import ProcessRow
 from broker.aggregates.succession import Kin, follow
 from broker.decision import Decision
-from broker.directory import Classes, Colony, Directory, Happened
-from broker.keys import Tag
+from broker.directory import Classes, Colony, Directory
 from broker.kinship import kin_of
-from broker.store import BY_SERVER, Done, EventStore
+from broker.reactors.reactor import Reactor
 
 _Rows = tuple[ProcessRow | None, Kin, Classes]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Deadlines:
+class Deadlines(Reactor):
     """Meets deadlines, and tells what happened."""
 
-    store: EventStore
     directory: Directory
-    happened: Happened
 
     async def expire(self, colony: Colony, process_id: str) -> None:
         """See what the passing of time means for one process."""
@@ -35,7 +32,7 @@ class Deadlines:
     async def _decided(
         self, colony: Colony, process_id: str, decide: Callable[[_Rows, int], Decision]
     ) -> None:
-        async def read(fresh: bool) -> tuple[Tag, _Rows]:  # noqa: FBT001 - run's own shape
+        async def read(fresh: bool) -> _Rows:  # noqa: FBT001 - run's own shape
             stored = (await self.store.hashes(colony.tag, keys.process(process_id)))[0]
             row = ProcessRow.read(process_id, stored)
             kin = (
@@ -44,11 +41,9 @@ class Deadlines:
                 else Kin(workflow=None)
             )
             classes = await self.directory.classes(colony, fresh=fresh)
-            return colony.tag, (row, kin, classes)
+            return row, kin, classes
 
-        outcome = await self.store.run(read, decide, BY_SERVER)
-        if isinstance(outcome, Done):
-            self.happened(colony, outcome)
+        await self.act(colony, read, decide)
 
 
 def _decide_to_offer(rows: _Rows, now_ns: int) -> Decision:

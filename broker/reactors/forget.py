@@ -13,21 +13,17 @@ from dataclasses import dataclass
 from broker import keys, labels, shelf
 from broker.aggregates import file, snapshot
 from broker.aggregates.file import Era
-from broker.decision import Decision
-from broker.directory import Colony, Happened
+from broker.directory import Colony
+from broker.reactors.reactor import Reactor
 from broker.revisions import Kept, kept
-from broker.store import BY_SERVER, Done, EventStore
 
 _STEP = 100
 _PAGE = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Forgetter:
+class Forgetter(Reactor):
     """Does it, and tells what happened."""
-
-    store: EventStore
-    happened: Happened
 
     async def forget(self, colony: Colony) -> None:
         """See to every label of which a snapshot was removed."""
@@ -43,7 +39,7 @@ class Forgetter:
                 if not await self._tidy_one(colony, each):
                     return
         now_ns = self.store.clock.now_ns()
-        await self._append(colony, snapshot.tidied(label, snapshot_id, now_ns))
+        await self.append(colony, snapshot.tidied(label, snapshot_id, now_ns))
 
     async def _tidy_one(self, colony: Colony, label: str) -> bool:
         """Forget what no snapshot names of one label, and the label if nothing is left."""
@@ -56,10 +52,10 @@ class Forgetter:
             for first in range(0, len(unnamed), _STEP):
                 step = unnamed[first : first + _STEP]
                 now_ns = self.store.clock.now_ns()
-                if not await self._append(colony, file.forget(label, step, now_ns)):
+                if not await self.append(colony, file.forget(label, step, now_ns)):
                     return False
         now_ns = self.store.clock.now_ns()
-        return left or await self._append(colony, file.forget_label(label, now_ns))
+        return left or await self.append(colony, file.forget_label(label, now_ns))
 
     async def _numbers(self, colony: Colony, label: str) -> list[int]:
         """The numbers of the snapshots in whose tree a label is, in order."""
@@ -71,14 +67,6 @@ class Forgetter:
             ):
                 found += (last := int(float(score)) for score in page[1::2])
         return sorted(found)
-
-    async def _append(self, colony: Colony, decision: Decision) -> bool:
-        """Whether nobody was faster."""
-        outcome = await self.store.append(colony.tag, decision, BY_SERVER)
-        if not isinstance(outcome, Done):
-            return False
-        self.happened(colony, outcome)
-        return True
 
 
 def _may_be_named(revision: Kept, numbers: Sequence[int], era: Era) -> bool:

@@ -14,21 +14,18 @@ from broker.aggregates import executor
 from broker.aggregates.process_retry import requeue
 from broker.aggregates.process_row import ProcessRow
 from broker.decision import Decision, equals
-from broker.directory import Classes, Colony, Directory, Happened
-from broker.keys import Tag
-from broker.store import BY_SERVER, Done, EventStore
+from broker.directory import Classes, Colony, Directory
+from broker.reactors.reactor import Reactor
 
 _STEP = 100
 _GONE = "the executor that ran it is gone"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Requeuer:
+class Requeuer(Reactor):
     """Does it, and tells what happened."""
 
-    store: EventStore
     directory: Directory
-    happened: Happened
 
     async def all_leaving(self, colony: Colony) -> None:
         """Every executor of a colony that left and may still hold work."""
@@ -43,22 +40,18 @@ class Requeuer:
             if not await self._step(colony, executor_id, [m.decode() for m in members]):
                 return
         released = executor.released(executor_id, self.store.clock.now_ns())
-        await self.store.append(colony.tag, released, BY_SERVER)
+        await self.append(colony, released)
 
     async def _step(self, colony: Colony, executor_id: str, ids: list[str]) -> bool:
-        async def read(_fresh: bool) -> tuple[Tag, _Rows]:  # noqa: FBT001 - run's own shape
+        async def read(_fresh: bool) -> _Rows:  # noqa: FBT001 - run's own shape
             names = (keys.member(executor_id), *(keys.process(i) for i in ids))
             member, *hashes = await self.store.hashes(colony.tag, *names)
             rows = (ProcessRow.read(i, h) for i, h in zip(ids, hashes, strict=True))
             classes = await self.directory.classes(colony, fresh=True)
             present = [row for row in rows if row is not None]
-            return colony.tag, _Rows(MemberRow.read(executor_id, member), present, classes)
+            return _Rows(MemberRow.read(executor_id, member), present, classes)
 
-        outcome = await self.store.run(read, _decide, BY_SERVER)
-        if not isinstance(outcome, Done) or not outcome.events:
-            return False
-        self.happened(colony, outcome)
-        return True
+        return bool(await self.act(colony, read, _decide))
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,11 @@ from broker.aggregates.process_row import ProcessRow
 from broker.aggregates.workflow import WorkflowRow
 from broker.clock import SECOND_NS, US_NS
 from broker.decision import Decision
-from broker.directory import Colony, Happened
+from broker.directory import Colony
 from broker.keys import Key, Tag
 from broker.pace import rest
+from broker.reactors.reactor import Reactor
 from broker.reactors.sweep import Sweeper
-from broker.store import BY_SERVER, Done, EventStore
 
 _STEP = 25
 _MOST = 5_000
@@ -63,13 +63,11 @@ def _either(own: int, default: int) -> int:
     return default if own < 0 else own
 
 
-@dataclass(slots=True, kw_only=True)
-class Retirement:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retirement(Reactor):
     """Removes, and tells what happened; ``default`` is for colonies that say nothing."""
 
-    store: EventStore
     sweeper: Sweeper
-    happened: Happened
     default: Keep
     _seen_us: dict[tuple[Tag, Key], int] = field(default_factory=dict[tuple[Tag, Key], int])
     """How far a listing holds only what stays: processes of workflows, which go with these."""
@@ -111,19 +109,15 @@ class Retirement:
         if not ids:
             return set()
 
-        async def read(_fresh: bool) -> tuple[Tag, list[ProcessRow]]:  # noqa: FBT001 - run's shape
+        async def read(_fresh: bool) -> list[ProcessRow]:  # noqa: FBT001 - run's shape
             hashes = await self.store.hashes(colony.tag, *(keys.process(i) for i in ids))
             rows = (ProcessRow.read(i, row) for i, row in zip(ids, hashes, strict=True))
-            return colony.tag, [row for row in rows if row is not None and row.state is state]
+            return [row for row in rows if row is not None and row.state is state]
 
         def decide(rows: list[ProcessRow], now_ns: int) -> Decision:
             return process_end.remove_many((), rows, "", now_ns)
 
-        outcome = await self.store.run(read, decide, BY_SERVER)
-        if not isinstance(outcome, Done):
-            return set()
-        self.happened(colony, outcome)
-        return {event.subject for event in outcome.events}
+        return {event.subject for event in await self.act(colony, read, decide)}
 
     async def _workflows(self, colony: Colony, state: State, before_us: int) -> int:
         """Those that ended before a time; they are listed by when they were submitted."""
@@ -144,9 +138,9 @@ class Retirement:
         """Remove a workflow if it has ended long enough ago; how many processes it had."""
         size = 0
 
-        async def read(_fresh: bool) -> tuple[Tag, WorkflowRow | None]:  # noqa: FBT001
+        async def read(_fresh: bool) -> WorkflowRow | None:  # noqa: FBT001
             row = (await self.store.hashes(colony.tag, keys.workflow(workflow_id)))[0]
-            return colony.tag, WorkflowRow.read(workflow_id, row)
+            return WorkflowRow.read(workflow_id, row)
 
         def decide(row: WorkflowRow | None, now_ns: int) -> Decision:
             nonlocal size
@@ -156,9 +150,8 @@ class Retirement:
             size = row.size
             return dissolution.leave((), row, "", now_ns)
 
-        outcome = await self.store.run(read, decide, BY_SERVER)
-        if isinstance(outcome, Done) and size:
-            self.happened(colony, outcome)
+        await self.act(colony, read, decide)
+        if size:
             await self.sweeper.sweep(colony, workflow_id)
         return size
 

@@ -11,20 +11,18 @@ from broker import keys
 from broker.access import EXECUTOR, MemberRow, MemberState
 from broker.aggregates.executor import unregister_stale
 from broker.clock import SECOND_NS
-from broker.directory import Colony, Happened
+from broker.directory import Colony
 from broker.presence import Presence
-from broker.store import BY_SERVER, Done, EventStore
+from broker.reactors.reactor import Reactor
 
 _LISTED = {MemberState.PENDING, MemberState.APPROVED}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StaleExecutors:
+class StaleExecutors(Reactor):
     """Finds them, and tells what happened."""
 
-    store: EventStore
     presence: Presence
-    happened: Happened
     silent_s: int
     listening_since_ns: int
 
@@ -42,7 +40,4 @@ class StaleExecutors:
         for executor_id, row in zip(silent, rows, strict=True):
             member = MemberRow.read(executor_id, row)
             if member is not None and member.kind == EXECUTOR and member.state in _LISTED:
-                decision = unregister_stale(member, now_ns)
-                outcome = await self.store.append(colony.tag, decision, BY_SERVER)
-                if isinstance(outcome, Done):
-                    self.happened(colony, outcome)
+                await self.append(colony, unregister_stale(member, now_ns))

@@ -13,10 +13,9 @@ from broker.access import Hash
 from broker.aggregates import dissolution
 from broker.aggregates.process_row import ProcessRow
 from broker.decision import Decision
-from broker.directory import Colony, Happened
-from broker.keys import Tag
+from broker.directory import Colony
+from broker.reactors.reactor import Reactor
 from broker.standing import workflow_fields
-from broker.store import BY_SERVER, Done, EventStore
 
 _STEP = 100
 
@@ -24,11 +23,8 @@ _Rows = tuple[Hash, list[ProcessRow]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sweeper:
+class Sweeper(Reactor):
     """Does it, and tells what happened."""
-
-    store: EventStore
-    happened: Happened
 
     async def sweep(self, colony: Colony, workflow_id: str) -> None:
         """See to every process of a workflow."""
@@ -41,23 +37,19 @@ class Sweeper:
             first += _STEP
         row, now_ns = await self._row(colony, workflow_id), self.store.clock.now_ns()
         finished = dissolution.swept(workflow_id, row, aimed, now_ns)
-        self._tell(colony, await self.store.append(colony.tag, finished, BY_SERVER))
+        await self.append(colony, finished)
 
     async def _row(self, colony: Colony, workflow_id: str) -> Hash:
         return await workflow_fields(self.store, colony.tag, workflow_id)
 
     async def _step(self, colony: Colony, workflow_id: str, aimed: int, ids: list[str]) -> None:
-        async def read(_fresh: bool) -> tuple[Tag, _Rows]:  # noqa: FBT001 - run's own shape
+        async def read(_fresh: bool) -> _Rows:  # noqa: FBT001 - run's own shape
             row = await self._row(colony, workflow_id)
             hashes = await self.store.hashes(colony.tag, *(keys.process(i) for i in ids))
             found = (ProcessRow.read(i, h) for i, h in zip(ids, hashes, strict=True))
-            return colony.tag, (row, [process for process in found if process is not None])
+            return row, [process for process in found if process is not None]
 
         def decide(rows: _Rows, now_ns: int) -> Decision:
             return dissolution.sweep(workflow_id, rows[0], aimed, rows[1], now_ns)
 
-        self._tell(colony, await self.store.run(read, decide, BY_SERVER))
-
-    def _tell(self, colony: Colony, outcome: object) -> None:
-        if isinstance(outcome, Done):
-            self.happened(colony, outcome)
+        await self.act(colony, read, decide)
