@@ -1,20 +1,23 @@
 """``colonies function``: submit work, and say what an executor can do."""
 
+import secrets
 from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from api import wire, wire_executor, wire_function, wire_process, wire_spec
+from api import wire, wire_executor, wire_file, wire_function, wire_process, wire_spec
 from broker.identity import is_identity
 from cli import logfollow, render, spec
 from cli.commands.executor import times
 from cli.config import Role
-from cli.errors import UsageError
+from cli.errors import RpcError, UsageError
 from cli.options import NONE, ONCE, Options, Watch
 from cli.session import Session
 from cli.waiting import finish
 
 app = App(name="function", help="Manage functions.", help_format="plaintext")
+
+_SUBMIT = "submitfuncspecmsg"
 
 Switch = Annotated[bool, Parameter(negative="")]
 Words = Annotated[list[str] | None, Parameter(negative="")]
@@ -25,6 +28,7 @@ async def submit(
     *,
     spec_: Annotated[str, Parameter(name=("--spec",))],
     label: str | None = None,
+    snapshot: Switch = False,
     wait: Switch = False,
     out: Switch = False,
     follow: Switch = False,
@@ -35,6 +39,7 @@ async def submit(
     Args:
         spec_: a JSON file, - for standard input, or the JSON itself.
         label: label of the process, instead of the one in the spec.
+        snapshot: make a snapshot of each label in fs.snapshots now, for it to start from.
         wait: wait until the process has ended; exit code 1 when it failed.
         out: print its output when it has ended; with --wait.
         follow: print what it says, and its output when it has ended; exit code 1 when it failed.
@@ -44,7 +49,49 @@ async def submit(
         function = spec.function_spec(spec_, session.colony)
         if label is not None:
             function.label = label
-        await _submit(session, function, wait=wait or out, out=out, follow=follow)
+        made = await _snapshots(session, function) if snapshot else []
+        try:
+            await _submit(session, function, wait=wait or out, out=out, follow=follow)
+        except RpcError as error:
+            if error.asked == _SUBMIT:
+                await _forget(session, made)
+            raise
+
+
+async def _snapshots(session: Session, function: wire_spec.FunctionSpec) -> list[str]:
+    """Make a snapshot for each mount of a spec, and name it there; their ids.
+
+    Raises:
+        UsageError: nothing is mounted from a snapshot, or a mount names no label.
+    """
+    mounts = (function.fs.snapshots if function.fs else None) or []
+    if not mounts or not all(mount.label for mount in mounts):
+        raise UsageError(
+            "--snapshot needs the labels to make snapshots of",
+            hint='in the spec: "fs": {"snapshots": [{"label": "/src", "dir": "/src"}], …}',
+        )
+    made: list[str] = []
+    for mount in mounts:
+        message = wire_file.CreateSnapshotMsg(
+            colonyname=session.colony, label=mount.label, name=secrets.token_hex(32)
+        )
+        try:
+            found = await session.client().ask(message, wire_file.Snapshot)
+        except RpcError:
+            await _forget(session, made)
+            raise
+        mount.snapshotid = found.snapshotid
+        made.append(found.snapshotid)
+        session.out.say("Snapshot created", Label=mount.label, SnapshotId=found.snapshotid)
+    return made
+
+
+async def _forget(session: Session, snapshot_ids: list[str]) -> None:
+    """Remove snapshots that no process will start from."""
+    for snapshot_id in snapshot_ids:
+        await session.client().tell(
+            wire_file.RemoveSnapshotMsg(colonyname=session.colony, snapshotid=snapshot_id)
+        )
 
 
 @app.command(name="exec")
