@@ -4,6 +4,7 @@ Everything is counted by the store itself, in a bounded number of commands for e
 here walks a queue.
 """
 
+import asyncio
 from dataclasses import dataclass
 
 from api.census import Census, census
@@ -20,6 +21,7 @@ from projections.core import listings
 from projections.projection import Projection
 
 _SECOND_MS = 1_000
+_AT_ONCE = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +62,11 @@ class Memory:
 
 async def every_colony(store: EventStore, directory: Directory) -> list[ColonyGauges]:
     """All colonies, by name; without one that is removed meanwhile."""
-    found = [await _colony(store, directory, colony) for colony in await directory.every()]
+    found: list[ColonyGauges | None] = []
+    colonies = await directory.every()
+    for first in range(0, len(colonies), _AT_ONCE):
+        some = colonies[first : first + _AT_ONCE]
+        found += await asyncio.gather(*(_colony(store, directory, colony) for colony in some))
     return [colony for colony in found if colony is not None]
 
 

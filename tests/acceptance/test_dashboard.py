@@ -8,7 +8,9 @@ from typing import Any, cast
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.acceptance.asking import Api
-from tests.acceptance.tenants import Tenant
+from tests.acceptance.conftest import OWNER, settings_on
+from tests.acceptance.processes import Store, started
+from tests.acceptance.tenants import found
 
 DASHBOARD = Path(__file__).parents[2] / "docs" / "grafana" / "colonies.json"
 _METRIC = re.compile(r"\b(colonies_\w+)(?:\{([^}]*)\})?")
@@ -22,23 +24,31 @@ def expressions() -> list[str]:
     return [target["expr"] for panel in panels for target in panel["targets"]]
 
 
-async def test_every_metric_and_label_of_the_dashboard_exists(tenant: Tenant, api: Api) -> None:
-    executor = await tenant.executor(api)
-    await tenant.submit(api)
-    process = (await executor.assign(api)).ok
-    (await executor.close(api, process["processid"])).ok  # noqa: B018 - asserts
-    shown = {
-        sample.name: set(sample.labels)
-        for family in text_string_to_metric_families((await api.get("/metrics")).text)
-        for sample in family.samples
-    }
+async def test_every_metric_and_label_of_the_dashboard_exists(store: Store) -> None:
+    with started(settings_on(store.url)) as server:
+        async with Api(server.url) as api:
+            shown = await _shown(api)
     asked = expressions()
     assert asked
     for expression in asked:
-        found = _METRIC.findall(expression)
-        assert found, expression
-        for name, matchers in found:
+        found_in = _METRIC.findall(expression)
+        assert found_in, expression
+        for name, matchers in found_in:
             assert name in shown, expression
             labels = re.findall(r"(\w+)\s*(?:=~|!=|!~|=)", matchers)
             labels += [g.strip() for by in _GROUPED.findall(expression) for g in by.split(",")]
             assert set(labels) <= shown[name], expression
+
+
+async def _shown(api: Api) -> dict[str, set[str]]:
+    """The labels of each metric, of a server on which a process has run."""
+    tenant = await found(api, OWNER)
+    executor = await tenant.executor(api)
+    await tenant.submit(api)
+    process = (await executor.assign(api)).ok
+    (await executor.close(api, process["processid"])).ok  # noqa: B018 - asserts
+    return {
+        sample.name: set(sample.labels)
+        for family in text_string_to_metric_families((await api.get("/metrics")).text)
+        for sample in family.samples
+    }

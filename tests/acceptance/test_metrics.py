@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import Generator
+from collections.abc import AsyncGenerator, Generator
 
 import httpx
 import pytest
@@ -36,7 +36,16 @@ def pair(store: Store) -> Generator[Server]:
         yield server
 
 
-async def test_depths_and_counts_follow_what_happens(tenant: Tenant, api: Api) -> None:
+@pytest.fixture
+async def alone(store: Store) -> AsyncGenerator[tuple[Api, Tenant]]:
+    """A server and the only colony on its store: metrics tell only so many colonies apart."""
+    with started(settings_on(store.url)) as server:
+        async with Api(server.url) as api:
+            yield api, await found(api, OWNER)
+
+
+async def test_depths_and_counts_follow_what_happens(alone: tuple[Api, Tenant]) -> None:
+    api, tenant = alone
     executor = await tenant.executor(api)
     ids = [await tenant.submit(api) for _ in range(3)]
 
