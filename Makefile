@@ -1,6 +1,7 @@
 # Everything a developer types. Needs make and Python 3.11 or newer, no root; all of it lives in .venv.
 #   make dev ARGS="-v"          arguments for `colonies dev`
 #   make test ARGS="-k assign"  arguments for pytest
+#   make storms ARGS="kills --minutes 10"
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -10,12 +11,13 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install dev test check bench format
+.PHONY: help install dev test storms check bench format
 
 help:
 	@echo "make install   create .venv and install the broker with its embedded store"
 	@echo "make dev       start a complete server on this machine (ARGS for colonies dev)"
 	@echo "make test      run all tests (ARGS for pytest)"
+	@echo "make storms    kill servers and the store under load, minutes long (ARGS for python -m tests.storms)"
 	@echo "make check     lint, formatting, types, direction of imports"
 	@echo "make format    rewrite the sources as make check wants them"
 	@echo "make bench     measure (ARGS for python -m bench)"
@@ -26,6 +28,9 @@ dev: install
 
 test: .venv/.installed-dev
 	$(BIN)/pytest -n auto $(ARGS)
+
+storms: .venv/.installed-dev
+	$(BIN)/python -m tests.storms $(ARGS)
 
 check: .venv/.installed-dev
 	$(BIN)/ruff check

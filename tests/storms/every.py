@@ -1,0 +1,9 @@
+"""All storms by name."""
+
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any
+
+from tests.storms.kills import kills
+from tests.storms.storm import Outcome, Wish
+
+STORMS: Mapping[str, Callable[[Wish], Coroutine[Any, Any, Outcome]]] = {"kills": kills}

@@ -1,0 +1,126 @@
+"""The servers of a storm, each a process or a tree of them, to be killed and started again."""
+
+import asyncio
+import contextlib
+import os
+import random
+import signal
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+
+from broker.settings import Role
+from tests.acceptance.asking import Api
+from tests.acceptance.conftest import settings_on
+from tests.acceptance.processes import Server, read_entry, started
+
+WORKERS = 2
+
+
+@dataclass
+class Post:
+    """A place for one server after another."""
+
+    name: str
+    settings: Mapping[str, str]
+    api: Api | None = None
+    """How it is asked, None for one that answers no requests, or none now."""
+    server: Server | None = None
+    bugs: list[str] = field(default_factory=list[str])
+    _stack: ExitStack = field(default_factory=ExitStack)
+
+    async def fill(self) -> None:
+        """Start a server; returns when it is ready."""
+        self.server = await asyncio.to_thread(self._stack.enter_context, started(self.settings))
+        if Role.API in self.settings["COLONIES_ROLES"].split(","):
+            self.api = Api(self.server.url)
+
+    async def empty(self) -> None:
+        """Kill -9 of the server."""
+        api, self.api = self.api, None
+        await asyncio.to_thread(self._stack.close)
+        if api is not None:
+            await api.__aexit__()
+        if self.server is not None:
+            self.bugs += bugs_in(self.server)
+            self.server = None
+
+    @property
+    def supervises(self) -> bool:
+        """Whether one of its processes may be killed, to be replaced by the others."""
+        return int(self.settings["COLONIES_WORKERS"]) > 1
+
+    async def fall(self, chance: random.Random) -> None:
+        """Kill -9 of the server, or of one of its workers."""
+        if not self.supervises:
+            await self.empty()
+            return
+        assert self.server is not None
+        os.kill(chance.choice(sorted(self.server.workers)), signal.SIGKILL)
+
+    async def rise(self) -> None:
+        """It serves again; a worker is replaced by its supervisor."""
+        if not self.supervises:
+            await self.fill()
+            return
+        assert self.server is not None
+        await asyncio.to_thread(self.server.log.entry, "worker_ready")
+
+
+def bugs_in(server: Server) -> list[str]:
+    """What a server wrote about requests that met a bug."""
+    return [line for line in server.log.lines if read_entry(line).event == "bug"]
+
+
+@dataclass
+class Fleet:
+    """Every server on one store."""
+
+    posts: list[Post]
+
+    @property
+    def apis(self) -> list[Api]:
+        """Whom clients may ask now."""
+        return [post.api for post in self.posts if post.api is not None]
+
+    def victim(self, name: str, chance: random.Random) -> Post:
+        """One of a kind, about to be killed."""
+        return chance.choice([post for post in self.posts if post.name == name])
+
+    @property
+    def bugs(self) -> list[str]:
+        """What servers wrote about requests that met a bug."""
+        running = [post.server for post in self.posts if post.server is not None]
+        found = [bug for server in running for bug in bugs_in(server)]
+        return [bug for post in self.posts for bug in post.bugs] + found
+
+
+def plan(store_url: str, **changes: object) -> list[Post]:
+    """Two APIs, one of them with workers, and two of each of the others."""
+
+    def post(name: str, role: Role, workers: int = 1) -> Post:
+        settings = settings_on(store_url, roles=frozenset({role}), workers=workers, **changes)
+        return Post(name, settings)
+
+    return [
+        post("an API worker", Role.API, WORKERS),
+        post("an API server", Role.API),
+        post("a timer", Role.TIMER),
+        post("a timer", Role.TIMER),
+        post("a projector", Role.PROJECTOR),
+        post("a projector", Role.PROJECTOR),
+    ]
+
+
+@asynccontextmanager
+async def sailing(posts: list[Post]) -> AsyncGenerator[Fleet]:
+    """Started servers, all of them ended at the end."""
+    try:
+        # The first one founds the server's own stream; the others find it.
+        await posts[0].fill()
+        await asyncio.gather(*(post.fill() for post in posts[1:]))
+        yield Fleet(posts)
+    finally:
+        for post in posts:
+            with contextlib.suppress(AssertionError):
+                await post.empty()
