@@ -1,11 +1,13 @@
-"""Periodic work: APScheduler calls, we see that a run in progress is finished before the end."""
+"""Periodic work: at intervals of the monotonic clock; a run in progress is finished before the end.
+
+APScheduler, which knows the times of crons here, would wait by the wall clock: on a machine whose
+clock is set back by an hour nothing would be done for an hour (docs/adr/0014).
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import structlog
-from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from broker.errors import Overloaded, Unavailable
 
@@ -18,23 +20,31 @@ class Periodic:
     """Some pieces of work, each at its interval and never twice at a time."""
 
     def __init__(self) -> None:
-        self._scheduler: Any = AsyncIOScheduler()  # APScheduler 3 is untyped
-        self._running: set[asyncio.Task[Any]] = set()
+        self._wanted: list[tuple[float, Work]] = []
+        self._loops: set[asyncio.Task[None]] = set()
+        self._running: set[asyncio.Task[None]] = set()
+        self._stopping = False
 
     def every(self, seconds: float, work: Work) -> None:
         """Do something every so often; a run that is late is not made up for."""
+        self._wanted.append((seconds, work))
 
-        async def run() -> None:
+    async def _repeat(self, seconds: float, work: Work) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time() + seconds
+        while not self._stopping:
+            await asyncio.sleep(due - loop.time())
             await self._run(work)
-
-        options = {"coalesce": True, "max_instances": 1, "misfire_grace_time": None}
-        self._scheduler.add_job(run, "interval", seconds=seconds, **options)
+            now = loop.time()
+            due += seconds
+            if due <= now:
+                due = now + seconds - (now - due) % seconds
 
     async def _run(self, work: Work) -> None:
         """One run. A store that is away leaves the work for the next."""
         task = asyncio.current_task()
-        if task is not None:
-            self._running.add(task)
+        assert task is not None  # noqa: S101 - it is one of ours
+        self._running.add(task)
         try:
             await work()
         except (Unavailable, Overloaded) as error:
@@ -42,14 +52,16 @@ class Periodic:
         except Exception:  # noqa: BLE001 - whatever it is, the next run may go well
             _log.exception("run_failed", work=work.__qualname__)
         finally:
-            self._running.discard(task)  # pyright: ignore[reportArgumentType] - None is in no set
+            self._running.discard(task)
 
     def start(self) -> None:
         """Begin."""
-        self._scheduler.start()
+        loop = asyncio.get_running_loop()
+        self._loops = {loop.create_task(self._repeat(*wanted)) for wanted in self._wanted}
 
     async def stop(self) -> None:
         """Start nothing more, and finish what runs."""
-        self._scheduler.pause()
-        await asyncio.gather(*self._running, return_exceptions=True)
-        self._scheduler.shutdown(wait=False)
+        self._stopping = True
+        for loop in self._loops - self._running:
+            loop.cancel()
+        await asyncio.gather(*self._loops, return_exceptions=True)
