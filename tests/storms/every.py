@@ -3,7 +3,11 @@
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
+from tests.storms.clocks import clocks
 from tests.storms.kills import kills
 from tests.storms.storm import Outcome, Wish
 
-STORMS: Mapping[str, Callable[[Wish], Coroutine[Any, Any, Outcome]]] = {"kills": kills}
+STORMS: Mapping[str, Callable[[Wish], Coroutine[Any, Any, Outcome]]] = {
+    "kills": kills,
+    "clocks": clocks,
+}
