@@ -166,7 +166,7 @@ HEARD = Key("heard")
 LOGS = Key("logs")
 """Stream: log lines, see broker/logs.py."""
 LOG_STATE = Key("logstate")
-"""Hash: time of the last log line (``ms``, ``ns`` beyond), how many ``lines`` and ``bytes``."""
+"""Hash: the ``bytes`` that log lines are counted with."""
 PROCESS_LOGS, EXECUTOR_LOGS = "lp:", "le:"
 """What keys of lists of the times of log lines begin with."""
 

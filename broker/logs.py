@@ -143,17 +143,16 @@ async def say(store: EventStore, tag: Tag, saying: Saying, signed: Signed) -> Co
     """
     if not saying.lines:
         return None
-    logs, executor = tag.key(keys.LOGS), tag.key(keys.executor_log(saying.speaker.name))
-    nonce = tag.key(keys.nonce(signed.caller, signed.nonce)) if signed.nonce else logs
-    about, of_process = tag.key(keys.COLONY), executor
+    prefix = tag.prefix
+    logs, executor = prefix + keys.LOGS, prefix + keys.executor_log(saying.speaker.name)
+    nonce = prefix + keys.nonce(signed.caller, signed.nonce) if signed.nonce else logs
+    colony = about = prefix + keys.COLONY
+    of_process = executor
     if saying.process_id:
-        about = tag.key(keys.process(saying.process_id))
-        of_process = tag.key(keys.process_log(saying.process_id))
-    speaker = tag.key(keys.member(saying.speaker.id))
-    names = [
-        *(logs, nonce, tag.key(keys.LOG_STATE), tag.key(keys.COLONY)),
-        *(speaker, about, executor, of_process),
-    ]
+        about = prefix + keys.process(saying.process_id)
+        of_process = prefix + keys.process_log(saying.process_id)
+    speaker = prefix + keys.member(saying.speaker.id)
+    names = [logs, nonce, prefix + keys.LOG_STATE, colony, speaker, about, executor, of_process]
     now_ns = store.clock.now_ns()
     reply = await store.call(
         LOG,

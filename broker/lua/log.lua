@@ -11,7 +11,8 @@
 -- Replies  {"done"} | {"conflict"} | {"repeat", digest of the first request with this nonce}
 --
 -- A line's time is its place: entry <ms>-<ns beyond>, strictly later than the one before it, whatever
--- the clock says. Indexes are lists of such times, because eleven bytes a line are what they may cost.
+-- the clock says: the stream refuses a place that is not, and then the line takes the next one after
+-- the last. Indexes are lists of such times, because eleven bytes a line are what they may cost.
 
 local call, argv = redis.call, ARGV
 
@@ -28,26 +29,29 @@ if argv[5] ~= '' then
   if process[1] ~= '1' or process[2] ~= argv[5] then return {'conflict'} end
 end
 
-local ms, ns = tonumber(argv[6]), tonumber(argv[7])
-local state = call('HMGET', KEYS[3], 'ms', 'ns', 'lines', 'bytes')
-local last_ms, last_ns = tonumber(state[1] or '0'), tonumber(state[2] or '0')
-if ms < last_ms or (ms == last_ms and ns <= last_ns) then ms, ns = last_ms, last_ns + 1 end
-
-local bytes, times = tonumber(state[4] or '0'), {}
+local ms, ns, bytes, times = argv[6], tonumber(argv[7]), 0, {}
 for line = 11, #argv do
-  if ns > 999999 then ms, ns = ms + 1, 0 end
-  local at = string.format('%.0f', ms)
-  call('XADD', KEYS[1], at .. '-' .. string.format('%d', ns),
+  if ns > 999999 then ms, ns = string.format('%.0f', ms + 1), 0 end
+  local added = redis.pcall('XADD', KEYS[1], ms .. '-' .. ns,
     'p', argv[8], 'e', argv[9], 'm', argv[line])
-  times[#times + 1] = at .. string.format('%06d', ns)
-  bytes = bytes + #argv[line] + tonumber(argv[10])
+  if type(added) == 'table' then
+    local log = call('XINFO', 'STREAM', KEYS[1])
+    for field = 1, #log, 2 do
+      if log[field] == 'last-generated-id' then
+        ms, ns = string.match(log[field + 1], '^(%d+)-(%d+)$')
+      end
+    end
+    ns = ns + 1
+    if ns > 999999 then ms, ns = string.format('%.0f', ms + 1), 0 end
+    call('XADD', KEYS[1], ms .. '-' .. ns, 'p', argv[8], 'e', argv[9], 'm', argv[line])
+  end
+  times[line - 10] = ms .. string.format('%06d', ns)
+  bytes = bytes + #argv[line] + argv[10]
   ns = ns + 1
 end
 call('RPUSH', KEYS[7], unpack(times))
 if KEYS[8] ~= KEYS[7] then call('RPUSH', KEYS[8], unpack(times)) end
 
-call('HSET', KEYS[3], 'ms', string.format('%.0f', ms), 'ns', string.format('%d', ns - 1),
-  'lines', string.format('%.0f', tonumber(state[3] or '0') + #times),
-  'bytes', string.format('%.0f', bytes))
+call('HINCRBY', KEYS[3], 'bytes', bytes)
 if lifetime > 0 then call('SET', KEYS[2], argv[2], 'PX', lifetime) end
 return {'done'}

@@ -13,9 +13,7 @@ local function hex(bytes)
   return (string.gsub(bytes, '.', function(c) return string.format('%02x', string.byte(c)) end))
 end
 
-local state = call('HMGET', KEYS[2], 'lines', 'bytes')
-if not state[1] then return 0 end
-local lines, bytes = tonumber(state[1]), tonumber(state[2])
+local bytes = tonumber(call('HGET', KEYS[2], 'bytes') or '0')
 local before, most, each = tonumber(argv[2]), tonumber(argv[3]), tonumber(argv[4])
 
 local forgotten, last = 0, nil
@@ -30,7 +28,6 @@ end
 if last then
   local ms, ns = string.match(last, '^(%d+)-(%d+)$')
   call('XTRIM', KEYS[1], 'MINID', '=', ms .. '-' .. string.format('%d', tonumber(ns) + 1))
-  call('HSET', KEYS[2], 'lines', string.format('%.0f', lines - forgotten),
-    'bytes', string.format('%.0f', bytes))
+  call('HSET', KEYS[2], 'bytes', string.format('%.0f', bytes))
 end
 return forgotten

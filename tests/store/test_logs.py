@@ -16,6 +16,7 @@ from api.wire_log import (
     SearchLogsMsg,
 )
 from broker import keys, log_search, logs
+from broker.clock import MS_NS, StoreClock
 from broker.errors import Denied, Invalid, Missing, Rejected, Replayed
 from broker.logs import LINE_BYTES, Retention
 from broker.reactors.log_retention import LogRetention
@@ -67,11 +68,11 @@ class Logging(Stage):
         return [line.message for line in found]
 
     async def everything(self) -> tuple[int, int]:
-        """Lines there are, and lines counted."""
+        """How many lines there are, and the bytes of text that are counted for them."""
         tag = await self.tag()
-        length = await self.store.send("XLEN", tag.key(keys.LOGS))
-        counted = await self.store.send("HGET", tag.key(keys.LOG_STATE), "lines")
-        return int(length), int(counted or 0)
+        length = int(await self.store.send("XLEN", tag.key(keys.LOGS)))
+        counted = await self.store.send("HGET", tag.key(keys.LOG_STATE), "bytes")
+        return length, int(counted or 0) - length * logs.LINE_BYTES
 
 
 @pytest.fixture
@@ -107,6 +108,29 @@ async def test_times_increase_when_the_clock_does_not(stage: Logging) -> None:
     times = [line.timestamp for line in await stage.read(process_id)]
     assert times == sorted(set(times))
     assert len(times) == 21
+
+
+class StoppedClock(StoreClock):
+    """A clock that stands at the end of a millisecond."""
+
+    def now_ns(self) -> int:
+        """One and the same moment."""
+        return 1_800_000_000_999 * MS_NS + MS_NS - 2
+
+
+async def test_lines_of_one_moment_go_over_into_the_next_millisecond(stage: Logging) -> None:
+    process_id = await stage.running()
+    began = StoppedClock().now_ns()
+    stage.store.clock = StoppedClock()
+
+    said = AddLogsMsg(processid=process_id, messages=list("abc"))
+    await stage.say(log.add_many, EXECUTOR, said)
+    await stage.add(process_id, "d")
+    await stage.say(log.add_many, EXECUTOR, said)
+
+    found = await stage.read(process_id)
+    assert [line.message for line in found] == list("abcdabc")
+    assert [line.timestamp for line in found] == [began + n for n in range(7)]
 
 
 async def test_reading_on_neither_skips_nor_repeats(stage: Logging) -> None:
@@ -193,7 +217,7 @@ async def test_line_that_is_too_long_leaves_nothing(stage: Logging) -> None:
         await stage.say(log.add_many, EXECUTOR, many)
     await stage.add(process_id, "x" * most)
 
-    assert await stage.everything() == (1, 1)
+    assert await stage.everything() == (1, most)
 
 
 async def test_line_with_a_nonce_is_said_once(stage: Logging) -> None:
@@ -321,7 +345,7 @@ async def test_old_lines_are_forgotten_with_their_places(stage: Logging) -> None
     assert [line.message for line in await stage.read(first)] == ["new"]
     assert await stage.read(second) == []
     assert [line.message for line in await stage.read(name="worker")] == ["new"]
-    assert await stage.everything() == (1, 1)
+    assert await stage.everything() == (1, len("new"))
     await stage.add(first, "after")
     assert [line.message for line in await stage.read(first)] == ["new", "after"]
 
