@@ -10,11 +10,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from urllib.parse import urlsplit
 
+from broker.defaults import DEFAULT_PORT
 from broker.errors import Malformed
 from broker.identity import is_identity
 from broker.zones import zone_named
-
-DEFAULT_PORT = 50080
 
 
 class Durability(StrEnum):

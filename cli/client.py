@@ -8,11 +8,11 @@ message that changes something is not repeated once it may have arrived.
 
 import secrets
 import time
-from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self, TypeVar
 
 import msgspec
+from msgspec import Struct
 
 from api import wire, wire_process, wire_server
 from broker.errors import Malformed
@@ -29,8 +29,7 @@ _READING = ("channelread", "get", "resolve", "search", "version")
 R = TypeVar("R", bound=wire.Wire)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timeouts:
+class Timeouts(Struct, frozen=True, kw_only=True):
     """How long a client waits, in seconds.
 
     ``reply_s`` is added to what a long poll asks the server to wait; ``patience_s`` is how long
@@ -82,7 +81,7 @@ class Client:
 
     def patient(self, patience_s: float) -> "Client":
         """The same, that repeats a message for so many seconds before it gives up."""
-        timeouts = replace(self.timeouts, patience_s=patience_s)
+        timeouts = msgspec.structs.replace(self.timeouts, patience_s=patience_s)
         return Client(self.transport, self.identity, timeouts=timeouts)
 
     @property

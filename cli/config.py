@@ -5,12 +5,13 @@ key can say where that key came from.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 
+from msgspec import Struct
+
+from broker.defaults import DEFAULT_PORT
 from broker.errors import Malformed
 from broker.identity import Identity
-from broker.settings import DEFAULT_PORT
 from cli.errors import UsageError
 from cli.profile import Profiles, check_known
 from cli.transport import Address
@@ -20,8 +21,7 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _TRUE, _FALSE = frozenset({"true", "1", "yes"}), frozenset({"false", "0", "no"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Field:
+class Field(Struct, frozen=True, kw_only=True):
     """One setting: its flag and, best first, the variables that set it."""
 
     flag: str
@@ -125,8 +125,7 @@ _KEYS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Value:
+class Value(Struct, frozen=True):
     """A setting and where it came from."""
 
     text: str
@@ -134,8 +133,7 @@ class Value:
     rank: int = 9  # 0 flag, 1 environment, 2 profile, 9 default
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Config:
+class Config(Struct, frozen=True, kw_only=True):
     """The settings of one command."""
 
     values: Mapping[str, Value]

@@ -5,8 +5,9 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TextIO
+
+from msgspec import Struct
 
 from cli import render
 from cli.errors import Aborted
@@ -17,8 +18,7 @@ _YES = "YES"
 _AGREED = frozenset({"yes", "y"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Output:
+class Output(Struct, frozen=True, kw_only=True):
     """The two streams of a command and how they may be used."""
 
     format: Format

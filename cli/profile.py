@@ -6,13 +6,14 @@ holds private keys, so it is made with mode 0600 and replaced in one step.
 
 import json
 import os
-import tempfile
 import tomllib
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from cli.errors import UsageError
 
@@ -38,12 +39,11 @@ def _directory(environ: Mapping[str, str], variable: str, below_home: str) -> Pa
     return (Path(base) if Path(base).is_absolute() else Path.home() / below_home) / "colonies"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Profiles:
+class Profiles(Struct, frozen=True, kw_only=True):
     """All profiles by name, and which one is used when none is named."""
 
     current: str = ""
-    profiles: Mapping[str, Mapping[str, str]] = field(default_factory=dict[str, Mapping[str, str]])
+    profiles: Mapping[str, Mapping[str, str]] = {}
 
     def with_profile(self, name: str, values: Mapping[str, str]) -> "Profiles":
         """The same with one profile replaced; the first one becomes the current one."""
@@ -134,6 +134,8 @@ class ProfileStore:
 
 def write_private(path: Path, text: str) -> None:
     """Replace a file in one step; only its owner may read it, before and after."""
+    import tempfile  # noqa: PLC0415 - only writing needs it, and it loads all kinds of compression
+
     path.parent.mkdir(mode=_PRIVATE_DIRECTORY, parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = Path(name)

@@ -7,11 +7,12 @@ in captioned blocks); how that looks is decided here and by nobody else.
 import json
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timezone
 from enum import StrEnum
 from itertools import zip_longest
 from typing import cast
+
+from msgspec import Struct
 
 _SHORT_ID = 12
 _MILLI, _SECOND = 1_000, 1_000_000  # microseconds
@@ -82,8 +83,7 @@ def state_style(state: State) -> tuple[str, str]:
     return symbol, _COLOUR_NUMBERS[colour]
 
 
-@dataclass(frozen=True, slots=True)
-class Id:
+class Id(Struct, frozen=True):
     """An identifier: may be shortened on a terminal too narrow for it, never elsewhere."""
 
     text: str
@@ -93,8 +93,7 @@ Cell = str | Id | State
 Row = Sequence[Cell]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Block:
+class Block(Struct, frozen=True, kw_only=True):
     """A table with a caption; without a header it is a list of labels and values."""
 
     caption: str = ""
@@ -103,8 +102,7 @@ class Block:
     nothing: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listing:
+class Listing(Struct, frozen=True, kw_only=True):
     """Many things alike; ``nothing`` is said when there are none, at this level."""
 
     header: Sequence[str]
@@ -115,8 +113,7 @@ class Listing:
     level: str = "INFO"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Detail:
+class Detail(Struct, frozen=True, kw_only=True):
     """One thing, in blocks."""
 
     blocks: Sequence[Block]
@@ -124,8 +121,7 @@ class Detail:
     ids: Sequence[str] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Style:
+class Style(Struct, frozen=True, kw_only=True):
     """What the place of printing can show; ``width`` 0 is as wide as it needs to be."""
 
     width: int = 0

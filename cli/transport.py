@@ -8,11 +8,11 @@ import asyncio
 import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
 import httptools
+from msgspec import Struct
 
 from cli.errors import Unanswered, Unreachable
 
@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 _JSON_HEADERS = b"content-type: application/json\r\naccept: application/json\r\n"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Address:
+class Address(Struct, frozen=True, kw_only=True):
     """Where a server listens and how it is spoken to."""
 
     host: str
@@ -36,8 +35,7 @@ class Address:
         return f"{'https' if self.tls else 'http'}://{host}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(Struct, frozen=True):
     """One complete reply."""
 
     status: int

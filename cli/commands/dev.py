@@ -15,7 +15,8 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from broker.settings import DEFAULT_PORT, Settings
+from broker.defaults import DEFAULT_PORT
+from broker.settings import Settings
 from cli import bootstrap, embedded, gateway
 from cli.client import Client, Timeouts
 from cli.commands.config import exports

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from broker.defaults import DEFAULT_PORT
 from broker.errors import Malformed
-from broker.settings import DEFAULT_PORT, Durability, Limits, Role, Settings, Tls
+from broker.settings import Durability, Limits, Role, Settings, Tls
 
 SERVER = "ab" * 32
 LEAST = {"COLONIES_SERVER_ID": SERVER}
