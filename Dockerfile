@@ -7,7 +7,7 @@ COPY broker broker
 COPY projections projections
 COPY api api
 COPY cli cli
-RUN pip install --no-cache-dir --constraint constraints.txt . \
+RUN pip install --no-cache-dir --constraint constraints.txt '.[archive]' \
     && useradd --system --no-create-home colonies
 
 USER colonies

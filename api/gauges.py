@@ -8,7 +8,7 @@ import asyncio
 from dataclasses import dataclass
 
 from api.census import Census, census
-from broker import keys
+from broker import archived, keys
 from broker.aggregates.process import DELAYED, HELD
 from broker.clock import MS_NS, SECOND_NS
 from broker.directory import Colony, Directory
@@ -50,6 +50,8 @@ class ColonyGauges:
     """How many events the colony ever had."""
     lag_s: dict[str, float]
     """Age of the oldest event that an async projection has not applied yet, by projection."""
+    archive_lag_s: float | None
+    """Age of the oldest event or log line that is not archived yet; None without an archive."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,13 +62,17 @@ class Memory:
     limit: int
 
 
-async def every_colony(store: EventStore, directory: Directory) -> list[ColonyGauges]:
+async def every_colony(
+    store: EventStore, directory: Directory, *, has_archive: bool = False
+) -> list[ColonyGauges]:
     """All colonies, by name; without one that is removed meanwhile."""
     found: list[ColonyGauges | None] = []
     colonies = await directory.every()
     for first in range(0, len(colonies), _AT_ONCE):
         some = colonies[first : first + _AT_ONCE]
-        found += await asyncio.gather(*(_colony(store, directory, colony) for colony in some))
+        found += await asyncio.gather(
+            *(_colony(store, directory, one, has_archive=has_archive) for one in some)
+        )
     return [colony for colony in found if colony is not None]
 
 
@@ -77,7 +83,9 @@ async def memory(store: EventStore) -> Memory:
     return Memory(used=int(said["used_memory"]), limit=int(said["maxmemory"]))
 
 
-async def _colony(store: EventStore, directory: Directory, colony: Colony) -> ColonyGauges | None:
+async def _colony(
+    store: EventStore, directory: Directory, colony: Colony, *, has_archive: bool
+) -> ColonyGauges | None:
     tag = colony.tag
     try:
         stream = await store.send("XINFO", "STREAM", tag.key(keys.EVENTS))
@@ -92,6 +100,7 @@ async def _colony(store: EventStore, directory: Directory, colony: Colony) -> Co
         queues=await _queues(store, colony),
         events=int(about[b"entries-added"]),
         lag_s={p.name: await _lag_s(store, colony, p) for p in ASYNC},
+        archive_lag_s=await archived.lag_s(store, tag) if has_archive else None,
     )
 
 

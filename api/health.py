@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from api.context import Context
+from broker import archived
 from broker.errors import BrokerError
 from broker.store import EventStore
 
@@ -30,11 +31,15 @@ async def answering(store: EventStore) -> Response:
 async def ready(context: Context, *, stopping: bool) -> Response:
     """GET /health/ready: 200 when requests that change something would be served, else 503.
 
-    The body says of each part that it is ``ok``, or what is wrong with it.
+    The body says of each part that it is ``ok``, or what is wrong with it. An archive that is away
+    keeps nobody from being served.
     """
+    aside: dict[str, str] = {}
     parts = {"server": "stopping" if stopping else _FINE}
     try:
         said = await context.store.send("INFO")
+        if context.settings.archive_url:
+            aside["archive"] = await _archive(context.store)
     except BrokerError as error:
         parts["store"] = str(error)
     else:
@@ -43,7 +48,11 @@ async def ready(context: Context, *, stopping: bool) -> Response:
         parts |= {"store": _FINE, "disk": _disk(about), "memory": _memory(about)}
         parts["role"] = _role(about)
     fine = all(part == _FINE for part in parts.values())
-    return JSONResponse(parts, 200 if fine else 503)
+    return JSONResponse(parts | aside, 200 if fine else 503)
+
+
+async def _archive(store: EventStore) -> str:
+    return archived.trouble(await archived.state(store), store.clock.now_ns()) or _FINE
 
 
 def _disk(about: Mapping[str, str]) -> str:

@@ -28,6 +28,7 @@ from api import census, gauges, monitored
 from api.context import Context
 from api.gauges import ColonyGauges, Memory, Queue
 from api.tally import BOUNDS_S, Snapshot, Tally
+from broker import archived
 from broker.aggregates.process import State
 from broker.errors import BrokerError
 
@@ -48,6 +49,8 @@ class Reading:
     counted: Snapshot
     colonies: Sequence[ColonyGauges]
     memory: Memory
+    archive_up: bool | None
+    """Whether the archive goes on; None without one."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -63,6 +66,7 @@ class Metrics:
     _asked_at: float = float("-inf")
     _colonies: Sequence[ColonyGauges] = ()
     _memory: Memory = field(default_factory=lambda: Memory(used=0, limit=0))
+    _archive_up: bool | None = None
 
     async def answer(self, request: Request) -> Response:
         """The exposition, in the format that was asked for; 503 while the store is away."""
@@ -77,7 +81,12 @@ class Metrics:
             await self._ask_store()
         except BrokerError as error:
             return PlainTextResponse(f"{error}\n", 503)
-        reading = Reading(counted=self.tally.total(), colonies=self._colonies, memory=self._memory)
+        reading = Reading(
+            counted=self.tally.total(),
+            colonies=self._colonies,
+            memory=self._memory,
+            archive_up=self._archive_up,
+        )
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
         registry = CollectorRegistry(auto_describe=False)
         registry.register(_Families(reading, settings.metrics_colonies))
@@ -90,7 +99,13 @@ class Metrics:
                 return
             context = self.context
             self._memory = await gauges.memory(context.store)
-            self._colonies = await gauges.every_colony(context.store, context.directory)
+            has_archive = bool(context.settings.archive_url)
+            self._colonies = await gauges.every_colony(
+                context.store, context.directory, has_archive=has_archive
+            )
+            if has_archive:
+                said = await archived.state(context.store)
+                self._archive_up = not archived.trouble(said, context.store.clock.now_ns())
             self._asked_at = loop.time()
 
 
@@ -165,6 +180,10 @@ _HELP = {
 def _of_server(reading: Reading) -> Iterator[Metric]:
     total = census.statistics(colony.counted for colony in reading.colonies)
     yield from monitored.gauges(total)
+    if reading.archive_up is not None:
+        yield GaugeMetricFamily(
+            "colonies_archive_up", "Whether archiving goes on.", float(reading.archive_up)
+        )
     memory = reading.memory
     yield GaugeMetricFamily("colonies_store_memory_bytes", "The store's own count.", memory.used)
     yield GaugeMetricFamily(
@@ -229,7 +248,15 @@ def _of_logs(shown: Iterable[ColonyGauges], rest: Iterable[ColonyGauges]) -> Ite
     for projection in sorted({name for c in (*shown, *rest) for name in c.lag_s}):
         for name, age_s in _bounded(shown, rest, lambda c, p=projection: c.lag_s[p], max):
             lag.add_metric([name, projection], age_s)
-    yield from (events, lag)
+    archive = GaugeMetricFamily(
+        "colonies_archive_lag_seconds",
+        "Age of the oldest event or log line that is not archived yet.",
+        labels=["colony"],
+    )
+    for name, age_s in _bounded(shown, rest, lambda c: c.archive_lag_s, _most):
+        if age_s is not None:
+            archive.add_metric([name], age_s)
+    yield from (events, lag, archive)
 
 
 def _bounded(
@@ -244,6 +271,10 @@ def _bounded(
     others = [value(colony) for colony in rest]
     if others:
         yield OTHER, together(others)
+
+
+def _most(ages: Sequence[float | None]) -> float | None:
+    return max((age for age in ages if age is not None), default=None)
 
 
 def _oldest_s(colony: ColonyGauges) -> float:

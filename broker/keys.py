@@ -379,6 +379,12 @@ BUILDS = Key(f"{ASYNC_ROWS}builds")
 """Hash: ``<projection>:<version>`` -> which build of it is served, ``…:next`` -> is being built."""
 
 
+ARCHIVED = Key(f"{ASYNC_ROWS}archived")
+"""Hash: up to where ``events`` and ``lines`` are archived, and events ``trimmed``: positions."""
+ARCHIVE = Key(f"{ASYNC_ROWS}archive")
+"""Hash, within SERVER: ``why`` archiving does not go on, "" when it does, and Unix ms ``at``."""
+
+
 def projected(name: str, version: int, row: str) -> Key:
     """A row of one version of an async projection."""
     return Key(f"{ASYNC_ROWS}{name}:{version}:{row}")

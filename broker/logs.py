@@ -171,14 +171,19 @@ async def say(store: EventStore, tag: Tag, saying: Saying, signed: Signed) -> Co
     return Conflict(0, {}) if reply[0] == b"conflict" else None
 
 
-async def trim(store: EventStore, tag: Tag, retention: Retention) -> int:
-    """Forget lines beyond what may be kept, a bounded number at a time; how many."""
+async def trim(
+    store: EventStore, tag: Tag, retention: Retention, until: Position | None = None
+) -> int:
+    """Forget lines beyond what may be kept, none after a position; how many.
+
+    A bounded number at a time.
+    """
     age_ms = retention.age_s * 1000
     before_ms = store.clock.now_ns() // MS_NS - age_ms if age_ms else 0
     size, forgotten = retention.size or 2**53, 0
     names = [tag.key(keys.LOGS), tag.key(keys.LOG_STATE)]
     while True:
-        args = [tag.prefix, before_ms, size, LINE_BYTES, _PAGE]
+        args = [tag.prefix, before_ms, size, LINE_BYTES, _PAGE, str(until or "")]
         step = int(await store.call(TRIM_LOGS, names, args))
         forgotten += step
         if step < _PAGE:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from urllib.parse import urlsplit
 
+from broker.archive_url import ARCHIVE_URL, TIMESCALEDB, archive_url, fault_in
 from broker.defaults import DEFAULT_PORT
 from broker.errors import Malformed
 from broker.identity import is_identity
@@ -30,8 +31,10 @@ class Role(StrEnum):
     API = "api"
     TIMER = "timer"
     PROJECTOR = "projector"
+    ARCHIVER = "archiver"
 
 
+_LEAST_KEEP_S = 60
 _LOG_RETENTION_S = 30 * 24 * 3600
 
 
@@ -78,6 +81,10 @@ class Settings:
     in all. A finished process or workflow is kept for ``success_retention_s`` seconds and so on,
     by how it ended. 0 is without limit. ``metrics_token`` is what GET /metrics asks for; without
     one it answers this machine only. It tells ``metrics_colonies`` colonies apart.
+
+    The archive at ``archive_url`` gets every event and log line, "" is none; ``timescaledb`` says
+    whether it has hypertables, None takes what there is. What is archived stays in the streams for
+    ``stream_keep_s`` seconds, 0 for ever; the archive keeps lines for ``archive_lines_s`` seconds.
     """
 
     redis_url: str
@@ -96,6 +103,10 @@ class Settings:
     success_retention_s: int = 0
     failed_retention_s: int = 0
     cancelled_retention_s: int = 0
+    archive_url: str = ""
+    timescaledb: bool | None = None
+    stream_keep_s: int = 0
+    archive_lines_s: int = 0
     timezone: str = "UTC"
     cron_checker_ms: int = 1_000
     generator_checker_ms: int = 1_000
@@ -140,6 +151,10 @@ class Settings:
             success_retention_s=read.count("COLONIES_RETENTION_SUCCESS", policy_s),
             failed_retention_s=read.count("COLONIES_RETENTION_FAILED", 0),
             cancelled_retention_s=read.count("COLONIES_RETENTION_CANCELLED", 0),
+            archive_url=read.archive_url(),
+            timescaledb=read.flag(TIMESCALEDB) if environ.get(TIMESCALEDB) else None,
+            stream_keep_s=read.count("COLONIES_STREAM_KEEP", 0),
+            archive_lines_s=read.count("COLONIES_ARCHIVE_LOG_RETENTION", 0),
             timezone=read.text("COLONIES_TIMEZONE", "UTC", _timezone),
             cron_checker_ms=read.count("COLONIES_CRON_CHECKER_PERIOD", 1_000, least=10),
             generator_checker_ms=read.count("COLONIES_GENERATOR_CHECKER_PERIOD", 1_000, least=10),
@@ -154,9 +169,23 @@ class Settings:
         )
         if settings.workers > 1 and Role.API not in settings.roles:
             read.problems.append("COLONIES_WORKERS answer requests; without the role api it is 1")
+        read.problems += settings.problems_of_archive()
         if read.problems:
             raise Malformed("settings: " + "; ".join(read.problems))
         return settings
+
+    def problems_of_archive(self) -> list[str]:
+        """What does not fit together."""
+        problems: list[str] = []
+        if self.roles == frozenset({Role.ARCHIVER}) and not self.archive_url:
+            problems.append(f"the role archiver needs {ARCHIVE_URL}")
+        if self.stream_keep_s and not self.archive_url:
+            problems.append(
+                f"COLONIES_STREAM_KEEP needs {ARCHIVE_URL}: only what is archived is trimmed"
+            )
+        if 0 < self.stream_keep_s < _LEAST_KEEP_S:
+            problems.append(f"COLONIES_STREAM_KEEP must be 0, or at least {_LEAST_KEEP_S}")
+        return problems
 
     def to_env(self) -> dict[str, str]:
         """The environment from which a worker process reads these same settings."""
@@ -177,6 +206,10 @@ class Settings:
             "COLONIES_RETENTION_SUCCESS": str(self.success_retention_s),
             "COLONIES_RETENTION_FAILED": str(self.failed_retention_s),
             "COLONIES_RETENTION_CANCELLED": str(self.cancelled_retention_s),
+            ARCHIVE_URL: self.archive_url,
+            TIMESCALEDB: "" if self.timescaledb is None else str(self.timescaledb).lower(),
+            "COLONIES_STREAM_KEEP": str(self.stream_keep_s),
+            "COLONIES_ARCHIVE_LOG_RETENTION": str(self.archive_lines_s),
             "COLONIES_TIMEZONE": self.timezone,
             "COLONIES_CRON_CHECKER_PERIOD": str(self.cron_checker_ms),
             "COLONIES_GENERATOR_CHECKER_PERIOD": str(self.generator_checker_ms),
@@ -226,6 +259,13 @@ class _Reader:
         if not self.flag("COLONIES_RETENTION"):
             return 0
         return self.count("COLONIES_RETENTION_POLICY", _LOG_RETENTION_S, least=1)
+
+    def archive_url(self) -> str:
+        url = archive_url(self.environ)
+        problem = fault_in(url)
+        if problem:
+            self.problems.append(f"{ARCHIVE_URL} {problem}")
+        return url
 
     def flag(self, name: str) -> bool:
         text = self.environ.get(name, "").lower() or "false"

@@ -5,7 +5,7 @@ What may stay is a setting of the server, and of a colony if its owner has said 
 
 from dataclasses import dataclass
 
-from broker import keys, logs
+from broker import archived, keys, logs
 from broker.access import ColonyRow
 from broker.directory import Colony
 from broker.logs import Retention
@@ -14,10 +14,14 @@ from broker.store import EventStore
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogRetention:
-    """Trims logs; ``default`` is what holds for a colony that says nothing itself."""
+    """Trims logs; ``default`` is what holds for a colony that says nothing itself.
+
+    With an archive, lines wait for it.
+    """
 
     store: EventStore
     default: Retention
+    has_archive: bool = False
 
     async def trim(self, colony: Colony) -> int:
         """Forget what one colony's log should not keep; the number of lines."""
@@ -28,7 +32,8 @@ class LogRetention:
             age_s=_either(row.log_retention_s, self.default.age_s),
             size=_either(row.log_retention_bytes, self.default.size),
         )
-        return await logs.trim(self.store, colony.tag, own)
+        until = (await archived.marks(self.store, colony.tag)).lines if self.has_archive else None
+        return await logs.trim(self.store, colony.tag, own, until)
 
 
 def _either(own: int, default: int) -> int:

@@ -43,6 +43,7 @@ class Timer:
     crons: Crons
     crons_every_s: float
     forgetter: Forgetter
+    has_archive: bool = False
     _colonies: list[Colony] = field(default_factory=list[Colony])
 
     def schedule(self, periodic: Periodic) -> None:
@@ -80,7 +81,7 @@ class Timer:
 
     async def purge(self) -> None:
         """Delete what removed colonies left behind."""
-        deleted = await purge_removed(self.store)
+        deleted = await purge_removed(self.store, has_archive=self.has_archive)
         if deleted:
             _log.info("purged", keys=deleted)
 

@@ -47,7 +47,7 @@ def start(
     Args:
         listen: address to listen on (0.0.0.0).
         workers: number of API processes (1).
-        role: what this server does: api, timer, projector; repeat it for several (all).
+        role: what this server does: api, timer, projector, archiver; repeat it for several (all).
         tlscert: certificate chain, PEM; TLS is served when it and the key are given.
         tlskey: private key of the certificate, PEM.
         options: global options; --port is the port to listen on (50080).

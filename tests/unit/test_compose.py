@@ -23,7 +23,8 @@ ROOT = Path(__file__).parents[2]
 SCHEMA = Path(__file__).parent / "schemas" / "compose-spec.json"
 # ${NAME}, ${NAME:-default} and ${NAME:?what to do}
 VARIABLE = re.compile(r"\$\{(?P<name>\w+)(?::-(?P<default>[^}]*)|:\?[^}]*)?\}")
-ROLES = ("api", "projector", "timer")
+ROLES = ("api", "projector", "timer", "archiver")
+ARCHIVE_URL = "postgresql://nobody@localhost:1/none"
 SERVER_ID = "ab" * 32
 PORT = "50080"
 
@@ -46,9 +47,10 @@ def interpolated(value: object, **given: str) -> str:
 
 
 def environment_of(service: dict[str, Any]) -> dict[str, str]:
-    """The variables a service is started with by somebody who set its one required variable."""
+    """The variables a service is started with by somebody who set what has no default."""
     variables = service["environment"].items()
-    return {name: interpolated(value, COLONIES_SERVER_ID=SERVER_ID) for name, value in variables}
+    said = {"COLONIES_SERVER_ID": SERVER_ID, "COLONIES_ARCHIVE_URL": ARCHIVE_URL}
+    return {name: interpolated(value, **said) for name, value in variables}
 
 
 def problems(document: dict[str, Any]) -> list[str]:
@@ -141,7 +143,7 @@ def test_health_is_asked_on_the_port_a_role_listens_on(services: dict[str, Any],
 def test_archive_and_files_are_optional(services: dict[str, Any]) -> None:
     profiles = {name: each["profiles"] for name, each in services.items() if "profiles" in each}
 
-    assert profiles == {"postgres": ["archive"], "s3": ["files"]}
+    assert profiles == {"archiver": ["archive"], "postgres": ["archive"], "s3": ["files"]}
 
 
 def test_images_of_others_are_pinned(services: dict[str, Any]) -> None:

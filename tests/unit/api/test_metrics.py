@@ -53,6 +53,7 @@ def colony(number: int, *, depth: int = 1, classes: int = 1) -> ColonyGauges:
         ],
         events=10,
         lag_s={"functions": number / 10},
+        archive_lag_s=number / 5,
     )
 
 

@@ -34,6 +34,10 @@ settings = st.builds(
     timezone=st.sampled_from(["UTC", "Europe/Stockholm"]),
     cron_checker_ms=st.integers(min_value=10, max_value=2**53),
     generator_checker_ms=st.integers(min_value=10, max_value=2**53),
+    archive_url=st.sampled_from(["postgresql://h/d", "postgres://u:p@h:1/d"]),
+    timescaledb=st.none() | st.booleans(),
+    stream_keep_s=st.just(0) | st.integers(min_value=60, max_value=2**53),
+    archive_lines_s=st.integers(min_value=0, max_value=2**53),
     verbose=st.booleans(),
 ).filter(lambda chosen: chosen.workers == 1 or Role.API in chosen.roles)
 
@@ -124,3 +128,34 @@ def test_roles_are_a_list() -> None:
     read = Settings.from_env(LEAST | {"COLONIES_ROLES": "api, timer"})
 
     assert read.roles == {Role.API, Role.TIMER}
+
+
+def test_archive_is_found_by_the_variables_of_the_reference() -> None:
+    given = {
+        "COLONIES_DB_HOST": "db",
+        "COLONIES_DB_PORT": "5433",
+        "COLONIES_DB_USER": "me",
+        "COLONIES_DB_PASSWORD": "p@ss/w",
+    }
+
+    assert Settings.from_env(LEAST).archive_url == ""
+    assert (
+        Settings.from_env(LEAST | given).archive_url
+        == "postgresql://me:p%40ss%2Fw@db:5433/postgres"
+    )
+    own = {"COLONIES_ARCHIVE_URL": "postgresql://other/d"}
+    assert Settings.from_env(LEAST | given | own).archive_url == "postgresql://other/d"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"COLONIES_ROLES": "archiver"},
+        {"COLONIES_STREAM_KEEP": "3600"},
+        {"COLONIES_STREAM_KEEP": "59", "COLONIES_ARCHIVE_URL": "postgresql://h/d"},
+        {"COLONIES_ARCHIVE_URL": "mysql://h/d"},
+    ],
+)
+def test_archive_that_cannot_be_is_refused(given: dict[str, str]) -> None:
+    with pytest.raises(Malformed, match=r"COLONIES_(ARCHIVE_URL|STREAM_KEEP)"):
+        Settings.from_env(LEAST | given)

@@ -1,0 +1,42 @@
+"""The archiver of a server process, started and stopped with it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from broker.pipeline import Pipeline
+from broker.settings import Settings
+from broker.store import EventStore
+from projections.archiving import archive_at, archiver_of
+from projections.core import fold
+
+_log = structlog.get_logger(__name__)
+
+
+async def archiving(settings: Settings, store: EventStore) -> Callable[[], Awaitable[None]]:
+    """Copy to the archive from now on, whether it is there or not; the result ends that.
+
+    Raises:
+        Malformed: the driver is not installed, or the address is none.
+    """
+    archive = archive_at(settings.archive_url, timescaledb=settings.timescaledb)
+    waits = Pipeline(settings.redis_url, settings.limits.max_in_flight)
+    await waits.start()
+    archiver = archiver_of(store, EventStore(waits, fold, store.clock), archive)
+    task = asyncio.get_running_loop().create_task(archiver.run())
+    task.add_done_callback(_stopped)
+
+    async def stop() -> None:
+        archiver.stop()
+        await waits.close()
+        await asyncio.gather(task, return_exceptions=True)
+        await archive.close()
+
+    return stop
+
+
+def _stopped(task: asyncio.Task[None]) -> None:
+    """An archiver that meets a bug stops, loudly; requests are still answered."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.critical("archiver_stopped", error=str(error), kind=type(error).__name__)

@@ -1,0 +1,165 @@
+"""The archive of one store: copies what it is given exactly once, and gives it back.
+
+A page is copied in one transaction with the position behind it, and only if the position is still
+the one the page was read from. So an archiver that dies anywhere leaves whole pages, and of two at
+the same page one is told that the other was faster.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from psycopg import sql
+
+from broker.archived import EVENTS, LINES
+from broker.envelope import RawEntry, position_of
+from broker.keys import Tag
+from broker.position import START, Position
+from projections.archive import entries
+from projections.archive.database import Connection, Database
+from projections.archive.entries import Owner, moment
+from projections.archive.tables import SCHEMA, Tables
+
+_ROWS = {EVENTS: entries.event_row, LINES: entries.line_row}
+_COLUMNS = {EVENTS: entries.EVENT_COLUMNS, LINES: entries.LINE_COLUMNS}
+_LAST = Position(253_402_300_799_999, 2**63 - 1)
+"""The end of the year 9999, beyond which a database has no time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """How far a log was copied, and how many entries that were."""
+
+    owner: Owner
+    log: str
+    position: Position
+    count: int
+
+
+class Archive:
+    """Events and log lines in PostgreSQL."""
+
+    def __init__(self, url: str, *, timescaledb: bool | None = None) -> None:
+        self._database = Database(url)
+        self.tables = Tables(self._database, timescaledb=timescaledb)
+
+    async def close(self) -> None:
+        """Hang up."""
+        await self._database.close()
+
+    async def create(self) -> list[str]:
+        """Make the database and its tables as far as they are missing; what was applied.
+
+        Raises:
+            Unavailable, Corrupt: as ``Database.transaction``.
+        """
+        await self._database.create()
+        return await self.tables.migrate()
+
+    async def positions(self) -> list[Copied]:
+        """How far every log was copied.
+
+        Raises:
+            Unavailable: there is no archive.
+        """
+        async with self._database.transaction() as connection:
+            found = await connection.execute(
+                "SELECT colony, tag, log, ms, seq, copied FROM colonies.positions"
+                " ORDER BY colony, tag, log"
+            )
+            rows = cast("list[tuple[str, str, str, int, int, int]]", await found.fetchall())
+        return [
+            Copied(Owner(colony, tag), log, Position(ms, seq), copied)
+            for colony, tag, log, ms, seq, copied in rows
+        ]
+
+    async def position(self, tag: Tag, log: str) -> Position | None:
+        """How far one log was copied, None for not at all."""
+        async with self._database.transaction() as connection:
+            found = await connection.execute(
+                "SELECT ms, seq FROM colonies.positions WHERE tag = %s AND log = %s",
+                [tag.text, log],
+            )
+            row = await found.fetchone()
+        return Position(*row) if row else None
+
+    async def copy(
+        self, owner: Owner, log: str, before: Position, page: Sequence[RawEntry]
+    ) -> bool:
+        """Copy the entries that follow a position; False when somebody else was faster.
+
+        Raises:
+            Unavailable: nothing was copied.
+            Corrupt: an entry that cannot be read.
+        """
+        rows = [_ROWS[log](owner, raw) for raw in page]
+        await self.tables.make_room(moment(position_of(raw)) for raw in page)
+        after = position_of(page[-1])
+        async with self._database.transaction() as connection:
+            if not await _moved(connection, owner, log, before, after, len(page)):
+                return False
+            names = sql.SQL(", ").join(map(sql.Identifier, _COLUMNS[log]))
+            into = sql.SQL("COPY {} ({}) FROM STDIN").format(sql.Identifier(SCHEMA, log), names)
+            async with connection.cursor().copy(into) as target:
+                for row in rows:
+                    await target.write_row(row)
+        return True
+
+    async def page(
+        self, tag: Tag, after: Position, until: Position, count: int, log: str = EVENTS
+    ) -> list[RawEntry]:
+        """The first entries between two positions, the second one too, as a stream has them.
+
+        Raises:
+            Unavailable: PostgreSQL is away, or there is no archive.
+        """
+        until = min(until, _LAST)
+        if after >= until:
+            return []
+        chosen = entries.EVENT_SELECTED if log == EVENTS else entries.LINE_SELECTED
+        query = sql.SQL(
+            "SELECT {chosen} FROM {table} WHERE tag = %s"
+            " AND (ms, seq) > (%s, %s) AND (ms, seq) <= (%s, %s) AND at >= %s {until}"
+            " ORDER BY ms, seq LIMIT %s"
+        ).format(
+            chosen=sql.SQL(chosen),
+            table=sql.Identifier(SCHEMA, log),
+            until=sql.SQL("AND at <= {}").format(moment(until)) if until < _LAST else sql.SQL(""),
+        )
+        args = [tag.text, *after, *until, moment(after), count]
+        async with self._database.transaction() as connection:
+            found = await (await connection.execute(query, args)).fetchall()
+        make = entries.event_entry if log == EVENTS else entries.line_entry
+        return [make(*row) for row in found]
+
+    async def at(self, tag: Tag, position: Position, log: str = EVENTS) -> RawEntry | None:
+        """The entry at a position."""
+        ms, seq = position
+        before = Position(ms, seq - 1) if seq else Position(ms - 1, _LAST.seq)
+        found = await self.page(tag, before, position, 1, log)
+        return found[0] if found else None
+
+
+async def _moved(  # noqa: PLR0917 - the page, spelled out
+    connection: Connection,
+    owner: Owner,
+    log: str,
+    before: Position,
+    after: Position,
+    count: int,
+) -> bool:
+    """Move a log's position on, which locks it until the page is there; False when it is not so."""
+    where = [owner.tag, log, *before]
+    if before == START:
+        done = await connection.execute(
+            "INSERT INTO colonies.positions (tag, log, colony, ms, seq, copied)"
+            " VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
+            [owner.tag, log, owner.colony, *after, count],
+        )
+    else:
+        done = await connection.execute(
+            "UPDATE colonies.positions SET ms = %s, seq = %s, copied = copied + %s"
+            " WHERE tag = %s AND log = %s AND ms = %s AND seq = %s",
+            [*after, count, *where],
+        )
+    return done.rowcount == 1

@@ -1,0 +1,103 @@
+"""The way to PostgreSQL: one connection, opened when it is needed and again after it was lost.
+
+Errors of the driver end here: ``Corrupt`` is what no database will ever take, all else may go well
+later and is ``Unavailable``.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+
+import psycopg
+from psycopg import errors, sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.rows import TupleRow
+
+from broker.errors import Corrupt, Malformed, Unavailable
+
+Connection = psycopg.AsyncConnection[TupleRow]
+_CONNECT_S = 5
+_MAINTENANCE = "postgres"
+"""The database from which another one is created."""
+
+
+class Database:
+    """One PostgreSQL database; one transaction at a time."""
+
+    def __init__(self, url: str) -> None:
+        """``url`` is any connection string of libpq."""
+        try:
+            # Streams are trimmed behind what was committed: that has to be on disk.
+            self._where = make_conninfo(
+                url,
+                application_name="colonies",
+                connect_timeout=_CONNECT_S,
+                options="-c synchronous_commit=on -c timezone=UTC",
+            )
+        except psycopg.ProgrammingError as error:
+            raise Malformed(f"COLONIES_ARCHIVE_URL: {error}") from error
+        self._connection: Connection | None = None
+        self._turn = asyncio.Lock()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncGenerator[Connection]:
+        """A connection, on which all or nothing happens.
+
+        Raises:
+            Unavailable: PostgreSQL is away, there is no archive yet, or it may not be used so.
+            Corrupt: it cannot take what we say.
+        """
+        async with self._turn:
+            try:
+                connection = await self._connected()
+                async with connection.transaction():
+                    yield connection
+            except psycopg.Error as error:
+                raise await self._refused(error) from error
+
+    async def close(self) -> None:
+        """Hang up."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(psycopg.Error):
+                await connection.close()
+
+    async def create(self) -> bool:
+        """Create the database itself; False when it is there.
+
+        Raises:
+            Unavailable: PostgreSQL is away, or this user may not create one.
+        """
+        try:
+            await self._connected()
+        except errors.OperationalError as error:
+            if "does not exist" not in str(error) or "database" not in str(error):
+                raise await self._refused(error) from error
+        else:
+            return False
+        name = conninfo_to_dict(self._where)["dbname"]
+        where = make_conninfo(self._where, dbname=_MAINTENANCE)
+        try:
+            async with await psycopg.AsyncConnection.connect(where, autocommit=True) as connection:
+                make = sql.SQL("CREATE DATABASE {}")
+                await connection.execute(make.format(sql.Identifier(str(name))))
+        except errors.DuplicateDatabase:
+            return False
+        except psycopg.Error as error:
+            raise await self._refused(error) from error
+        return True
+
+    async def _connected(self) -> Connection:
+        if self._connection is None or self._connection.closed:
+            self._connection = await psycopg.AsyncConnection.connect(self._where, autocommit=True)
+        return self._connection
+
+    async def _refused(self, error: psycopg.Error) -> Unavailable | Corrupt:
+        text = " ".join(str(error).split()) or type(error).__name__
+        if isinstance(error, errors.UndefinedTable | errors.InvalidSchemaName):
+            return Unavailable(f"there is no archive: `colonies database create` ({text})")
+        if isinstance(error, errors.DataError):
+            return Corrupt(f"the archive does not take this: {text}")
+        if isinstance(error, errors.OperationalError | errors.InterfaceError):
+            await self.close()
+        return Unavailable(f"the archive does not answer as it should: {text}")
