@@ -146,11 +146,15 @@ class Server:
 
     async def _start(self, stack: AsyncExitStack) -> None:
         settings = self.settings
-        notices = RedisNotices(settings.redis_url, self._heard, self._missed)
+        patience_s = settings.limits.store_timeout_ms / 1_000
+        notices = RedisNotices(settings.redis_url, self._heard, self._missed, patience_s=patience_s)
         waiting = WaitingRoom(on_last=notices.leave)
         # What was done while an answer was lost is told to others only, and not to who waits here.
         pipeline = Pipeline(
-            settings.redis_url, settings.limits.max_in_flight, on_connected=waiting.wake_all
+            settings.redis_url,
+            settings.limits.max_in_flight,
+            on_connected=waiting.wake_all,
+            patience_s=patience_s,
         )
         await pipeline.start()
         stack.push_async_callback(pipeline.close)

@@ -19,12 +19,22 @@ Heard = Callable[[str, str], None]
 class RedisNotices:
     """Notices over Redis pub/sub."""
 
-    def __init__(self, url: str, heard: Heard, missed: Callable[[], None]) -> None:
-        """``missed`` is called when a connection came back: something may have been missed."""
+    def __init__(
+        self, url: str, heard: Heard, missed: Callable[[], None], *, patience_s: float = 0.0
+    ) -> None:
+        """``missed`` is called when a connection came back: something may have been missed.
+
+        One that is silent for ``patience_s`` is given up, although it has little to say.
+        """
         self._heard = heard
         self._missed = missed
         self._pipeline = Pipeline(
-            url, _MOST_IN_FLIGHT, make=self._make, on_connected=self._on_connected
+            url,
+            _MOST_IN_FLIGHT,
+            make=self._make,
+            on_connected=self._on_connected,
+            patience_s=patience_s,
+            pings=True,
         )
         self._channels: dict[str, asyncio.Future[Reply]] = {}
         self._leaving: dict[str, asyncio.TimerHandle] = {}

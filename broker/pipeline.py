@@ -5,6 +5,10 @@ most on: hiredis packs and parses, replies resolve futures in order, nobody wait
 redis-py only reads addresses (docs/adr/0004). When the connection breaks every command in flight
 fails as Unavailable; whether it was applied is then unknown, and a retry is safe because of its
 expectations.
+
+A store that takes commands and does not answer is given up after a while, and there is no
+connection until it answers again. What it was told may still be waiting in it then: it does of that
+what it reads at once, before it hears of the next connection, and finds out that nobody listens.
 """
 
 import asyncio
@@ -28,7 +32,12 @@ _pack: Callable[[tuple[Any, ...]], bytes] = _hiredis.pack_command
 _log = structlog.get_logger(__name__)
 _BACKOFF_S = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0)
 _CONNECT_S = 5.0
+_LOOKS = 4
+"""So many times within its patience a pipeline looks whether it was answered."""
 
+
+_LOST = "the connection to the store was lost"
+_SILENT = "the store does not answer; whether this took effect is unknown, try again"
 
 Lost = Callable[["Connection"], None]
 """Told which connection was lost."""
@@ -49,6 +58,8 @@ class Connection(asyncio.Protocol):
         self._out: list[bytes] = []
         self._max_in_flight = max_in_flight
         self._on_lost = on_lost
+        self._heard = False
+        self._silent = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport; of a stream connection it is one that writes."""
@@ -62,7 +73,7 @@ class Connection(asyncio.Protocol):
             Overloaded: as many commands as allowed are under way.
         """
         if self._transport is None:
-            raise Unavailable("the connection to the store was lost")
+            raise Unavailable(_LOST)
         if len(self._waiting) >= self._max_in_flight:
             raise Overloaded("too many requests are under way, try again")
         packed = _pack(args)  # may raise; nothing may be waited for then
@@ -80,6 +91,7 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Resolve futures in the order their commands left."""
+        self._heard = True
         self._reader.feed(data)
         while (reply := self._reader.gets()) is not False:
             self._resolve(reply)
@@ -94,6 +106,16 @@ class Connection(asyncio.Protocol):
             future.set_result(reply)
 
     @property
+    def is_idle(self) -> bool:
+        """Whether it waits for no answer."""
+        return not self._waiting
+
+    def was_silent(self) -> bool:
+        """Whether it waits for an answer, and nothing has come since this was asked before."""
+        silent, self._heard = not self.is_idle and not self._heard, False
+        return silent
+
+    @property
     def is_lost(self) -> bool:
         """Whether it has ended; whoever keeps it only now was not told."""
         return self._transport is None
@@ -105,7 +127,7 @@ class Connection(asyncio.Protocol):
         while self._waiting:
             future = self._waiting.popleft()
             if not future.done():
-                lost = Unavailable("the connection to the store was lost")
+                lost = Unavailable(_SILENT if self._silent else _LOST)
                 lost.__cause__ = exc
                 future.set_exception(lost)
                 hear_out(future)
@@ -115,6 +137,12 @@ class Connection(asyncio.Protocol):
         """End the connection."""
         if self._transport is not None:
             self._transport.close()
+
+    def give_up(self) -> None:
+        """End it at once; the other side does not answer."""
+        self._silent = True
+        if self._transport is not None:
+            self._transport.abort()
 
 
 class Subscription(Connection):
@@ -176,6 +204,8 @@ class Address:
                 await connection.call("AUTH", *auth)
             if self.db:
                 await connection.call("SELECT", self.db)
+            # A server that has stopped takes connections all the same; this one is answered.
+            await connection.call("CLIENT", "SETNAME", "colonies")
         except BaseException:  # cancelled, too: nobody else knows the connection yet
             connection.close()
             raise
@@ -192,11 +222,19 @@ class Pipeline:
         *,
         make: Callable[[int, Lost], Connection] = Connection,
         on_connected: Callable[[], None] | None = None,
+        patience_s: float = 0.0,
+        pings: bool = False,
     ) -> None:
+        """A server that does not answer is given up after ``patience_s``, 0 for never.
+
+        With ``pings`` it is also asked while there is nothing else to ask.
+        """
         self._address = Address.of(url)
         self._max_in_flight = max_in_flight
         self._make = make
         self._on_connected = on_connected
+        self._patience_s = patience_s
+        self._pings = pings
         self._connection: Connection | None = None
         self.call: Callable[..., asyncio.Future[Reply]] = self._away
         """Send one command; the reply resolves the future. It is the connection's own, or raises.
@@ -232,10 +270,31 @@ class Pipeline:
             make = lambda: self._make(self._max_in_flight, self._lost)  # noqa: E731
             connection = await self._address.connect(make)
         if connection.is_lost:
-            raise Unavailable("the connection to the store was lost")
+            raise Unavailable(_LOST)
         self._connection, self.call = connection, connection.call
+        if self._patience_s:
+            self._look_again(connection, 0)
         if self._on_connected:
             self._on_connected()
+
+    def _look_again(self, connection: Connection, silences: int) -> None:
+        loop = asyncio.get_running_loop()
+        loop.call_later(self._patience_s / _LOOKS, self._look, connection, silences)
+
+    def _look(self, connection: Connection, silences: int) -> None:
+        """Give a server up that was silent at several looks in a row.
+
+        Looks are counted, not time: a process that was stopped itself has answers to read first.
+        """
+        if connection is not self._connection:
+            return
+        silences = silences + 1 if connection.was_silent() else 0
+        if silences > _LOOKS:
+            connection.give_up()
+            return
+        if self._pings and connection.is_idle:
+            connection.call("PING").add_done_callback(hear_out)
+        self._look_again(connection, silences)
 
     def _lost(self, connection: Connection) -> None:
         """A connection ended; one that was given up while it was introduced does not matter."""

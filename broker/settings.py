@@ -42,7 +42,8 @@ _LOG_RETENTION_S = 30 * 24 * 3600
 class Limits:
     """What clients may cost us before they are refused.
 
-    ``max_in_flight`` commands are under way to the store from one process, ``max_waiting``
+    ``max_in_flight`` commands are under way to the store from one process; a store that answers
+    none of them for ``store_timeout_ms`` is given up, until it takes a connection. ``max_waiting``
     processes wait in one colony, ``max_workflow_nodes`` belong to one
     workflow. A client has ``header_timeout_ms`` for a request's headers, and again for each
     further 64 KiB of its body. A frame of a websocket may have ``max_frame_bytes``, a socket
@@ -54,6 +55,7 @@ class Limits:
     max_body_bytes: int = 64 * 1024 * 1024
     max_connections: int = 16_384
     max_in_flight: int = 4_096
+    store_timeout_ms: int = 10_000
     max_waiting: int = 1_000_000
     max_workflow_nodes: int = 10_000
     max_log_bytes: int = 64 * 1024

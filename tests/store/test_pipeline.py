@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import random
+import signal
 from collections.abc import AsyncGenerator, Iterator
 
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from broker import keys
 from broker.clock import StoreClock
 from broker.errors import Overloaded, Unavailable
-from broker.pipeline import Connection, Pipeline, ReplyError
+from broker.notices import RedisNotices
+from broker.pipeline import Connection, Pipeline, Reply, ReplyError
 from broker.store import Done, EventStore
 from projections.core import fold
 from projections.replay import verify
@@ -21,6 +23,7 @@ from tests.store.servers import Mortal, mortal_server
 
 pytestmark = pytest.mark.real
 IN_FLIGHT = 64
+PATIENT_S = 0.2
 
 
 @pytest.fixture
@@ -38,8 +41,10 @@ async def pipeline(redis_url: str) -> AsyncGenerator[Pipeline]:
 
 
 @contextlib.asynccontextmanager
-async def connected(server: Mortal, most: int = IN_FLIGHT) -> AsyncGenerator[Pipeline]:
-    pipeline = Pipeline(server.url, most)
+async def connected(
+    server: Mortal, most: int = IN_FLIGHT, *, patience_s: float = 0.0
+) -> AsyncGenerator[Pipeline]:
+    pipeline = Pipeline(server.url, most, patience_s=patience_s)
     await pipeline.start()
     try:
         yield pipeline
@@ -122,6 +127,51 @@ async def test_connection_comes_back_with_its_server(server: Mortal) -> None:
         server.start()
 
         await until_answer(lambda: pipeline.call("PING"), b"PONG")
+
+
+async def test_server_that_does_not_answer_is_given_up_until_it_does(server: Mortal) -> None:
+    async with connected(server, patience_s=PATIENT_S) as pipeline:
+        server.signal(signal.SIGSTOP)
+
+        with pytest.raises(Unavailable, match="does not answer"):
+            await pipeline.call("SET", "key", "value")
+        with pytest.raises(Unavailable, match="cannot be reached"):
+            pipeline.call("PING")
+
+        server.signal(signal.SIGCONT)
+        await until_answer(lambda: said(pipeline, "PING"), b"PONG")
+
+
+async def test_server_that_answers_again_in_time_is_kept(server: Mortal) -> None:
+    async with connected(server, patience_s=600) as pipeline:
+        number = await pipeline.call("CLIENT", "ID")
+        server.signal(signal.SIGSTOP)
+        call = pipeline.call("CLIENT", "ID")
+        await asyncio.sleep(0)
+        server.signal(signal.SIGCONT)
+
+        assert await call == number
+
+
+async def said(pipeline: Pipeline, *command: str) -> Reply:
+    """The answer to a command."""
+    return await pipeline.call(*command)
+
+
+async def test_subscription_notices_that_its_server_is_silent(server: Mortal) -> None:
+    missed = asyncio.Event()
+    notices = RedisNotices(server.url, lambda _, __: None, missed.set, patience_s=PATIENT_S)
+    await notices.start()
+    await notices.listen("channel")
+    async with connected(server) as pipeline, asyncio.timeout(10):
+        server.signal(signal.SIGSTOP)
+        with pytest.raises(Unavailable):
+            await notices.listen("other")
+
+        server.signal(signal.SIGCONT)
+        await missed.wait()
+        assert await pipeline.call("PUBSUB", "NUMSUB", "channel") == [b"channel", 1]
+    await notices.close()
 
 
 async def test_closed_connection_does_not_come_back(server: Mortal) -> None:
