@@ -6,8 +6,10 @@ from typing import Any
 from tests.storms.clocks import clocks
 from tests.storms.kills import kills
 from tests.storms.storm import Outcome, Wish
+from tests.storms.weather import weather
 
 STORMS: Mapping[str, Callable[[Wish], Coroutine[Any, Any, Outcome]]] = {
     "kills": kills,
+    "weather": weather,
     "clocks": clocks,
 }
