@@ -50,6 +50,7 @@ from broker.store import EventStore
 from broker.waiting import WaitingRoom
 from projections import ASYNC
 from projections.core import fold
+from projections.landmarks import Surveyor
 from projections.progress import Progress
 from projections.projector import Projector
 
@@ -57,6 +58,7 @@ _log = structlog.get_logger(__name__)
 _CLOCK_S = 10
 _PRESENCE_S = 1
 _COUNTS_S = 1
+_LANDMARKS_S = 1
 _LOADING_S = 120.0
 
 
@@ -219,6 +221,11 @@ class Server:
             await asyncio.gather(task, return_exceptions=True)
 
         stack.push_async_callback(stop)
+        surveyor, periodic = Surveyor(store, fold), Periodic()
+        periodic.every(_LANDMARKS_S, surveyor.survey)
+        periodic.start()
+        stack.push_async_callback(periodic.stop)
+        stack.callback(surveyor.stop)
 
     def _count(self, stack: AsyncExitStack) -> None:
         """Count what is answered, and show it."""

@@ -142,6 +142,7 @@ async def at(
     what: Literal["process", "stats", "queue"],
     processid: str = "",
     *,
+    count: int = 100,
     options: Options = NONE,
 ) -> None:
     """Show a process, the counts or the queue of a colony as they were at a moment.
@@ -150,10 +151,13 @@ async def at(
         moment: a position, a time, or how long ago: 1764000000000-0, 2026-11-23T14:30:00Z, 10m.
         what: process ID, stats, or queue: what waited, in the order of its turn.
         processid: the id of the process, or the beginning of it.
+        count: how many of the queue are shown, the first in order.
         options: global options.
     """
     if (what == "process") != bool(processid):
         raise UsageError(f"`{what}` and an id do not fit", hint="history at MOMENT process ID")
+    if count < 1:
+        raise UsageError("--count must be at least 1", hint="without it the first 100 are shown")
     out = Output.of(options, os.environ)
     until = moments.until(moment)
     async with history.opened(options) as opened:
@@ -172,7 +176,11 @@ async def at(
                 block = render.Block(caption="Process statistics", rows=statistics(counts))
                 out.show(render.Detail(blocks=(block,), data=spec.plain(counts)))
             case "queue":
-                out.show(listing(await past.queue(), render.State.WAITING, wide=out.verbose))
+                queue = await past.queue(count)
+                out.show(listing(queue.first, render.State.WAITING, wide=out.verbose))
+                if queue.waiting > len(queue.first) and out.format is Format.TABLE:
+                    shown = {"Shown": str(len(queue.first)), "Waiting": str(queue.waiting)}
+                    out.say("More waited than are shown", Count=str(count), **shown)
 
 
 @app.command

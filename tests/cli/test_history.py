@@ -244,6 +244,15 @@ def test_queue_is_shown_as_it_was(colony: Shell, worker: Shell) -> None:
     assert colony.ok("history at now queue -o id").out.split() == [low]
 
 
+def test_only_the_head_of_a_queue_is_shown(colony: Shell) -> None:
+    first, *_ = [colony.ok(SPEC).id for _ in range(3)]
+
+    ran = colony.ok("history at now queue --count 1 --json")
+    assert [one["processid"] for one in cast("list[dict[str, object]]", ran.json)] == [first]
+    said = colony.ok("history at now queue --count 2").err
+    assert re.search("More waited than are shown +Count=2 Shown=2 Waiting=3", said)
+
+
 # ---------------------------------------------------------------- rebuild
 
 
@@ -325,6 +334,7 @@ def test_request_leads_to_what_it_asked_for(colony: Shell, dev: Dev, tmp_path: P
         ("history verify --colony nowhere", 1, "there is no colony 'nowhere' in this store"),
         ("history at now process", 2, "`process` and an id do not fit"),
         ("history at never stats", 2, "not a moment: 'never'"),
+        ("history at now queue --count 0", 2, "--count must be at least 1"),
         ("history at now weather", 2, "weather"),
         ("history rebuild nothing", 2, "there is no projection 'nothing'"),
         ("history check nowhere.jsonl", 2, "cannot read nowhere.jsonl"),

@@ -35,6 +35,7 @@ from projections.core import fold
 from projections.replay import live_rows, replay
 from tests.clockwork import Clockwork, Gatherer
 from tests.links import FakeLink
+from tests.moments import told_and_true
 
 LONG = os.environ.get("PROPERTIES") == "long"
 SEARCH = settings(
@@ -167,6 +168,12 @@ class AnyClockwork(RuleBasedStateMachine):
         """Folding the stream from zero gives the live rows, key by key."""
         rows, _ = self.runner.run(replay(self.shops[0].store, self.tag, fold))
         assert rows.values() == self.runner.run(live_rows(self.shops[0].store, self.tag))
+
+    @invariant()
+    def landmarks_add_up_to_the_rows(self) -> None:
+        """What stretches of the log changed is, in all, what there is."""
+        told, true = self.runner.run(told_and_true(self.shops[0].store, self.tag))
+        assert told == true
 
     @invariant()
     def each_time_comes_once(self) -> None:

@@ -40,6 +40,7 @@ from projections.replay import live_rows, replay
 from projections.rows import Value
 from tests.facts import COLONY, EXECUTOR, OTHER, OWNER, STRANGER, USER
 from tests.links import FakeLink
+from tests.moments import told_and_true
 from tests.properties.lives import Lives
 from tests.stage import PhoneLine, Stage
 from tests.store.ground import everything
@@ -311,6 +312,12 @@ class AnyOrder(RuleBasedStateMachine):
         """Folding the stream from zero gives the live rows, key by key."""
         rows, _ = self.run(replay(self.store, self.tag, fold))
         assert rows.values() == self.run(live_rows(self.store, self.tag))
+
+    @invariant()
+    def landmarks_add_up_to_the_rows(self) -> None:
+        """What stretches of the log changed is, in all, what there is."""
+        told, true = self.run(told_and_true(self.store, self.tag))
+        assert told == true
 
     @invariant()
     def every_process_is_in_one_place(self) -> None:

@@ -32,6 +32,7 @@ from projections.core import fold
 from projections.replay import live_rows, replay
 from tests.facts import EXECUTOR, OTHER
 from tests.links import FakeLink
+from tests.moments import told_and_true
 from tests.properties.families import Families
 from tests.properties.lives import Lives
 from tests.store.ground import everything
@@ -269,6 +270,12 @@ class AnyWorkflow(RuleBasedStateMachine):
         """Folding the stream from zero gives the live rows, key by key."""
         rows, _ = self.runner.run(replay(self.shops[0].store, self.tag, fold))
         assert rows.values() == self.rows()
+
+    @invariant()
+    def landmarks_add_up_to_the_rows(self) -> None:
+        """What stretches of the log changed is, in all, what there is."""
+        told, true = self.runner.run(told_and_true(self.shops[0].store, self.tag))
+        assert told == true
 
     @invariant()
     def every_process_lives_once(self) -> None:
