@@ -19,7 +19,17 @@ from bench.connection import Endpoint
 from bench.errors import BenchError
 from bench.plan import Plan, Stage
 from bench.report import Measurement
-from bench.scenarios import deadlines, depth, files, fleet, lifecycle, logs, realtime, workflow
+from bench.scenarios import (
+    deadlines,
+    depth,
+    files,
+    fleet,
+    history,
+    lifecycle,
+    logs,
+    realtime,
+    workflow,
+)
 from bench.servers import Target
 from bench.wire import Member
 from broker.identity import Identity
@@ -35,6 +45,7 @@ _SCENARIOS: dict[str, Callable[[Stage], Awaitable[list[Measurement]]]] = {
     "files": files.measure,
     "fleet": fleet.measure,
     "realtime": realtime.measure,
+    "history": history.measure,
 }
 _DEFAULT_PORT = 50080
 _MOST_WAITING = 10_000_000
@@ -78,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--processes", type=int, help="per phase of a lifecycle round")
     parser.add_argument("--fleet", type=int, help="waiting executors")
     parser.add_argument("--waiting", type=int, help="processes among which deadlines are met")
+    parser.add_argument("--events", type=int, help="of the log in which one goes back")
     parser.add_argument("--quick", action="store_true", help="smaller sizes; not for publishing")
     parser.add_argument(
         "--server-prvkey",
@@ -101,9 +113,12 @@ def _plan(given: argparse.Namespace) -> Plan:
             log_rounds=given.rounds,
             file_rounds=given.rounds,
             fleet_rounds=given.rounds,
+            history_rounds=given.rounds,
         )
     if given.processes:
         plan = replace(plan, processes=given.processes)
+    if given.events:
+        plan = replace(plan, history_events=given.events)
     if given.waiting:
         plan = replace(plan, deadline_depths=(min(plan.deadline_depths), given.waiting))
     return replace(plan, fleet=given.fleet) if given.fleet else plan

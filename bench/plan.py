@@ -30,6 +30,8 @@ class Plan:
     subscribers: int = 1_000
     realtime_samples: int = 50
     realtime_interval_s: float = 0.5
+    history_rounds: int = 3
+    history_events: int = 1_000_000
     file_rounds: int = 3
     files: int = 10_000
     large_file_mib: int = 1_024
@@ -53,6 +55,8 @@ class Plan:
             log_requests=800,
             sockets=1_000,
             realtime_samples=20,
+            history_rounds=1,
+            history_events=50_000,
             file_rounds=1,
             files=1_000,
             large_file_mib=100,
