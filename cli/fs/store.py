@@ -12,6 +12,7 @@ import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from http import HTTPStatus
 from types import TracebackType
 from typing import Protocol, Self
@@ -21,8 +22,9 @@ import aiohttp
 from yarl import URL
 
 from cli.errors import CliError, Unreachable
-from cli.fs.aws import BotoCoreError, ClientError, Control, Signer, control, refusal
+from cli.fs.aws import BotoCoreError, ClientError, Control, control, refusal
 from cli.fs.settings import S3Settings
+from cli.fs.signer import Signer
 
 SLICE = 256 * 1024
 _TRIES = 7
@@ -197,7 +199,7 @@ class ObjectStore:
         async with _retried() as retry:
             while True:
                 try:
-                    async with self._request("DELETE", self._url(key, bucket)) as reply:
+                    async with self._request("DELETE", self._path(key, bucket)) as reply:
                         await self._check(reply, "remove an object", gone_is_fine=True)
                         return
                 except Interrupted as error:
@@ -216,8 +218,8 @@ class ObjectStore:
             while position < end:
                 headers = {"range": f"bytes={position}-{end - 1}"}
                 try:
-                    url = self._url(key, bucket)
-                    async with self._request("GET", url, headers) as reply:
+                    path = self._path(key, bucket)
+                    async with self._request("GET", path, headers=headers) as reply:
                         await self._check(reply, "give an object")
                         _check_range(reply, position, end, total)
                         async for chunk in reply.content.iter_chunked(SLICE):
@@ -235,7 +237,7 @@ class ObjectStore:
         async with _retried() as retry:
             while True:
                 try:
-                    async with self._request("HEAD", self._url(key)) as reply:
+                    async with self._request("HEAD", self._path(key)) as reply:
                         await self._check(reply, "show an object")
                         return int(reply.headers.get("content-length", "-1"))
                 except Interrupted as error:
@@ -246,9 +248,15 @@ class ObjectStore:
         async with _retried() as retry:
             while True:
                 sent = _Sent(piece, count)
-                url = self._url(key, query=query)
                 try:
-                    async with self._request("PUT", url, headers, piece.sha256, sent) as reply:
+                    async with self._request(
+                        "PUT",
+                        self._path(key),
+                        query=query,
+                        headers=headers,
+                        sha256=piece.sha256,
+                        sent=sent,
+                    ) as reply:
                         await self._check(reply, "keep an object")
                         return reply.headers.get("etag", "")
                 except Interrupted as error:
@@ -261,17 +269,28 @@ class ObjectStore:
     async def _request(
         self,
         method: str,
-        url: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         sha256: str = _NOTHING_SHA256,
         sent: "_Sent | None" = None,
     ) -> AsyncGenerator[aiohttp.ClientResponse]:
-        signed = self._signer.headers(method, url, sha256, headers or {})
+        asked = urlencode(sorted((query or {}).items()), quote_via=quote)
+        signed = self._signer.headers(
+            method, path, asked, sha256=sha256, headers=headers or {}, now=datetime.now(tz=UTC)
+        )
+        url = f"{self.settings.url}{path}?{asked}" if asked else f"{self.settings.url}{path}"
         assert self._http is not None, "entered"  # noqa: S101 - a mistake of ours
         body = None if sent is None else sent.at_once() or sent.body()
         try:
             async with self._http.request(
-                method, URL(url, encoded=True), headers=signed, data=body, allow_redirects=False
+                method,
+                URL(url, encoded=True),
+                headers=signed,
+                data=body,
+                allow_redirects=False,
+                read_bufsize=SLICE,
             ) as reply:
                 yield reply
         except aiohttp.ClientConnectorError as error:
@@ -294,10 +313,8 @@ class ObjectStore:
         if not (gone_is_fine and status == HTTPStatus.NOT_FOUND):
             raise StoreRefusal(what, status, code)
 
-    def _url(self, key: str, bucket: str = "", query: Mapping[str, str] | None = None) -> str:
-        path = f"/{quote(bucket or self.settings.bucket, safe='')}/{quote(key, safe='/~')}"
-        asked = f"?{urlencode(query, quote_via=quote)}" if query else ""
-        return self.settings.url + path + asked
+    def _path(self, key: str, bucket: str = "") -> str:
+        return f"/{quote(bucket or self.settings.bucket, safe='')}/{quote(key, safe='/~')}"
 
     async def _client(self) -> Control:
         async with self._opening:
