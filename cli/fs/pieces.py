@@ -143,3 +143,11 @@ def read(fd: int, offset: int, length: int, shown: str) -> Iterator[bytes]:
             raise Changed(shown)
         position += len(data)
         yield data
+
+
+def write_at(fd: int, data: bytes, at: int) -> None:
+    """Write all of the bytes at a place of a file."""
+    view = memoryview(data)
+    while view:
+        written = os.pwrite(fd, view, at)
+        view, at = view[written:], at + written

@@ -8,7 +8,8 @@ becomes a new revision, or the newest revision replaces the local file.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from cli.fs.tree import Parts, Stamp
+from cli.fs.partial import Stamp
+from cli.fs.tree import Parts
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,9 +21,10 @@ from cli.client import Client
 from cli.errors import CliError, RpcError
 from cli.fs import safe
 from cli.fs.crypt import Facts
+from cli.fs.download import Object
 from cli.fs.plan import Remote
 from cli.fs.settings import S3Settings
-from cli.fs.transfer import SEALED_SUFFIX, Object
+from cli.fs.transfer import SEALED_SUFFIX
 
 _PAGE = 1000
 _CHECKSUM = "SHA256"

@@ -14,14 +14,16 @@ from cli.errors import CliError, RpcError, first
 from cli.fs import plan as planning
 from cli.fs import safe
 from cli.fs.crypt import Facts, Undecipherable
+from cli.fs.download import Corrupted, Object
+from cli.fs.partial import InTheWay, Stamp
 from cli.fs.pieces import Changed, read
 from cli.fs.plan import Down, Local, Plan, Up
 from cli.fs.progress import Watching
 from cli.fs.remote import Shelf
-from cli.fs.store import StoreRefusal
+from cli.fs.store import Count, StoreRefusal
 from cli.fs.threads import in_thread
-from cli.fs.transfer import Corrupted, Object, Transfer
-from cli.fs.tree import Directory, InTheWay, Parts, Scan, Stamp
+from cli.fs.transfer import SMALL, Naming, Transfer
+from cli.fs.tree import Directory, Parts, Scan
 
 PARALLEL = 16
 _GONE = 404
@@ -200,15 +202,23 @@ class Synchroniser:
             self._outcome.failures.append(error.message)
 
     async def _up(self, plan: Plan, up: Up, *, encrypt: bool) -> None:
-        shown = self._directory.shown(plan.parts, up.name)
-        with (
-            self._directory.reading(plan.parts, up.name) as file,
-            self._watching.file("Uploading", up.name, up.size) as count,
-        ):
-            sealed_for = partial(self._shelf.facts, plan.label, up.name) if encrypt else None
-            kept = await self._transfer.upload(file, shown, count, sealed_for=sealed_for)
+        sealed_for = partial(self._shelf.facts, plan.label, up.name) if encrypt else None
+        with self._watching.file("Uploading", up.name, up.size) as count:
+            kept = await self._kept(plan, up, count, sealed_for)
             await announce(self._shelf, self._transfer, plan.label, up.name, kept)
         self._outcome.uploaded += 1
+
+    async def _kept(self, plan: Plan, up: Up, count: Count, sealed_for: Naming) -> Object:
+        """The bytes of a file, as an object."""
+        if up.size <= SMALL:
+            data = await in_thread(
+                lambda: self._directory.contents(plan.parts, up.name, most=SMALL)
+            )
+            if data is not None:
+                return await self._transfer.upload_small(data, count, sealed_for=sealed_for)
+        shown = self._directory.shown(plan.parts, up.name)
+        with self._directory.reading(plan.parts, up.name) as file:
+            return await self._transfer.upload(file, shown, count, sealed_for=sealed_for)
 
     async def _down(self, plan: Plan, down: Down) -> None:
         kept = await self._shelf.place(plan.label, down.remote)
@@ -252,12 +262,14 @@ async def fetch(
         InTheWay: something else is there by now.
     """
     name = safe.checked(facts.name)
-    with (
-        into.writing(parts, name, instead_of=instead_of) as file,
-        watching.file("Downloading", name, kept.size) as count,
-    ):
-        await transfer.download(kept, file, count, facts)
-        await in_thread(file.keep)
+    with watching.file("Downloading", name, kept.size) as count:
+        if kept.size <= SMALL:
+            data = await transfer.contents(kept, count, facts)
+            await in_thread(lambda: into.put(parts, name, data, instead_of=instead_of))
+            return
+        with into.writing(parts, name, instead_of=instead_of) as file:
+            await transfer.download(kept, file, count, facts)
+            await in_thread(file.keep)
 
 
 async def each(parallel: int, steps: Iterable[Callable[[], Awaitable[None]]]) -> None:

@@ -10,43 +10,33 @@ import hashlib
 import os
 import secrets
 import tempfile
-from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import aclosing, asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from typing import TypeVar
 
 from cli.errors import CliError, first
 from cli.fs import crypt
 from cli.fs.crypt import ColonyKey, Facts, FileCipher
-from cli.fs.pieces import Bytes, Changed, Digests, Stretch, read
+from cli.fs.download import Corrupted, Object, Receiver
+from cli.fs.partial import Partial, Stamp
+from cli.fs.pieces import Bytes, Changed, Digests, Stretch, read, write_at
 from cli.fs.settings import S3Settings
 from cli.fs.store import SLICE, Count, ObjectStore, Piece, StoreRefusal, Upload
 from cli.fs.threads import in_thread
-from cli.fs.tree import Partial, Stamp
 
 PART = 8 * 1024 * 1024
 _MOST_PARTS = 10_000
-_SEGMENT = 16 * 1024 * 1024
+SMALL = SLICE
+"""Bytes of a file that is held in memory as a whole."""
 _TRIES = 3
 _LOST = "NoSuchUpload"
-_SEALED = crypt.CHUNK + crypt.TAG
 # The listing of a label says nothing of encryption; the name of the object does.
 SEALED_SUFFIX = ".sealed"
 
-
-class Corrupted(CliError):
-    """What arrived is not what was kept, again and again."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Object:
-    """Where and how the bytes of a revision are kept."""
-
-    key: str
-    size: int
-    checksum: str
-    bucket: str = ""
-    encryption_key: str = ""
-    encryption_alg: str = ""
+T = TypeVar("T")
+Naming = Callable[[int, str], Facts] | None
+"""What a size and a checksum are bound to, for a file that is encrypted."""
 
 
 class Transfer:
@@ -62,6 +52,7 @@ class Transfer:
         """
         self._store = store
         self._parts = parts
+        self._receiver = Receiver(store, parts=parts)
         self._colony_key = colony_key
 
     @property
@@ -79,7 +70,7 @@ class Transfer:
         shown: str,
         count: Count,
         *,
-        sealed_for: Callable[[int, str], Facts] | None = None,
+        sealed_for: Naming = None,
     ) -> Object:
         """Keep the bytes of an open file as a new object.
 
@@ -93,7 +84,7 @@ class Transfer:
             Changed: the file was written to meanwhile; no object is left.
         """
         before = Stamp.of(os.fstat(fd))
-        key = secrets.token_hex(32) + (SEALED_SUFFIX if sealed_for else "")
+        key = _fresh_key(sealed=sealed_for is not None)
         outgoing = await self._sent(
             key, lambda: _Outgoing(fd, before.size, shown, sealed=sealed_for is not None), count
         )
@@ -101,11 +92,27 @@ class Transfer:
             await self.forget(key)
             raise Changed(shown)
         kept = Object(key=key, size=before.size, checksum=outgoing.checksum)
-        if sealed_for is None or outgoing.cipher is None:
+        return self._marked(kept, outgoing.cipher, sealed_for)
+
+    async def upload_small(self, data: bytes, count: Count, *, sealed_for: Naming = None) -> Object:
+        """Keep at most ``SMALL`` bytes as a new object; as ``upload``."""
+        cipher = FileCipher.fresh() if sealed_for else None
+        kept = Object(
+            key=_fresh_key(sealed=cipher is not None),
+            size=len(data),
+            checksum=hashlib.sha256(data).hexdigest(),
+        )
+        sent = b"".join(cipher.encrypted([data], first=0, ends=True)) if cipher else data
+        await self._store.put(kept.key, Bytes.of(sent), count)
+        return self._marked(kept, cipher, sealed_for)
+
+    def _marked(self, kept: Object, cipher: FileCipher | None, sealed_for: Naming) -> Object:
+        """An object with the key that it was encrypted with, if it was."""
+        if cipher is None or sealed_for is None:
             return kept
         return replace(
             kept,
-            encryption_key=self._key().wrap(outgoing.cipher, sealed_for(kept.size, kept.checksum)),
+            encryption_key=self._key().wrap(cipher, sealed_for(kept.size, kept.checksum)),
             encryption_alg=crypt.ALGORITHM,
         )
 
@@ -116,22 +123,17 @@ class Transfer:
             Corrupted: its bytes are not those of the file, and were not the next times either.
             Undecipherable: it was encrypted with another key, or changed.
         """
-        cipher: FileCipher | None = None
-        if kept.encryption_alg or kept.encryption_key:
-            _check_algorithm(kept.encryption_alg)
-            cipher = self._key().unwrap(kept.encryption_key, facts)
-        for tries_left in reversed(range(_TRIES)):
-            counted = _Counted(count)
-            try:
-                await self._fetch(kept, partial, counted, cipher)
-            except (Corrupted, crypt.Undecipherable):
-                if not tries_left:
-                    raise
-                # A byte may have been changed on its way.
-                counted.take_back()
-                partial.truncate()
-            else:
-                return
+        cipher = self._cipher(kept, facts)
+        await _tried(
+            lambda counted: self._receiver.fetch(kept, partial, counted, cipher),
+            count,
+            partial.truncate,
+        )
+
+    async def contents(self, kept: Object, count: Count, facts: Facts) -> bytes:
+        """The bytes of an object that is no larger than ``SMALL``; as ``download``."""
+        cipher = self._cipher(kept, facts)
+        return await _tried(lambda counted: self._receiver.contents(kept, counted, cipher), count)
 
     async def forget(self, key: str, *, bucket: str = "") -> None:
         """Remove an object."""
@@ -195,51 +197,12 @@ class Transfer:
             raise first(group) from group
         return tags
 
-    async def _fetch(
-        self, kept: Object, partial: Partial, count: Count, cipher: FileCipher | None
-    ) -> None:
-        if cipher is None:
-            await self._receive(kept, kept.size, partial.write, count)
-            digest = await in_thread(lambda: _digest(partial.fd, kept.size))
-        else:
-            with partial.spool() as spool:
-                size = crypt.sealed_size(kept.size)
-                await self._receive(kept, size, _writer(spool), count)
-                digest = await in_thread(lambda: _decrypt(spool, partial, cipher, kept.size))
-        if digest != kept.checksum:
-            raise Corrupted(
-                "the bytes that arrived are not those of the file (checksum)",
-                hint="nothing was written; the object may have been overwritten",
-            )
-
-    async def _receive(
-        self, kept: Object, size: int, write: Callable[[bytes, int], None], count: Count
-    ) -> None:
-        room = asyncio.Semaphore(self._parts)
-
-        async def one(start: int) -> None:
-            position = start
-            length = min(_SEGMENT, size - start)
-            async with (
-                room,
-                aclosing(
-                    self._store.get(kept.key, start, length, total=size, bucket=kept.bucket)
-                ) as source,
-            ):
-                async for data in source:
-                    write(data, position)
-                    position += len(data)
-                    count(len(data))
-
-        if size <= _SEGMENT:
-            await one(0)
-            return
-        try:
-            async with asyncio.TaskGroup() as receiving:
-                for start in range(0, size, _SEGMENT):
-                    receiving.create_task(one(start))
-        except* CliError as group:
-            raise first(group) from group
+    def _cipher(self, kept: Object, facts: Facts) -> FileCipher | None:
+        """What an object was encrypted with, if it was."""
+        if not kept.encryption_alg and not kept.encryption_key:
+            return None
+        _check_algorithm(kept.encryption_alg)
+        return self._key().unwrap(kept.encryption_key, facts)
 
     def _key(self) -> ColonyKey:
         if self._colony_key is None:
@@ -276,22 +239,14 @@ class _Outgoing:
             with tempfile.TemporaryFile() as spool:
                 fd = spool.fileno()
                 yield await in_thread(lambda: self._sealed(fd, offset, length))
-        elif length <= SLICE:
-            yield await in_thread(lambda: self._small(offset, length))
         else:
             yield await in_thread(
                 lambda: Stretch.of(self._fd, offset, length, self._shown, self._whole)
             )
 
-    def _small(self, offset: int, length: int) -> Bytes:
-        data = b"".join(read(self._fd, offset, length, self._shown))
-        self._whole.update(data)
-        return Bytes.of(data)
-
     def _sealed(self, spool: int, offset: int, length: int) -> Stretch:
         assert self.cipher is not None, "asked for when there is one"  # noqa: S101
         digests = Digests()
-        write = _writer(spool)
         position = 0
         sealed = self.cipher.encrypted(
             self._chunks(offset, length),
@@ -300,7 +255,7 @@ class _Outgoing:
         )
         for data in sealed:
             digests.update(data)
-            write(data, position)
+            write_at(spool, data, position)
             position += len(data)
         return Stretch(
             fd=spool,
@@ -318,6 +273,27 @@ class _Outgoing:
             chunk = b"".join(read(self._fd, start, wanted, self._shown))
             self._whole.update(chunk)
             yield chunk
+
+
+async def _tried(
+    attempt: Callable[[Count], Awaitable[T]], count: Count, undo: Callable[[], None] | None = None
+) -> T:
+    """What an attempt at a download returns, when a byte may have been changed on its way."""
+    for tries_left in reversed(range(_TRIES)):
+        counted = _Counted(count)
+        try:
+            return await attempt(counted)
+        except (Corrupted, crypt.Undecipherable):
+            if not tries_left:
+                raise
+            counted.take_back()
+            if undo is not None:
+                undo()
+    raise AssertionError
+
+
+def _fresh_key(*, sealed: bool) -> str:
+    return secrets.token_hex(32) + (SEALED_SUFFIX if sealed else "")
 
 
 class _Counted:
@@ -344,36 +320,3 @@ def part_size(size: int) -> int:
 def _check_algorithm(name: str) -> None:
     if name != crypt.ALGORITHM:
         raise crypt.Undecipherable(f"the file is encrypted with {name!r}, which nobody here knows")
-
-
-def _writer(fd: int) -> Callable[[bytes, int], None]:
-    def write(data: bytes, at: int) -> None:
-        view = memoryview(data)
-        while view:
-            written = os.pwrite(fd, view, at)
-            view, at = view[written:], at + written
-
-    return write
-
-
-def _digest(fd: int, size: int) -> str:
-    digest = hashlib.sha256()
-    for data in read(fd, 0, size, "the download"):
-        digest.update(data)
-    return digest.hexdigest()
-
-
-def _decrypt(spool: int, partial: Partial, cipher: FileCipher, size: int) -> str:
-    """Decrypt a spooled object into the file; the digest of the file."""
-    digest = hashlib.sha256()
-    sealed_size = crypt.sealed_size(size)
-    sealed = (
-        b"".join(read(spool, start, min(_SEALED, sealed_size - start), "the download"))
-        for start in range(0, sealed_size, _SEALED)
-    )
-    position = 0
-    for chunk in cipher.decrypted(sealed, size=size):
-        partial.write(chunk, position)
-        digest.update(chunk)
-        position += len(chunk)
-    return digest.hexdigest()

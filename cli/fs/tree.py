@@ -5,11 +5,9 @@ to the next, so nothing that somebody puts in the way leads out of it. A file ap
 name only when all of it is on the disk.
 """
 
-import errno
 import fcntl
 import json
 import os
-import secrets
 import shutil
 import stat
 from collections.abc import Generator, Iterator, Mapping
@@ -17,34 +15,16 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cli.errors import CliError
 from cli.fs import safe
+from cli.fs.partial import InTheWay, Partial, Stamp, kind, reason
+from cli.fs.pieces import Changed, read
 
 Parts = tuple[str, ...]
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _BELOW = _DIRECTORY | os.O_NOFOLLOW
 _MODE = 0o777
-_FILE_MODE = 0o666
 _LONGEST_CONFIG = 64 * 1024
-
-
-class InTheWay(CliError):
-    """Something here cannot be what it has to be."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stamp:
-    """What tells that a file was changed or exchanged."""
-
-    inode: int
-    size: int
-    mtime_ns: int
-
-    @classmethod
-    def of(cls, found: os.stat_result) -> "Stamp":
-        """Of what the system says."""
-        return cls(found.st_ino, found.st_size, found.st_mtime_ns)
 
 
 @dataclass(slots=True)
@@ -104,7 +84,7 @@ class Directory:
             except FileNotFoundError:
                 return
             except OSError as error:
-                raise InTheWay(f"{self.shown(parts)}: {_reason(error)}") from error
+                raise InTheWay(f"{self.shown(parts)}: {reason(error)}") from error
 
     def shown(self, parts: Parts, name: str = "") -> str:
         """A path as a user reads it."""
@@ -124,7 +104,7 @@ class Directory:
                     below = _step(current, part, create=create)
                 except OSError as error:
                     shown = self.shown(parts[:number])
-                    raise InTheWay(f"{shown}: {_reason(error)}") from error
+                    raise InTheWay(f"{shown}: {reason(error)}") from error
                 os.close(current)
                 current = below
             yield current
@@ -165,7 +145,7 @@ class Directory:
             if stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode):
                 yield name, status
             else:
-                found.skipped.append(f"{shown} is skipped: {_kind(status.st_mode)}")
+                found.skipped.append(f"{shown} is skipped: {kind(status.st_mode)}")
 
     @contextmanager
     def reading(self, parts: Parts, name: str) -> Generator[int]:
@@ -180,7 +160,7 @@ class Directory:
             try:
                 file = os.open(name, flags, dir_fd=directory)
             except OSError as error:
-                raise InTheWay(f"{self.shown(parts, name)}: {_reason(error)}") from error
+                raise InTheWay(f"{self.shown(parts, name)}: {reason(error)}") from error
         try:
             if not stat.S_ISREG(os.fstat(file).st_mode):
                 raise InTheWay(f"{self.shown(parts, name)}: is no file any more")
@@ -189,7 +169,7 @@ class Directory:
             os.close(file)
 
     @contextmanager
-    def writing(self, parts: Parts, name: str, *, instead_of: Stamp | None) -> Generator["Partial"]:
+    def writing(self, parts: Parts, name: str, *, instead_of: Stamp | None) -> Generator[Partial]:
         """A file to write under another name; nothing is left of one that is not kept.
 
         Args:
@@ -206,6 +186,27 @@ class Directory:
                 yield partial
             finally:
                 partial.end()
+
+    def contents(self, parts: Parts, name: str, *, most: int) -> bytes | None:
+        """All of a file at one moment; None when it has more bytes than ``most``.
+
+        Raises:
+            InTheWay, Changed: it is no file; it was written to meanwhile.
+        """
+        with self.reading(parts, name) as file:
+            before = Stamp.of(os.fstat(file))
+            if before.size > most:
+                return None
+            data = b"".join(read(file, 0, before.size, self.shown(parts, name)))
+            if Stamp.of(os.fstat(file)) != before:
+                raise Changed(self.shown(parts, name))
+            return data
+
+    def put(self, parts: Parts, name: str, data: bytes, *, instead_of: Stamp | None) -> None:
+        """A file that has all its bytes from the first moment; as ``writing``."""
+        with self.writing(parts, name, instead_of=instead_of) as partial:
+            partial.write(data, 0)
+            partial.keep()
 
     def config(self) -> Mapping[str, object]:
         """What the note in it says; nothing when there is none.
@@ -235,9 +236,7 @@ class Directory:
             with self.reading(parts, safe.CONFIG) as file:
                 if os.read(file, len(text)) == text:
                     return
-        with self.writing(parts, safe.CONFIG, instead_of=present) as partial:
-            partial.write(text, 0)
-            partial.keep()
+        self.put(parts, safe.CONFIG, text, instead_of=present)
 
     def remove_leftovers(self, parts: Parts) -> int:
         """Remove what killed programs left behind incomplete; how much that was."""
@@ -253,7 +252,7 @@ class Directory:
             try:
                 os.unlink(name, dir_fd=directory)
             except OSError as error:
-                raise InTheWay(f"{self.shown(parts, name)}: {_reason(error)}") from error
+                raise InTheWay(f"{self.shown(parts, name)}: {reason(error)}") from error
 
     def exists(self, parts: Parts) -> bool:
         """Whether there is such a directory, without a symbolic link on the way."""
@@ -275,90 +274,6 @@ class Directory:
         """Put on the disk which names a directory has."""
         with self.opened(parts) as directory:
             os.fsync(directory)
-
-
-class Partial:
-    """A file that is not complete yet."""
-
-    def __init__(self, directory: int, name: str, instead_of: Stamp | None, shown: str) -> None:
-        self._directory = directory
-        self._name = name
-        self._instead_of = instead_of
-        self._shown = shown
-        self._check()
-        self._temporary, self.fd = self._made()
-        self._kept = False
-
-    def _made(self) -> tuple[str, int]:
-        """A new file beside the one to be."""
-        temporary = f".cfs-{secrets.token_hex(8)}.part"
-        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        try:
-            made = os.open(temporary, flags, _FILE_MODE, dir_fd=self._directory)
-        except OSError as error:
-            raise InTheWay(f"{self._shown}: {_reason(error)}") from error
-        # Held as long as we live: what nobody holds was left behind.
-        fcntl.flock(made, fcntl.LOCK_EX)
-        return temporary, made
-
-    @contextmanager
-    def spool(self) -> Generator[int]:
-        """Room on the same disk for what is not the file yet; gone at the end."""
-        temporary, made = self._made()
-        os.unlink(temporary, dir_fd=self._directory)
-        try:
-            yield made
-        finally:
-            os.close(made)
-
-    def write(self, data: bytes, at: int) -> None:
-        """Write all of the bytes at a place of the file."""
-        view = memoryview(data)
-        try:
-            while view:
-                written = os.pwrite(self.fd, view, at)
-                view, at = view[written:], at + written
-        except OSError as error:
-            raise InTheWay(f"{self._shown}: {_reason(error)}") from error
-
-    def truncate(self) -> None:
-        """Begin anew."""
-        os.ftruncate(self.fd, 0)
-
-    def keep(self) -> None:
-        """Give the file its name, once all of it is on the disk.
-
-        Raises:
-            InTheWay: the place is not as it was when the file was begun.
-        """
-        if self._instead_of is not None:
-            mode = os.stat(self._name, dir_fd=self._directory, follow_symlinks=False).st_mode
-            os.fchmod(self.fd, stat.S_IMODE(mode))
-        os.fsync(self.fd)
-        self._check()
-        os.rename(
-            self._temporary, self._name, src_dir_fd=self._directory, dst_dir_fd=self._directory
-        )
-        self._kept = True
-
-    def end(self) -> None:
-        """Remove it, unless it was kept."""
-        if not self._kept:
-            os.unlink(self._temporary, dir_fd=self._directory)
-        os.close(self.fd)
-
-    def _check(self) -> None:
-        """That what is to be replaced is there, and nothing else."""
-        try:
-            status = os.stat(self._name, dir_fd=self._directory, follow_symlinks=False)
-        except FileNotFoundError:
-            return
-        if not stat.S_ISREG(status.st_mode):
-            raise InTheWay(f"{self._shown} is not replaced: {_kind(status.st_mode)} is there")
-        if Stamp.of(status) != self._instead_of:
-            raise InTheWay(
-                f"{self._shown} was changed meanwhile, and is kept", hint="synchronise again"
-            )
 
 
 def _names(directory: int) -> list[str]:
@@ -389,15 +304,3 @@ def _remove_if_nobodys(directory: int, name: str) -> bool:
     finally:
         os.close(file)
     return True
-
-
-def _reason(error: OSError) -> str:
-    if error.errno in {errno.ELOOP, errno.ENOTDIR}:
-        return "a symbolic link, or no directory, is in the way"
-    return error.strerror or str(error)
-
-
-def _kind(mode: int) -> str:
-    if stat.S_ISLNK(mode):
-        return "a symbolic link"
-    return "a directory" if stat.S_ISDIR(mode) else "neither a file nor a directory"

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cli.fs.partial import Stamp
 from cli.fs.plan import Down, Local, Plan, Remote, Totals, Up, make, to_compare
-from cli.fs.tree import Stamp
 
 NAMES = st.sampled_from("abcd")
 CONTENTS = st.sampled_from(["", "x", "y", "longer"])

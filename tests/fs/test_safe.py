@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from cli.fs import safe
-from cli.fs.tree import Directory, InTheWay
+from cli.fs.partial import InTheWay
+from cli.fs.tree import Directory
 
 HOSTILE = [
     "",

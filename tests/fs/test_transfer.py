@@ -14,11 +14,13 @@ import pytest
 from cli.errors import CliError, Unreachable
 from cli.fs import crypt
 from cli.fs.crypt import ColonyKey, Facts, Undecipherable
+from cli.fs.download import Corrupted, Object
+from cli.fs.partial import InTheWay
 from cli.fs.pieces import Changed
 from cli.fs.settings import S3Settings
 from cli.fs.store import ObjectStore, StoreRefusal
-from cli.fs.transfer import PART, Corrupted, Object, Transfer, part_size
-from cli.fs.tree import Directory, InTheWay
+from cli.fs.transfer import PART, Transfer, part_size
+from cli.fs.tree import Directory
 from tests.fs.faults import Fault, Kind, Proxy, Way
 
 COLONY, LABEL = "dev", "/files"

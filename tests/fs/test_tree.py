@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.fs.tree import Directory, InTheWay, Stamp
+from cli.fs.partial import InTheWay, Stamp
+from cli.fs.tree import Directory
 
 
 @pytest.fixture

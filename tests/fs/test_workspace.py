@@ -13,8 +13,8 @@ from api.wire_process import Process, SubmitFuncSpecMsg
 from api.wire_spec import FunctionSpec
 from cli.client import Client
 from cli.errors import RpcError
+from cli.fs.partial import InTheWay
 from cli.fs.safe import Unsafe
-from cli.fs.tree import InTheWay
 from cli.fs.workspace import FilesFailed, workspace
 from tests.cli.conftest import Dev, Ran, Shell
 
