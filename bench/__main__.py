@@ -28,6 +28,7 @@ from bench.scenarios import (
     lifecycle,
     logs,
     realtime,
+    startup,
     workflow,
 )
 from bench.servers import Target
@@ -46,6 +47,7 @@ _SCENARIOS: dict[str, Callable[[Stage], Awaitable[list[Measurement]]]] = {
     "fleet": fleet.measure,
     "realtime": realtime.measure,
     "history": history.measure,
+    "startup": startup.measure,
 }
 _DEFAULT_PORT = 50080
 _MOST_WAITING = 10_000_000

@@ -35,6 +35,7 @@ class Plan:
     file_rounds: int = 3
     files: int = 10_000
     large_file_mib: int = 1_024
+    starts: int = 25
     fleet: int = 2_000
     fleet_rounds: int = 3
     fleet_samples: int = 100
@@ -60,6 +61,7 @@ class Plan:
             file_rounds=1,
             files=1_000,
             large_file_mib=100,
+            starts=5,
             fleet=500,
             fleet_rounds=1,
             fleet_samples=50,

@@ -9,7 +9,7 @@ import pytest
 from bench import usage
 from bench.errors import WrongAnswer
 from bench.plan import Plan, Stage
-from bench.scenarios import depth, fleet, lifecycle
+from bench.scenarios import depth, fleet, lifecycle, startup
 from bench.servers import Target
 from bench.wire import Member
 from broker.identity import Identity
@@ -23,6 +23,7 @@ _PLAN = Plan(
     class_counts=(2,),
     depth_rounds=1,
     depth_samples=5,
+    starts=1,
     fleet=2,
 )
 
@@ -68,6 +69,11 @@ async def test_a_fleet_that_nobody_wakes_is_not_a_result(floor: Target) -> None:
     with pytest.raises(ExceptionGroup) as raised:
         await fleet.measure(Stage(plan=_PLAN, targets=(_liar(floor),)))
     assert raised.group_contains(WrongAnswer, match="was never submitted")
+
+
+async def test_a_start_that_does_not_list_what_waits_is_not_a_result(floor: Target) -> None:
+    with pytest.raises(WrongAnswer, match="process psw ended with"):
+        await startup.measure(Stage(plan=_PLAN, targets=(_liar(floor),)))
 
 
 async def test_a_fast_wrong_answer_is_not_a_result(floor: Target) -> None:
