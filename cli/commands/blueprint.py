@@ -14,9 +14,9 @@ from api.wire_blueprint import (
     RemoveBlueprintMsg,
     UpdateBlueprintMsg,
 )
-from cli import blueprintcheck, blueprints, logs, render, spec
+from cli import blueprintcheck, blueprints, render, spec
 from cli.client import Client
-from cli.commands import blueprint_definition, blueprint_doctor
+from cli.commands import blueprint_definition, blueprint_doctor, blueprint_log
 from cli.errors import CliError, UsageError
 from cli.options import NONE, ONCE, Format, Options, Watch
 from cli.session import Session
@@ -24,6 +24,7 @@ from cli.session import Session
 app = App(name="blueprint", help="Manage blueprints.", help_format="plaintext")
 app.command(blueprint_definition.app)
 app.command(blueprint_doctor.doctor)
+app.command(blueprint_log.log)
 
 Name = Annotated[str, Parameter(name=("--name",))]
 SpecFile = Annotated[str, Parameter(name=("--spec",))]
@@ -266,54 +267,3 @@ async def _names(client: Client, colony: str) -> dict[str, str]:
     return {user.userid: f"user: {user.name}" for user in users} | {
         each.executorid: f"executor: {each.executorname}" for each in executors
     }
-
-
-@app.command
-async def log(
-    name: Name = "",
-    *,
-    count: Annotated[int, Parameter(name=("--count", "-c"))] = 100,
-    options: Options = NONE,
-) -> None:
-    """Print the last lines of the executors that reconcile a blueprint, or all blueprints.
-
-    Args:
-        name: name of the blueprint.
-        count: number of lines of each executor, at most 500 (100).
-        options: global options.
-    """
-    if not 1 <= count <= logs.MOST_LATEST:
-        raise UsageError(f"--count must be 1 to {logs.MOST_LATEST}")
-    async with Session(options) as session:
-        client, out = session.client(), session.out
-        lines = {
-            each: await logs.latest(client, logs.of(session.colony, executor=each), count)
-            for each in await _reconcilers(client, session.colony, name)
-        }
-        if out.format is not Format.TABLE:
-            said = [line for found in lines.values() for line in found]
-            ids = [str(line.timestamp) for line in said]
-            out.show(render.Detail(blocks=(), data=spec.plain(said), ids=ids))
-            return
-        if not lines:
-            out.say("No reconciler executors found")
-        terminal = out.stdout.isatty()
-        for each, found in lines.items():
-            text = logs.text_of(found, exactly=False, terminal=terminal)
-            out.write(f"=== {each} ===\n{text}")
-
-
-async def _reconcilers(client: Client, colony: str, name: str) -> list[str]:
-    """Names of executors that reconcile a blueprint, or any."""
-    blueprint = await blueprints.named(client, colony, name) if name else None
-    kinds = await blueprints.definitions(client, colony)
-    found = await blueprints.executors(client, colony)
-    place = blueprints.location(blueprint) if blueprint else ""
-    return sorted(
-        {
-            each.executorname
-            for kind in kinds
-            if blueprint is None or kind.spec.names.kind == blueprint.kind
-            for each in blueprints.approved(found, kind.spec.handler.executor_type, place)
-        }
-    )

@@ -10,7 +10,8 @@ from typing import cast
 import pytest
 
 from cli.client import Client
-from tests.cli.conftest import Dev, Shell, free_port, running_dev
+from tests.cli.conftest import Dev, Shell, free_port, new_key, running_dev
+from tests.cli.test_blueprint import DEFINITION
 from tests.cli.test_commands import NOWHERE, assign, submit
 from tests.cli.test_terminal import plain, terminal
 from tests.cli.test_worker import running
@@ -135,6 +136,76 @@ def test_an_executor_is_followed_until_ctrl_c(worker: Shell, process: str) -> No
         shown.process.send_signal(signal.SIGINT)
         assert shown.process.wait(20) == 130
         assert "Traceback" not in shown.rest()
+
+
+# ------------------------------------------------------------ blueprint log --follow
+
+
+@pytest.fixture
+def reconciled(colony: Shell, worker: Shell, tmp_path: Path) -> Shell:
+    """A colony with a kind of blueprints that two executors reconcile, and the key of the other."""
+    colony.ok(f"blueprint definition add --spec {DEFINITION}")
+    other, spec = new_key(), tmp_path / "other.json"
+    spec.write_text(json.dumps({"executorname": "other", "executortype": "cli"}))
+    colony.ok(f"executor add --spec {spec} --executorid {other['id']} --approve")
+    worker.ok("log add -e worker -m 'of one'")
+    return colony.with_environ(OTHER_PRVKEY=other["prvkey"])
+
+
+def test_reconcilers_are_followed_by_name_until_ctrl_c(reconciled: Shell, worker: Shell) -> None:
+    other = reconciled.with_environ(COLONIES_PRVKEY=reconciled.environ["OTHER_PRVKEY"])
+    with terminal(reconciled.environ, "blueprint", "log", "-f") as shown:
+        shown.until("of one")
+        for shell, name in ((other, "other"), (other, "other"), (worker, "worker")):
+            said = f"more of {name} {len(shown.seen)}"
+            shell.ok(f"log add -e {name} -m '{said}'")
+            shown.until(said)
+        shown.process.send_signal(signal.SIGINT)
+        assert shown.process.wait(20) == 130
+        text = plain(shown.rest())
+    assert "Traceback" not in text
+    assert re.findall(r"=== \w+ ===|of one|more of \w+", text) == [
+        "=== other ===",
+        "=== worker ===",
+        "of one",
+        "=== other ===",
+        "more of other",
+        "more of other",
+        "=== worker ===",
+        "more of worker",
+    ]
+
+
+def test_what_reconcilers_say_can_be_read_by_a_program(reconciled: Shell, worker: Shell) -> None:
+    arguments = ("blueprint", "log", "--follow", "--json")
+    with terminal(reconciled.environ, *arguments, columns=1000) as shown:
+        shown.until("of one")
+        worker.ok("log add -e worker -m 'of one again'")
+        shown.until("again")
+        shown.process.send_signal(signal.SIGINT)
+        shown.rest()
+    told = [json.loads(line) for line in plain(shown.seen).splitlines() if line.startswith("{")]
+    assert [(line["executorname"], line["message"]) for line in told] == [
+        ("worker", "of one"),
+        ("worker", "of one again"),
+    ]
+
+
+def test_a_follower_that_is_no_member_any_more_is_told_so(reconciled: Shell, worker: Shell) -> None:
+    with terminal(worker.environ, "blueprint", "log", "--follow") as shown:
+        shown.until("of one")
+        reconciled.ok("executor remove --name worker")
+        text = plain(shown.rest())
+        assert shown.process.wait(20) == 1
+    assert "error: " in text
+    assert "Traceback" not in text
+
+
+def test_without_reconcilers_there_is_nothing_to_follow(colony: Shell) -> None:
+    assert "No reconciler executors found" in colony.ok("blueprint log --follow").err
+
+
+# ------------------------------------------------------------ what ends
 
 
 @pytest.mark.parametrize("line", ["process get {} --wait", "log get {} --follow"])
