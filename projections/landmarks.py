@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from broker import keys
@@ -47,11 +48,14 @@ _READ: dict[Part, Callable[[bytes], Stretch]] = {
 
 @dataclass(frozen=True, slots=True)
 class Leg:
-    """A part of the way through a log: behind one position, up to another, and what it changed."""
+    """A part of the way through a log: behind one position, up to another, and what it changed.
+
+    ``tell`` reads that from what is kept, which is much smaller.
+    """
 
     after: Position
     until: Position
-    stretch: Stretch
+    tell: Callable[[], Stretch]
 
 
 async def legs(store: EventStore, tag: Tag, part: Part, until: Position) -> AsyncIterator[Leg]:
@@ -64,7 +68,7 @@ async def legs(store: EventStore, tag: Tag, part: Part, until: Position) -> Asyn
         page: list[bytes] = await store.send(*command)
         for member in page:
             last = Position(int(member[:_DIGITS]), int(member[_DIGITS : 2 * _DIGITS]))
-            yield Leg(after, last, _READ[part](member[2 * _DIGITS :]))
+            yield Leg(after, last, partial(_READ[part], member[2 * _DIGITS :]))
             after = last
         if len(page) < _PAGE:
             return

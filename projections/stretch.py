@@ -31,8 +31,10 @@ _COUNTED = {make(int(state)) for state in State for make in (keys.listing, keys.
 _TIME_DIGITS = 20
 _NAME_BITS = 24
 
-Turn = tuple[int, int]
-"""A place in the order of what waits: priority time as a queue has it, and a checksum of the id."""
+_CHECKSUM_BITS = 32
+
+Turn = int
+"""A place in the order of what waits: priority time as queues have it, and checksum of the id."""
 
 
 @dataclass(slots=True)
@@ -141,13 +143,12 @@ class Stretch:
 def ids_in(tag: Tag, raw: RawEntry) -> Iterator[bytes]:
     """Every id made in the colony that an entry holds anywhere: all of them end alike."""
     suffix = tag.text[-keys.SUFFIX_DIGITS :].encode()
-    for value in raw[1]:
-        at = value.find(suffix)
-        while at >= 0:
-            end = at + keys.SUFFIX_DIGITS
-            if end >= keys.ID_DIGITS:
-                yield value[end - keys.ID_DIGITS : end]
-            at = value.find(suffix, at + 1)
+    whole = b"\0".join(raw[1])
+    at = whole.find(suffix)
+    while at >= 0:
+        end = at + keys.SUFFIX_DIGITS
+        yield whole[max(0, end - keys.ID_DIGITS) : end]
+        at = whole.find(suffix, end)
 
 
 def mark_of(identifier: bytes) -> int:
@@ -158,7 +159,12 @@ def mark_of(identifier: bytes) -> int:
 def turn_of(member: Arg) -> Turn:
     """When it is the turn of a queue member."""
     text = encoded(member)
-    return int(text[:_TIME_DIGITS]), zlib.crc32(text[_TIME_DIGITS:])
+    return int(text[:_TIME_DIGITS]) << _CHECKSUM_BITS | zlib.crc32(text[_TIME_DIGITS:])
+
+
+def time_of(turn: Turn) -> int:
+    """The time in it; who has the same is told apart by id."""
+    return turn >> _CHECKSUM_BITS
 
 
 def _grown(command: str, args: Sequence[Arg]) -> int:
@@ -177,11 +183,13 @@ def _grown(command: str, args: Sequence[Arg]) -> int:
 
 
 def _turns(turns: Collection[Turn]) -> tuple[bytes, bytes]:
-    return _planes("Q", _steps([time for time, _ in turns])), _planes("I", [c for _, c in turns])
+    checksums = (turn & (1 << _CHECKSUM_BITS) - 1 for turn in turns)
+    return _planes("Q", _steps([time_of(turn) for turn in turns])), _planes("I", checksums)
 
 
 def _read_turns(times: bytes, checksums: bytes) -> list[Turn]:
-    return list(zip(accumulate(_values("Q", times)), _values("I", checksums), strict=True))
+    pairs = zip(accumulate(_values("Q", times)), _values("I", checksums), strict=True)
+    return [time << _CHECKSUM_BITS | checksum for time, checksum in pairs]
 
 
 def _steps(ascending: Sequence[int]) -> Iterator[int]:

@@ -7,6 +7,7 @@ that are left, and those that name what is asked for, are folded.
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from heapq import nsmallest
 
 from api import wire_colony, wire_process
@@ -24,7 +25,7 @@ from projections.core import fold
 from projections.landmarks import Leg, Part, legs
 from projections.replay import pages
 from projections.rows import Rows, encoded
-from projections.stretch import QUEUES, Stretch, Turn, ids_in, mark_of, turn_of
+from projections.stretch import QUEUES, Stretch, Turn, ids_in, mark_of, time_of, turn_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,12 +51,14 @@ class Past:
 
     async def queue(self, count: int) -> Queue:
         """The first ``count`` that waited then, in the order in which they would be taken."""
-        waiting = dict[Turn, tuple[Leg, int]]()
-        async for leg in self._all_legs("queue"):
-            for turn in leg.stretch.left:
-                waiting.pop(turn, None)
-            for turn, place in leg.stretch.joined.items():
-                waiting[turn] = (leg, place)
+        way = [leg async for leg in self._all_legs("queue")]
+        # Backwards: who came waits, unless it went on a leg that was seen before.
+        waiting, gone = dict[Turn, tuple[Leg, int]](), set[Turn]()
+        for leg in reversed(way):
+            stretch = leg.tell()
+            for turn in stretch.joined.keys() - gone:
+                waiting[turn] = (leg, stretch.joined[turn])
+            gone |= stretch.left
         members = await self._members(waiting, count)
         ids = [keys.queued_process(member) for member in members]
         return Queue(first=await self._processes(ids), waiting=len(waiting))
@@ -64,8 +67,9 @@ class Past:
         """How many of what there were."""
         counts, members = Counter[Key](), dict[str, bytes | None]()
         async for leg in self._all_legs("counts"):
-            counts.update(leg.stretch.counts)
-            members |= leg.stretch.members
+            stretch = leg.tell()
+            counts.update(stretch.counts)
+            members |= stretch.members
         processes = {state: counts[keys.listing(int(state))] for state in State}
         census = Census(
             members=_executors(members),
@@ -84,7 +88,7 @@ class Past:
             stretch = Stretch()
             for raw in page:
                 stretch.add(self._log.tag, raw, fold)
-            yield Leg(last, position_of(page[-1]), stretch)
+            yield Leg(last, position_of(page[-1]), partial(_same, stretch))
             last = position_of(page[-1])
 
     async def _members(self, waiting: dict[Turn, tuple[Leg, int]], count: int) -> list[str]:
@@ -93,10 +97,10 @@ class Past:
         if not first:
             return []
         # Those of one time are told apart by their ids, which a turn does not have.
-        last = first[-1][0]
+        last = time_of(first[-1])
         places = dict[tuple[Position, Position], dict[int, Turn]]()
         for turn, (leg, place) in waiting.items():
-            if turn[0] <= last:
+            if time_of(turn) <= last:
                 places.setdefault((leg.after, leg.until), {})[place] = turn
         found: list[str] = []
         for (after, until), turns in places.items():
@@ -118,7 +122,7 @@ class Past:
         marks, kept = set(map(mark_of, wanted)), {keys.process(each) for each in ids}
         last = START
         async for leg in legs(self._store, self._log.tag, "names", self._until):
-            if not marks.isdisjoint(leg.stretch.named):
+            if not marks.isdisjoint(leg.tell().named):
                 await self._fold(rows, leg.after, leg.until, wanted, kept)
             last = leg.until
         await self._fold(rows, last, self._until, wanted, kept)
@@ -143,6 +147,11 @@ class Past:
 
     def _pages(self, after: Position, until: Position) -> AsyncIterator[Sequence[RawEntry]]:
         return pages(self._store, self._log.tag, after, until)
+
+
+def _same(stretch: Stretch) -> Stretch:
+    """What a leg tells that is not kept."""
+    return stretch
 
 
 def _queued(raw: RawEntry, turn: Turn) -> str:

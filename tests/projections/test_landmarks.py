@@ -69,9 +69,9 @@ async def positions(store: EventStore, tag: Tag) -> list[Position]:
     return [position_of(raw) for raw in await store.raw_page(tag, START, 10_000)]
 
 
-async def way(store: EventStore, tag: Tag) -> list[Leg]:
+async def way(store: EventStore, tag: Tag) -> list[tuple[Position, Position, Stretch]]:
     found: AsyncIterator[Leg] = legs(store, tag, "counts", END)
-    return [leg async for leg in found]
+    return [(leg.after, leg.until, leg.tell()) async for leg in found]
 
 
 # ---------------------------------------------------------------- how it was
@@ -135,9 +135,10 @@ async def test_landmarks_follow_each_other_without_a_gap(store: EventStore, log:
 
     found, events = await way(store, log.tag), await positions(store, log.tag)
 
-    assert [leg.after for leg in found] == [START, *(leg.until for leg in found[:-1])]
-    assert [leg.until for leg in found] == events[3::4]
-    assert await landmarks.reached(store, log.tag) == found[-1].until
+    ends = [until for _, until, _ in found]
+    assert [after for after, _, _ in found] == [START, *ends[:-1]]
+    assert ends == events[3::4]
+    assert await landmarks.reached(store, log.tag) == ends[-1]
 
 
 async def test_several_surveyors_leave_what_one_would(store: EventStore, log: Log) -> None:
@@ -146,7 +147,7 @@ async def test_several_surveyors_leave_what_one_would(store: EventStore, log: Lo
     await asyncio.gather(*(each.advance(here(log)) for each in surveyors))
 
     found, events = await way(store, log.tag), await positions(store, log.tag)
-    assert [leg.until for leg in found] == events[3::4]
+    assert [until for _, until, _ in found] == events[3::4]
 
 
 async def test_surveyor_goes_on_with_what_it_has_begun(store: EventStore, log: Log) -> None:
