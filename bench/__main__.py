@@ -27,6 +27,7 @@ from bench.scenarios import (
     history,
     lifecycle,
     logs,
+    purge,
     realtime,
     startup,
     workflow,
@@ -46,6 +47,7 @@ _SCENARIOS: dict[str, Callable[[Stage], Awaitable[list[Measurement]]]] = {
     "files": files.measure,
     "fleet": fleet.measure,
     "realtime": realtime.measure,
+    "purge": purge.measure,
     "history": history.measure,
     "startup": startup.measure,
 }
@@ -92,6 +94,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--fleet", type=int, help="waiting executors")
     parser.add_argument("--waiting", type=int, help="processes among which deadlines are met")
     parser.add_argument("--events", type=int, help="of the log in which one goes back")
+    parser.add_argument("--finished", type=int, help="processes that are purged")
     parser.add_argument("--quick", action="store_true", help="smaller sizes; not for publishing")
     parser.add_argument(
         "--server-prvkey",
@@ -121,6 +124,8 @@ def _plan(given: argparse.Namespace) -> Plan:
         plan = replace(plan, processes=given.processes)
     if given.events:
         plan = replace(plan, history_events=given.events)
+    if given.finished:
+        plan = replace(plan, finished=given.finished)
     if given.waiting:
         plan = replace(plan, deadline_depths=(min(plan.deadline_depths), given.waiting))
     return replace(plan, fleet=given.fleet) if given.fleet else plan

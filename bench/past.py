@@ -4,6 +4,7 @@ One event each millisecond, of processes that wait, run and succeed. First only 
 a tenth of all processes; then each that comes lets the oldest go; at the end all of them have gone.
 """
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -18,16 +19,23 @@ from broker.aggregates.process import (
     ProcessSubmitted,
     State,
 )
-from broker.decision import Event
+from broker.decision import Decision, Event
 from broker.directory import Colony
 from broker.envelope import FIELDS, entry
+from broker.keys import Tag
 from broker.matching import Requirement
-from broker.position import Position
+from broker.position import START, Position
+from broker.store import BY_SERVER, EventStore
+from projections import landmarks
 
 PER_PROCESS = 3
 _WAITING_SHARE = 10
 _BATCH = 1_000
 _MS_NS = 1_000_000
+_TOGETHER = 30
+_AT_ONCE = 8
+_LOOK_AGAIN_S = 0.2
+_PATIENCE_S = 1_800.0
 _PROOF = bytes(97)
 _SPEC = b'{"funcname":"echo","args":["hello, world"],"conditions":{"executortype":"cli"}}'
 _NEEDS = Requirement(executor_type="cli")
@@ -59,6 +67,17 @@ class Past:
                     values = entry(event, _PROOF)
                     pipeline.xadd(stream, dict(zip(FIELDS, values, strict=True)), id=str(position))
                 await pipeline.execute()
+
+    async def append(self, store: EventStore, events: int) -> None:
+        """The same by the append that everything takes, so that there are rows, too."""
+        coming = (event for _, event in self._events(events))
+        while decisions := [
+            Decision(events=tuple(islice(coming, _TOGETHER))) for _ in range(_AT_ONCE)
+        ]:
+            appends = (store.append(self.colony.tag, each, BY_SERVER) for each in decisions)
+            await asyncio.gather(*appends)
+            if not decisions[-1].events:
+                return
 
     def _events(self, events: int) -> Iterator[tuple[Position, Event]]:
         for _ in range(events):
@@ -122,3 +141,15 @@ class Past:
             ran_ns=_MS_NS,
             timed=False,
         )
+
+
+async def surveyed(store: EventStore, tag: Tag) -> None:
+    """Wait until the server's projector has left every landmark there is to leave."""
+    async with asyncio.timeout(_PATIENCE_S):
+        while await _is_behind(store, tag):  # noqa: ASYNC110 - a key of a store is no event
+            await asyncio.sleep(_LOOK_AGAIN_S)
+
+
+async def _is_behind(store: EventStore, tag: Tag) -> bool:
+    last = await landmarks.reached(store, tag) or START
+    return len(await store.raw_page(tag, last, landmarks.EVERY)) == landmarks.EVERY

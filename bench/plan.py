@@ -32,6 +32,9 @@ class Plan:
     realtime_interval_s: float = 0.5
     history_rounds: int = 3
     history_events: int = 1_000_000
+    finished: int = 100_000
+    purge_samples: int = 1_000
+    purge_interval_s: float = 0.02
     file_rounds: int = 3
     files: int = 10_000
     large_file_mib: int = 1_024
@@ -58,6 +61,8 @@ class Plan:
             realtime_samples=20,
             history_rounds=1,
             history_events=50_000,
+            finished=10_000,
+            purge_samples=200,
             file_rounds=1,
             files=1_000,
             large_file_mib=100,

@@ -19,22 +19,20 @@ from redis.asyncio import Redis
 from api.history import log
 from bench.connection import connections
 from bench.errors import WrongAnswer
-from bench.past import PER_PROCESS, Past
+from bench.past import PER_PROCESS, Past, surveyed
 from bench.plan import Stage
 from bench.report import FLOOR, Measurement
 from bench.servers import Target
 from bench.wire import Colony
 from broker.directory import Directory
 from broker.keys import Tag
-from broker.position import START, Position
+from broker.position import Position
 from broker.store import EventStore
 from projections import landmarks
 
 _SCENARIO = "history"
 _AT = (sys.executable, "-c", "from cli.app import main; main()", "history", "at")
 _SHARES = {"near the beginning": 0.05, "in the middle": 0.5, "near the end": 0.95}
-_LOOK_AGAIN_S = 0.2
-_PATIENCE_S = 1_800.0
 _SHOWN = 100
 
 
@@ -134,9 +132,7 @@ class _Bench:
     async def _surveyed(self, store: EventStore, tag: Tag) -> Measurement:
         """How long the landmarks took, and how large they are."""
         begun = perf_counter()
-        async with asyncio.timeout(_PATIENCE_S):
-            while await _is_behind(store, tag):  # noqa: ASYNC110 - a key of a store is no event
-                await asyncio.sleep(_LOOK_AGAIN_S)
+        await surveyed(store, tag)
         sizes = await store.read(
             *(("MEMORY", "USAGE", tag.key(key), "SAMPLES", 0) for key in landmarks.INDEXES.values())
         )
@@ -191,8 +187,3 @@ def _used_s() -> float:
     """Processor time of the commands that have ended so far."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
-
-
-async def _is_behind(store: EventStore, tag: Tag) -> bool:
-    last = await landmarks.reached(store, tag) or START
-    return len(await store.raw_page(tag, last, landmarks.EVERY)) == landmarks.EVERY
