@@ -2,8 +2,9 @@
 
 The parent serves nothing itself. It hands each a listening socket, a pipe on which a worker says
 that it is ready, and a pipe whose end tells a worker that its parent has died. A worker that dies
-is replaced, and clients that come meanwhile wait in its socket. The first worker has all roles, the
-others only answer requests.
+is replaced, and clients that come meanwhile wait in its socket. All workers answer requests; the
+first also is the timer, and the last does what follows the log at its own pace, so that catching up
+keeps no deadline waiting.
 """
 
 import asyncio
@@ -106,7 +107,7 @@ class _Parent:
         return await _first_byte(told)
 
     def _environment(self, index: int, tell: int, lifeline: int) -> dict[str, str]:
-        roles = self.settings.roles if index == 0 else self.settings.roles & {Role.API}
+        roles = roles_of(self.settings, index)
         worker = replace(self.settings, workers=1, roles=roles)
         return worker.to_env() | {
             SOCKET: str(self.sockets[index].fileno()),
@@ -130,6 +131,16 @@ class _Parent:
                 failures = 0 if await self._start(index, lifeline) else failures + 1
             else:
                 return
+
+
+def roles_of(settings: Settings, index: int) -> frozenset[Role]:
+    """What one of the workers does, counted from 0."""
+    has = {
+        Role.API: True,
+        Role.TIMER: index == 0,
+        Role.PROJECTOR: index == settings.workers - 1,
+    }
+    return frozenset(role for role in settings.roles if has[role])
 
 
 async def _first_byte(descriptor: int) -> bool:
