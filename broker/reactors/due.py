@@ -1,8 +1,9 @@
 """Whatever must happen at a time: deadlines, sweeps, ticks.
 
 keys.DUE holds all of it by its moment, so a look costs one command a colony, whether ten or a
-million processes wait. Each due item becomes an ordinary guarded command: it takes effect once,
-whoever is first, and a server that dies in between leaves it for the next.
+million processes wait. A look sees a little ahead, so that the next one comes when something is
+due. Each due item becomes an ordinary guarded command: it takes effect once, whoever is first, and
+a server that dies in between leaves it for the next.
 """
 
 import asyncio
@@ -19,6 +20,10 @@ from broker.store import EventStore
 
 _log = structlog.get_logger(__name__)
 _STEP = 100
+AHEAD_MS = 50
+"""How far ahead a look sees, and how long nobody looks when nothing is near."""
+AGAIN_MS = 5
+"""How soon one looks again at the earliest: what is due within that time is done together."""
 
 Meet = Callable[[Colony, str], Awaitable[None]]
 """Does what is due for one id in a colony."""
@@ -31,18 +36,29 @@ class Due:
     store: EventStore
     meets: Mapping[str, Meet]
 
-    async def all_due(self, colonies: Sequence[Colony]) -> None:
-        """Do everything whose moment has passed."""
+    async def all_due(self, colonies: Sequence[Colony]) -> list[int]:
+        """Do everything whose moment has passed; for each colony, when to look again (Unix ms)."""
         if not colonies:
-            return
-        latest_ms = self.store.clock.now_ns() // MS_NS - 1
-        looks = (_look(colony, latest_ms) for colony in colonies)
-        for colony, members in zip(colonies, await self.store.read(*looks), strict=True):
-            if members:
-                await self._meet(colony, members, latest_ms)
+            return []
+        now_ms = self.store.clock.now_ns() // MS_NS
+        pages = await self.store.read(*(_look(colony, now_ms + AHEAD_MS) for colony in colonies))
+        return [
+            await self._look_at(colony, page, now_ms)
+            for colony, page in zip(colonies, pages, strict=True)
+        ]
 
-    async def _meet(self, colony: Colony, members: Sequence[bytes], latest_ms: int) -> None:
-        """Page by page, behind what cannot be done, as long as there is progress."""
+    async def _look_at(self, colony: Colony, page: Sequence[bytes], now_ms: int) -> int:
+        """Do what is due of one page; when to look again."""
+        moments = dict(zip(page[::2], map(float, page[1::2]), strict=True))
+        members = [member for member, ms in moments.items() if ms < now_ms]
+        if members:
+            failed = await self._meet(colony, members, now_ms)
+            return now_ms + (AHEAD_MS if failed else AGAIN_MS)
+        # What is due within a millisecond has passed when that has.
+        return int(min(moments.values(), default=now_ms + AHEAD_MS)) + 1
+
+    async def _meet(self, colony: Colony, members: Sequence[bytes], now_ms: int) -> int:
+        """Page by page, behind what cannot be done, as long as there is progress; what was not."""
         failed = 0
         while members:
             parts = [keys.due_parts(member.decode()) for member in members]
@@ -52,8 +68,9 @@ class Due:
             failed += sum(
                 kind not in self.meets or not done[self.meets[kind], i] for kind, i in parts
             )
-            left = await self.store.send(*_look(colony, latest_ms, failed))
+            left = (await self.store.send(*_look(colony, now_ms - 1, failed)))[::2]
             members = [] if left == members else left
+        return failed
 
     async def _meet_one(self, colony: Colony, meet: Meet, identifier: str) -> bool:
         """Whether it was done. One that cannot be does not keep the others waiting."""
@@ -72,6 +89,7 @@ class Due:
 
 
 def _look(colony: Colony, latest_ms: int, skip: int = 0) -> tuple[str | int, ...]:
-    """The command for a page of what is due: the first, or one behind what was skipped."""
+    """The command for a page of what is due up to a moment, with the moments, behind some."""
     due = colony.tag.key(keys.DUE)
-    return ("ZRANGEBYSCORE", due, "-inf", latest_ms, "LIMIT", skip, _STEP)
+    within = ("-inf", latest_ms, "WITHSCORES", "LIMIT", skip, _STEP)
+    return ("ZRANGEBYSCORE", due, *within)

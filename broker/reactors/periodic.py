@@ -13,7 +13,8 @@ from broker.errors import Overloaded, Unavailable
 
 _log = structlog.get_logger(__name__)
 
-Work = Callable[[], Awaitable[None]]
+Work = Callable[[], Awaitable[float | None]]
+"""Does something; seconds until it wants to be done again, None for the whole interval."""
 
 
 class Periodic:
@@ -26,7 +27,7 @@ class Periodic:
         self._stopping = False
 
     def every(self, seconds: float, work: Work) -> None:
-        """Do something every so often; a run that is late is not made up for."""
+        """Do something at least every so often; a run that is late is not made up for."""
         self._wanted.append((seconds, work))
 
     async def _repeat(self, seconds: float, work: Work) -> None:
@@ -34,25 +35,29 @@ class Periodic:
         due = loop.time() + seconds
         while not self._stopping:
             await asyncio.sleep(due - loop.time())
-            await self._run(work)
+            sooner = await self._run(work)
             now = loop.time()
+            if sooner is not None:
+                due = now + min(sooner, seconds)
+                continue
             due += seconds
             if due <= now:
                 due = now + seconds - (now - due) % seconds
 
-    async def _run(self, work: Work) -> None:
+    async def _run(self, work: Work) -> float | None:
         """One run. A store that is away leaves the work for the next."""
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - it is one of ours
         self._running.add(task)
         try:
-            await work()
+            return await work()
         except (Unavailable, Overloaded) as error:
             _log.warning("postponed", work=work.__qualname__, error=str(error))
         except Exception:  # noqa: BLE001 - whatever it is, the next run may go well
             _log.exception("run_failed", work=work.__qualname__)
         finally:
             self._running.discard(task)
+        return None
 
     def start(self) -> None:
         """Begin."""

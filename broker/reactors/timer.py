@@ -9,11 +9,13 @@ from functools import partial
 
 import structlog
 
+from broker.clock import MS_NS
 from broker.directory import Colony, Directory
 from broker.errors import Overloaded, Unavailable
+from broker.keys import Tag
 from broker.reactors.classes import retire_empty
 from broker.reactors.crons import Crons
-from broker.reactors.due import Due
+from broker.reactors.due import AGAIN_MS, AHEAD_MS, Due
 from broker.reactors.forget import Forgetter
 from broker.reactors.log_retention import LogRetention
 from broker.reactors.periodic import Periodic
@@ -23,8 +25,6 @@ from broker.reactors.retention import Retirement
 from broker.reactors.stale import StaleExecutors
 from broker.store import EventStore
 
-DUE_S = 0.025
-"""How often one looks at what is due; a bound on how late it is done on a server at rest."""
 _log = structlog.get_logger(__name__)
 
 
@@ -45,10 +45,12 @@ class Timer:
     forgetter: Forgetter
     has_archive: bool = False
     _colonies: list[Colony] = field(default_factory=list[Colony])
+    _looks: dict[Tag, int] = field(default_factory=dict[Tag, int])
+    """When (Unix ms) to look again at what is due in a colony."""
 
     def schedule(self, periodic: Periodic) -> None:
         """Put the reactors on their intervals."""
-        periodic.every(DUE_S, self.meet_due)
+        periodic.every(AHEAD_MS / 1_000, self.meet_due)
         periodic.every(1, self.requeue)
         periodic.every(self.crons_every_s, self.look_at_held_crons)
         periodic.every(1, self.forget)
@@ -58,9 +60,21 @@ class Timer:
         periodic.every(30, self.retire)
         periodic.every(self.stale_every_s, self.unregister)
 
-    async def meet_due(self) -> None:
-        """Do whatever is due, in the colonies of the last look at the directory."""
-        await self.due.all_due(self._colonies)
+    async def meet_due(self) -> float:
+        """Do whatever is due, in the colonies of the last look at the directory.
+
+        The result says in how many seconds the next of it is.
+        """
+        now_ms = self.store.clock.now_ns() // MS_NS
+        # Further ahead than anybody looks is from before the store's clock was set back.
+        waits = {t for t, ms in self._looks.items() if now_ms < ms <= now_ms + AHEAD_MS + 1}
+        near = [colony for colony in self._colonies if colony.tag not in waits]
+        looks = await self.due.all_due(near)
+        self._looks = {tag: self._looks[tag] for tag in waits}
+        self._looks |= {colony.tag: ms for colony, ms in zip(near, looks, strict=True)}
+        now_ms = self.store.clock.now_ns() // MS_NS
+        soonest_ms = min(self._looks.values(), default=now_ms + AHEAD_MS)
+        return max(soonest_ms - now_ms, AGAIN_MS) / 1_000
 
     async def look_at_held_crons(self) -> None:
         """Start what waited for a workflow that has ended meanwhile."""

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import pytest
 
 from broker import keys
+from broker.clock import MS_NS, StoreClock
 from broker.directory import Colony
 from broker.errors import BrokerError, Corrupt, NotFound, Unavailable
-from broker.reactors.due import Due
+from broker.reactors.due import AGAIN_MS, AHEAD_MS, Due
 from broker.reactors.timer import each
 from broker.store import EventStore
 from tests.facts import COLONY, SUFFIX, TAG
@@ -15,6 +16,15 @@ from tests.facts import COLONY, SUFFIX, TAG
 OTHER = Colony("other", "0000000b", keys.colony_tag("other", "0000000b"))
 HERE = Colony(COLONY, SUFFIX, TAG)
 PAGE = 100
+NOW_MS = 1_800_000_000_000
+
+
+class StoppedClock(StoreClock):
+    """A clock that stands."""
+
+    def now_ns(self) -> int:
+        """One and the same moment."""
+        return NOW_MS * MS_NS
 
 
 class Work:
@@ -37,9 +47,13 @@ class Work:
         self.met.append(identifier)
         await self.store.send("ZREM", colony.tag.key(keys.DUE), f"do/{identifier}")
 
-    async def look(self) -> None:
-        """Once."""
-        await Due(store=self.store, meets={"do": self.meet}).all_due([HERE, OTHER])
+    async def put_at(self, colony: Colony, identifier: str, ms: int) -> None:
+        """Make one due at a moment (Unix ms)."""
+        await self.store.send("ZADD", colony.tag.key(keys.DUE), ms, f"do/{identifier}")
+
+    async def look(self) -> list[int]:
+        """Once; when to look again."""
+        return await Due(store=self.store, meets={"do": self.meet}).all_due([HERE, OTHER])
 
 
 @pytest.fixture
@@ -78,6 +92,28 @@ async def test_a_page_that_cannot_be_done_keeps_nothing_behind_it_waiting(work: 
     await work.look()
 
     assert sorted(work.met) == whole
+
+
+async def test_next_look_is_when_something_is_due(work: Work) -> None:
+    work.store.clock = StoppedClock()
+    await work.put_at(HERE, "soon", NOW_MS + 7)
+    await work.put_at(HERE, "sooner", NOW_MS)
+    await work.put_at(OTHER, "far", NOW_MS + AHEAD_MS + 1)
+
+    assert await work.look() == [NOW_MS + 1, NOW_MS + AHEAD_MS + 1]
+
+    assert work.met == []
+
+
+async def test_next_look_after_something_was_done_is_soon(work: Work) -> None:
+    work.store.clock = StoppedClock()
+    work.broken["stuck"] = Corrupt("a row that cannot be read")
+    await work.put_at(HERE, "late", NOW_MS - 1)
+    await work.put_at(OTHER, "stuck", NOW_MS - 1)
+
+    assert await work.look() == [NOW_MS + AGAIN_MS, NOW_MS + AHEAD_MS]
+
+    assert work.met == ["late"]
 
 
 async def test_what_is_wrong_with_one_colony_keeps_no_other_waiting() -> None:

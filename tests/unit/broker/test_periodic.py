@@ -88,3 +88,22 @@ async def test_end_waits_for_what_runs_and_begins_nothing() -> None:
         await stopping
 
     assert ended == ["long"]
+
+
+async def test_work_may_ask_to_be_done_sooner() -> None:
+    done = asyncio.Event()
+    runs = 0
+
+    async def work() -> float:
+        nonlocal runs
+        runs += 1
+        if runs == 2 * PATIENCE_S:
+            done.set()
+        return 0.0
+
+    periodic = Periodic()
+    periodic.every(1, work)
+    periodic.start()
+    async with asyncio.timeout(PATIENCE_S):
+        await done.wait()
+    await periodic.stop()
