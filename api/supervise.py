@@ -135,12 +135,12 @@ class _Parent:
 
 def roles_of(settings: Settings, index: int) -> frozenset[Role]:
     """What one of the workers does, counted from 0."""
-    has = {
-        Role.API: True,
-        Role.TIMER: index == 0,
-        Role.PROJECTOR: index == settings.workers - 1,
-    }
-    return frozenset(role for role in settings.roles if has[role])
+    has = {Role.API}
+    if index == 0:
+        has |= {Role.TIMER}
+    if index == settings.workers - 1:
+        has |= set(Role) - {Role.TIMER}
+    return settings.roles & has
 
 
 async def _first_byte(descriptor: int) -> bool:
