@@ -27,6 +27,9 @@ MOST_TRIES = 8
 _PAGE = 500
 _DIGEST_BYTES = 32
 _AT_ONCE = 256
+_LONG_READS = 8
+"""So many may have that many under way: half of what is allowed by default."""
+_SHORT = 16
 _NOT_NOW = {
     "BUSY",
     "CLUSTERDOWN",
@@ -146,6 +149,7 @@ class EventStore:
         self.origin = origin
         self.clock = clock
         self.conflicts = 0
+        self._long_reads = asyncio.Semaphore(_LONG_READS)
 
     # -------------------------------------------------------- writing
 
@@ -330,13 +334,20 @@ class EventStore:
             raise _refused(error) from error
 
     async def read(self, *commands: tuple[Any, ...]) -> list[Reply]:
-        """Several commands, answered in order; they leave a bounded number at a time."""
+        """Several commands, answered in order.
+
+        Many leave a bounded number at a time, and wait for each other: however much is read,
+        there is room left for what is written.
+        """
         if len(commands) == 1:
             return [await self.send(*commands[0])]
+        if len(commands) <= _SHORT:
+            return await asyncio.gather(*(self.send(*command) for command in commands))
         found: list[Reply] = []
         for first in range(0, len(commands), _AT_ONCE):
-            calls = (self.send(*command) for command in commands[first : first + _AT_ONCE])
-            found += await asyncio.gather(*calls)
+            async with self._long_reads:
+                calls = (self.send(*command) for command in commands[first : first + _AT_ONCE])
+                found += await asyncio.gather(*calls)
         return found
 
     async def hashes(self, tag: Tag, *names: Key) -> list[Hash]:

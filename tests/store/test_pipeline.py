@@ -246,3 +246,19 @@ async def test_more_rows_than_may_be_under_way_are_read_all_the_same(redis_url: 
 
     assert found == [b"%d" % n for n in range(1_000)]
     await pipeline.close()
+
+
+async def test_many_long_reads_wait_for_each_other_and_refuse_nobody(redis_url: str) -> None:
+    pipeline = Pipeline(redis_url, 4_096)
+    await pipeline.start()
+    store = EventStore(pipeline, fold, StoreClock())
+    page = [("ECHO", n) for n in range(200)]
+
+    reading = [asyncio.create_task(store.read(*page)) for _ in range(100)]
+    await asyncio.sleep(0)
+    short = await store.read(("ECHO", 1), ("ECHO", 2))
+    found = await asyncio.gather(*reading)
+
+    assert short == [b"1", b"2"]
+    assert found == [[b"%d" % n for n in range(200)]] * 100
+    await pipeline.close()
