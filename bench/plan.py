@@ -26,6 +26,9 @@ class Plan:
     deadline_depths: tuple[int, ...] = (100, 100_000)
     log_rounds: int = 3
     log_requests: int = 4_000
+    followers: tuple[int, ...] = (0, 1, 10, 100)
+    followed_lines: int = 10_000
+    following_rounds: int = 3
     sockets: int = 10_000
     subscribers: int = 1_000
     realtime_samples: int = 50
@@ -57,6 +60,8 @@ class Plan:
             workflow_processes=500,
             log_rounds=1,
             log_requests=800,
+            followed_lines=2_000,
+            following_rounds=1,
             sockets=1_000,
             realtime_samples=20,
             history_rounds=1,

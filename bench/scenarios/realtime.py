@@ -1,12 +1,9 @@
 """Subscribers on websockets: what an idle one costs, and how soon a thousand hear of an event."""
 
 import asyncio
-import base64
-import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from time import perf_counter
-from typing import cast
 
 from bench.connection import Endpoint, connections
 from bench.errors import ConnectionGone, WrongAnswer
@@ -15,6 +12,7 @@ from bench.load import due_times
 from bench.plan import Plan, Stage
 from bench.report import FLOOR, Measurement
 from bench.servers import Target
+from bench.websocket import WebSocket, frame_of, masked, open_socket
 from bench.wire import Colony, Member, ask
 
 _SCENARIO = "realtime"
@@ -22,8 +20,6 @@ _TIMEOUT_S = 3_600
 _WITHIN_S = 60.0
 _SUCCESS = 2
 _AT_ONCE = 100
-_HEAD = 2
-_LONGER, _LONGEST = 126, 127
 
 
 async def measure(stage: Stage) -> list[Measurement]:
@@ -91,90 +87,32 @@ def _subscription(colony: Colony, executor: Member, *, state: int) -> bytes:
         state=state,
         timeout=_TIMEOUT_S,
     )
-    return _masked(request.split(b"\r\n\r\n", 1)[1])
+    return frame_of(request)
 
 
-def _masked(text: bytes) -> bytes:
-    """A text frame of a client; a mask of zeros leaves the text as it is."""
-    return b"\x81\xfe" + len(text).to_bytes(2, "big") + bytes(4) + text
-
-
-class _Listener(asyncio.Protocol):
-    """One websocket that has subscribed, and reads frames as cheaply as can be."""
+class _Listener(WebSocket):
+    """One websocket that has subscribed, and is told when the next frame arrives."""
 
     def __init__(self) -> None:
-        self._transport: asyncio.Transport | None = None
-        self._unread = b""
-        self._loop = asyncio.get_running_loop()
-        self.upgraded = self._loop.create_future()
+        super().__init__()
         self._expected: asyncio.Future[float] | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport; called by the loop."""
-        # uvloop's transport has the interface of asyncio.Transport but is no subclass of it.
-        self._transport = cast("asyncio.Transport", transport)
-
-    def send(self, data: bytes) -> None:
-        """Write bytes."""
-        if self._transport is None:
-            raise ConnectionGone("a websocket was lost")
-        self._transport.write(data)
-
-    def data_received(self, data: bytes) -> None:
-        """Read the answer to the upgrade, then frames; called by the loop."""
-        self._unread += data
-        if not self.upgraded.done():
-            head, found, self._unread = self._unread.partition(b"\r\n\r\n")
-            if not found:
-                self._unread = head
-                return
-            self._upgraded(head)
-        while (size := _frame_size(self._unread)) and len(self._unread) >= size:
-            self._unread = self._unread[size:]
-            self._heard()
-
-    def _upgraded(self, head: bytes) -> None:
-        if b" 101 " in head:
-            self.upgraded.set_result(None)
-        else:
-            self.upgraded.set_exception(WrongAnswer(f"no upgrade: {head[:80]!r}"))
 
     def expect(self) -> asyncio.Future[float]:
         """When the next frame arrives."""
-        self._expected = self._loop.create_future()
+        self._expected = asyncio.get_running_loop().create_future()
         return self._expected
 
-    def _heard(self) -> None:
+    def heard(self, text: bytes) -> None:
+        """Note when it was."""
         if self._expected is None or self._expected.done():
-            raise WrongAnswer("a subscriber was told something that did not happen")
+            raise WrongAnswer(f"a subscriber was told what did not happen: {text[:80]!r}")
         self._expected.set_result(perf_counter())
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nobody may wait for what cannot come; called by the loop."""
-        del exc
-        self._transport = None
-        for future in (self.upgraded, self._expected):
-            if future is not None and not future.done():
-                future.set_exception(ConnectionGone("a websocket was lost"))
-
-    def close(self) -> None:
-        """Go away."""
-        if self._transport is not None:
-            self._transport.abort()
-
-
-def _frame_size(data: bytes) -> int:
-    """How long the frame at the beginning is with its head, 0 while that is not known."""
-    if len(data) < _HEAD:
-        return 0
-    length, head = data[1] & 0x7F, _HEAD
-    extra = {_LONGER: 2, _LONGEST: 8}.get(length, 0)
-    if extra:
-        if len(data) < head + extra:
-            return 0
-        length = int.from_bytes(data[head : head + extra], "big")
-        head += extra
-    return head + length
+        super().connection_lost(exc)
+        if self._expected is not None and not self._expected.done():
+            self._expected.set_exception(ConnectionGone("a websocket was lost"))
 
 
 @asynccontextmanager
@@ -186,7 +124,7 @@ async def _subscribed(
     try:
         while len(listeners) < count:
             some = min(_AT_ONCE, count - len(listeners))
-            opened = await asyncio.gather(*(_open(endpoint) for _ in range(some)))
+            opened = await asyncio.gather(*(open_socket(endpoint, _Listener) for _ in range(some)))
             listeners += opened
             await asyncio.gather(*(listener.upgraded for listener in opened))
             for listener in opened:
@@ -203,20 +141,6 @@ async def _settled(opened: list[_Listener], wish: bytes) -> None:
     unlike = wish.replace(b'"subscribeprocessesmsg"', b'"subscribeprocessmsg"', 1)
     answers = [listener.expect() for listener in opened]
     for listener in opened:
-        listener.send(_masked(unlike[8:]))
+        listener.send(masked(unlike[8:]))
     async with asyncio.timeout(_WITHIN_S):
         await asyncio.gather(*answers)
-
-
-async def _open(endpoint: Endpoint) -> _Listener:
-    loop = asyncio.get_running_loop()
-    _, listener = await loop.create_connection(_Listener, endpoint.host, endpoint.port)
-    key = base64.b64encode(os.urandom(16)).decode()
-    listener.send(
-        (
-            f"GET /pubsub HTTP/1.1\r\nHost: {endpoint.host}:{endpoint.port}\r\n"
-            "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-            f"Sec-WebSocket-Key: {key}\r\n\r\n"
-        ).encode()
-    )
-    return listener
