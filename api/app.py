@@ -37,6 +37,7 @@ from broker.errors import Unavailable
 from broker.feed import Feed
 from broker.logs import Retention
 from broker.notices import RedisNotices
+from broker.pace import Leisure
 from broker.pipeline import Pipeline
 from broker.presence import Presence
 from broker.reactors.forget import Forgetter
@@ -221,7 +222,7 @@ class Server:
             await asyncio.gather(task, return_exceptions=True)
 
         stack.push_async_callback(stop)
-        surveyor, periodic = Surveyor(store, fold), Periodic()
+        surveyor, periodic = Surveyor(store, fold, leisure=Leisure()), Periodic()
         periodic.every(_LANDMARKS_S, surveyor.survey)
         periodic.start()
         stack.push_async_callback(periodic.stop)

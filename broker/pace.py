@@ -1,4 +1,4 @@
-"""Work in the background that leaves as much time to others as it takes itself.
+"""Work in the background that leaves at least as much time to others as it takes itself.
 
 Steps of such work follow each other without a gap, and whatever else runs in this process, or asks
 the same store, gets one turn between two of them. What takes ten turns, such as meeting a deadline,
@@ -9,8 +9,38 @@ import asyncio
 import time
 
 _LONGEST_S = 0.1
+_BUSY = 0.25
+_SELDOM = 49
 
 
 async def rest(began: float) -> None:
     """After a step that began at a time of ``time.monotonic``: wait for as long as it took."""
     await asyncio.sleep(min(time.monotonic() - began, _LONGEST_S))
+
+
+class Leisure:
+    """Rests of work that can wait: long ones while this process has other things to do.
+
+    A fiftieth of the time is left to it then, so that it does not wait for ever.
+    """
+
+    def __init__(self) -> None:
+        self._ended_s, self._used_s = time.monotonic(), time.process_time()
+        self._others = 1.0
+
+    def begin(self) -> None:
+        """A step begins, and it shows what others did since the last one."""
+        rested_s, used_s = time.monotonic() - self._ended_s, time.process_time()
+        self._others = (used_s - self._used_s) / rested_s if rested_s > 0 else 1.0
+        self._used_s = used_s
+
+    async def rest(self) -> None:
+        """The step has ended."""
+        took_s = time.process_time() - self._used_s
+        self._ended_s, self._used_s = time.monotonic(), self._used_s + took_s
+        await asyncio.sleep(pause_s(took_s, self._others))
+
+
+def pause_s(took_s: float, others: float) -> float:
+    """How long to rest after a step, by the share of a processor that others took before it."""
+    return took_s * (_SELDOM if others > _BUSY else 1)

@@ -6,8 +6,6 @@ first, behind a checkpoint like the rows of an async projection, and a death in 
 nothing.
 """
 
-import asyncio
-import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +16,7 @@ from broker.decision import Fold
 from broker.directory import Colony, Directory
 from broker.envelope import position_of
 from broker.keys import Key, Tag
-from broker.pace import rest
+from broker.pace import Leisure
 from broker.position import START, Position
 from broker.reactors.timer import each
 from broker.store import Batch, EventStore
@@ -93,8 +91,12 @@ class _Begun:
 class Surveyor:
     """Leaves the landmarks."""
 
-    def __init__(self, store: EventStore, fold: Fold, every: int = EVERY) -> None:
+    def __init__(
+        self, store: EventStore, fold: Fold, every: int = EVERY, leisure: Leisure | None = None
+    ) -> None:
+        """With ``leisure`` it leaves the processor to whatever else this process does."""
         self._store = store
+        self._leisure = leisure
         self._fold = fold
         self._every = every
         self._directory = Directory(store)
@@ -120,20 +122,22 @@ class Surveyor:
 
     async def _step(self, tag: Tag) -> bool:
         """Read on, by a stretch at most; whether there may be more to do."""
-        begun, began = await self._begin(tag), time.monotonic()
+        begun = await self._begin(tag)
         missing = self._every - begun.stretch.events
         page = await self._store.raw_page(tag, begun.last, missing)
         for first in range(0, len(page), _AT_ONCE):
+            if self._leisure is not None:
+                self._leisure.begin()
             for raw in page[first : first + _AT_ONCE]:
                 begun.stretch.add(tag, raw, self._fold)
                 begun.last = position_of(raw)
-            await asyncio.sleep(0)
+            if self._leisure is not None:
+                await self._leisure.rest()
         if len(page) < missing:
             return False
         # Whether it is ours or another's that is there now: the next one begins behind it.
         del self._begun[tag]
         await self._store.project(tag, _batch(begun))
-        await rest(began)
         return True
 
     async def _begin(self, tag: Tag) -> _Begun:
