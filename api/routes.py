@@ -355,6 +355,7 @@ ROUTES = {
     ),
     # file
     "addfilemsg": _route(wire_file.AddFileMsg, file.add, "Failed to add log", "Failed to add file"),
+    "addfilesmsg": _route(wire_file.AddFilesMsg, file.add_many, "Failed to add files"),
     "getfilemsg": _reads(wire_file.GetFileMsg, file.get, "Failed to add log", "Failed to get file"),
     "getfilesmsg": _reads(wire_file.GetFilesMsg, file.get_many, "Failed to get files"),
     "getfilelabelsmsg": _reads(wire_file.GetFileLabelsMsg, file.get_labels, "Failed to get files"),

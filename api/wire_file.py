@@ -78,6 +78,13 @@ class AddFileMsg(wire.Message):
     file: File | None = None
 
 
+class AddFilesMsg(wire.Message):
+    """Add revisions of different files of a colony: all of them, or none."""
+
+    colonyname: str = ""
+    files: list[File] | None = None
+
+
 class OfFile(wire.OfColony):
     """A message about one revision, or about a file by its label and name."""
 

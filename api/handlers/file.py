@@ -12,7 +12,7 @@ from broker import access, keys, labels, shelf
 from broker.access import Gate, Hash, number_in
 from broker.aggregates import file as aggregate
 from broker.aggregates.file import AddFile, Doomed, Era, FileAdded, FileRow, Removal, Site
-from broker.decision import Decision
+from broker.decision import Decision, Event
 from broker.directory import Colony
 from broker.errors import Corrupt, Invalid, Missing, NotFound, Unavailable
 from broker.packing import unpacked
@@ -22,8 +22,11 @@ _Removing = tuple[Gate, Removal | None]
 _Followed = tuple[Listed, Listed | None]
 """A revision and the one that was added to it, if it is not the newest."""
 _Span = tuple[int, int]
+_Wish = tuple[AddFile, Site]
 ATTEMPTS = 64
 """Of what adds to a file or makes a snapshot, since many may do so at a time."""
+MOST_ADDED = 100
+"""Files at once: the store does nothing else meanwhile."""
 _MOST_LOOKS = 8
 _STEP = 100
 """Revisions of a file that are removed in one step."""
@@ -39,30 +42,54 @@ async def add(ctx: Context, call: Call, msg: files.AddFileMsg) -> files.File:
     if msg.file is None:
         raise Invalid("Failed to add file, msg.File is nil")
     given = msg.file
-    given.ref.protocol = given.ref.protocol or _S3
-    _check_port(given.ref.s3object.port)
-
-    async def read(fresh: bool) -> tuple[Colony, tuple[Gate, AddFile, Site]]:  # noqa: FBT001
-        gate, colony = await admitted(ctx, call, given.colonyname, fresh=fresh)
-        command = AddFile(
-            file_id=keys.new_id(colony.suffix),
-            label=given.label,
-            name=given.name,
-            size=given.size,
-            checksum=given.checksum,
-            checksum_alg=given.checksumalg,
-            reference=wire.encode(given.ref),
-            object=given.ref.s3object.object,
-        )
-        return colony, (gate, command, await _site(ctx, colony, given.label, given.name))
-
-    def decide(rows: tuple[Gate, AddFile, Site], now_ns: int) -> Decision:
-        return aggregate.add(*rows, now_ns)
-
-    event = await ctx.write(call, read, decide, attempts=ATTEMPTS)
+    event = await _add(ctx, call, given.colonyname, [given])
     if not isinstance(event, FileAdded):
         raise Corrupt("a file that is not in the log")
     return _of_event(event, given.colonyname)
+
+
+async def add_many(ctx: Context, call: Call, msg: files.AddFilesMsg) -> wire.Empty:
+    """Add revisions of different files: all of them or none."""
+    given = msg.files or []
+    if not 0 < len(given) <= MOST_ADDED:
+        raise Invalid(f"Failed to add files, from 1 to {MOST_ADDED} may be added at once")
+    for each in given:
+        if each.colonyname not in {"", msg.colonyname}:
+            raise Invalid("Failed to add files, one is of another colony")
+    await _add(ctx, call, msg.colonyname, given)
+    return wire.Empty()
+
+
+async def _add(
+    ctx: Context, call: Call, colony_name: str, given: Sequence[files.File]
+) -> Event | None:
+    for each in given:
+        each.ref.protocol = each.ref.protocol or _S3
+        _check_port(each.ref.s3object.port)
+
+    async def read(fresh: bool) -> tuple[Colony, tuple[Gate, list[_Wish]]]:  # noqa: FBT001
+        gate, colony = await admitted(ctx, call, colony_name, fresh=fresh)
+        sites = await _sites(ctx, colony, given)
+        wished = (_wished(each, colony) for each in given)
+        return colony, (gate, list(zip(wished, sites, strict=True)))
+
+    def decide(rows: tuple[Gate, list[_Wish]], now_ns: int) -> Decision:
+        return aggregate.add_many(*rows, now_ns)
+
+    return await ctx.write(call, read, decide, attempts=ATTEMPTS)
+
+
+def _wished(given: files.File, colony: Colony) -> AddFile:
+    return AddFile(
+        file_id=keys.new_id(colony.suffix),
+        label=given.label,
+        name=given.name,
+        size=given.size,
+        checksum=given.checksum,
+        checksum_alg=given.checksumalg,
+        reference=wire.encode(given.ref),
+        object=given.ref.s3object.object,
+    )
 
 
 def _check_port(port: int) -> None:
@@ -81,12 +108,17 @@ async def admitted(
     return gate, colony
 
 
-async def _site(ctx: Context, colony: Colony, label: str, name: str) -> Site:
+async def _sites(ctx: Context, colony: Colony, given: Sequence[files.File]) -> list[Site]:
+    """Where each is added, all read together."""
     number = ("ZSCORE", colony.tag.key(keys.FILE_NUMBER), keys.LAST)
-    (row, era), highest = await asyncio.gather(
-        ctx.rows(colony, keys.file(label, name), keys.FILES), ctx.store.send(*number)
+    places = (keys.file(each.label, each.name) for each in given)
+    (era, *rows), highest = await asyncio.gather(
+        ctx.rows(colony, keys.FILES, *places), ctx.store.send(*number)
     )
-    return Site(file=FileRow.read(row), highest=int(float(highest or 0)), era=Era.read(era))
+    return [
+        Site(file=FileRow.read(row), highest=int(float(highest or 0)), era=Era.read(era))
+        for row in rows
+    ]
 
 
 def _of_event(event: FileAdded, colony_name: str) -> files.File:

@@ -13,7 +13,7 @@ from broker.keys import SERVER
 from broker.store import BY_SERVER, Conflict
 
 _log = structlog.get_logger(__name__)
-EXTENSIONS = ["nonce", "retrybackoff", "addlogs", "subscribelogs", "events"]
+EXTENSIONS = ["nonce", "retrybackoff", "addlogs", "addfiles", "subscribelogs", "events"]
 """What clients may use beyond the protocol; ``getserverinfomsg`` announces it."""
 
 

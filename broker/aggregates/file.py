@@ -145,16 +145,36 @@ class Site:
 def add(gate: Gate, command: AddFile, site: Site, now_ns: int) -> Decision:
     """Add a revision.
 
-    Its number is one more than any that was seen in the colony, as far as the file allows.
-
     Raises:
         Denied, Invalid: not a member; a value that cannot be kept.
     """
-    expects = member(gate)
-    _check(command)
-    key = keys.file(command.label, command.name)
-    last = site.file.last if site.file else 0
-    added = FileAdded(
+    return add_many(gate, [(command, site)], now_ns)
+
+
+def add_many(gate: Gate, wishes: Sequence[tuple[AddFile, Site]], now_ns: int) -> Decision:
+    """Add revisions of different files, all of them or none; their sites were read together.
+
+    The number of each is one more than any that was seen in the colony, as far as its file allows.
+
+    Raises:
+        Denied, Invalid: not a member; a value that cannot be kept; a file that is there twice.
+    """
+    expects, events = [*member(gate)], list[Event]()
+    above = 0
+    for command, site in wishes:
+        _check(command)
+        key = keys.file(command.label, command.name)
+        last = site.file.last if site.file else 0
+        above = max(above, site.highest, last) + 1
+        expects.append(equals(key, "last", last) if site.file else absent(key))
+        events.append(_added(gate, command, site, number=above, now_ns=now_ns))
+    _check_different([command for command, _ in wishes])
+    eras = dict.fromkeys(expect for _, site in wishes for expect in site.era.lasts())
+    return Decision(expects=(*expects, *eras), events=tuple(events))
+
+
+def _added(gate: Gate, command: AddFile, site: Site, *, number: int, now_ns: int) -> FileAdded:
+    return FileAdded(
         subject=command.file_id,
         actor=gate.caller,
         at_ns=now_ns,
@@ -165,12 +185,19 @@ def add(gate: Gate, command: AddFile, site: Site, now_ns: int) -> Decision:
         checksum_alg=command.checksum_alg,
         reference=command.reference,
         object=command.object,
-        number=max(site.highest, last) + 1,
+        number=number,
         made=site.era.made,
         first=site.file is None,
     )
-    alone = equals(key, "last", last) if site.file else absent(key)
-    return Decision(expects=(*expects, alone, *site.era.lasts()), events=(added,))
+
+
+def _check_different(commands: Sequence[AddFile]) -> None:
+    seen = set[tuple[str, str]]()
+    for command in commands:
+        place = (command.label, command.name)
+        if place in seen:
+            raise Invalid(f"Failed to add files, {command.name} in {command.label} is there twice")
+        seen.add(place)
 
 
 def _check(command: AddFile) -> None:

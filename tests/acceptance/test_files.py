@@ -60,6 +60,7 @@ async def test_outsiders_learn_nothing_of_files(api: Api, untouched: Tenant) -> 
     name = untouched.name
     asked: dict[str, dict[str, Any]] = {
         "addfilemsg": {"file": {"colonyname": name, "label": "/a", "name": "x"}},
+        "addfilesmsg": {"colonyname": name, "files": [{"label": "/a", "name": "x"}]},
         "getfilemsg": {"colonyname": name, "fileid": "0" * 64},
         "getfilesmsg": {"colonyname": name, "label": "/a"},
         "getfilelabelsmsg": {"colonyname": name},

@@ -68,6 +68,17 @@ def add(caller: str = USER, **fields: Any) -> Decide:  # noqa: ANN401 - any valu
     return decide
 
 
+def add_many(*commands: AddFile) -> Decide:
+    def decide(world: World) -> Decision:
+        wishes = [
+            (each, Site(file=file_row(world, each.name), highest=highest(world), era=era(world)))
+            for each in commands
+        ]
+        return file.add_many(world.gate(USER), wishes, LATER)
+
+    return decide
+
+
 def remove(*ids: str, until: int = 0, caller: str = USER) -> Decide:
     def decide(world: World) -> Decision:
         row = file_row(world)
@@ -269,3 +280,28 @@ def test_label_is_forgotten_once_and_only_when_it_is_empty() -> None:
 
     given(*KEPT, FORGOTTEN).when(lambda _: file.forget_label("/a", LATER)).then(event).unless(event)
     assert World(KEPT).failed(file.forget_label("/a", LATER)) != []
+
+
+# ---------------------------------------------------------------- many at once
+
+
+def test_many_are_added_in_their_order_and_numbered_upwards() -> None:
+    first, second = replace(WISHED, file_id="c" * 64), replace(WISHED, name="y")
+    given(*inhabited(), added(name="y", number=7)).when(add_many(first, second)).then(
+        added("c" * 64, number=8, at_ns=LATER, object="o", first=True),
+        added(SECOND_REVISION, "y", number=9, at_ns=LATER, object="o", first=False),
+    )
+
+
+def test_a_file_that_is_there_twice_is_refused() -> None:
+    again = replace(WISHED, file_id="c" * 64)
+    given(*inhabited()).when(add_many(WISHED, again)).rejected(
+        Invalid, "Failed to add files, x in /a is there twice"
+    )
+
+
+def test_one_that_cannot_be_kept_refuses_all() -> None:
+    wrong = replace(WISHED, name="y", size=-1)
+    given(*inhabited()).when(add_many(WISHED, wrong)).rejected(
+        Invalid, "Failed to add file, size must not be negative"
+    )

@@ -47,6 +47,60 @@ async def join_another_colony(desk: Filing) -> None:
     await desk.say(user.add, OTHER_OWNER, wire_user.AddUserMsg(user=stranger))
 
 
+# ---------------------------------------------------------------- many at once
+
+
+async def add_many(desk: Filing, *names: str, nonce: str = "", **fields: Any) -> None:  # noqa: ANN401
+    given = [wire_file.File(label="/a", name=name, **fields) for name in names]
+    message = wire_file.AddFilesMsg(colonyname=COLONY, files=given)
+    await desk.say(file.add_many, USER, message, nonce=nonce)
+
+
+async def test_many_are_added_at_once(desk: Filing) -> None:
+    await desk.put(name="y")
+    await add_many(desk, "x", "y", "z", size=3, ref=REF)
+
+    assert [(each.name, each.size) for each in await desk.listed()] == [
+        ("x", 3),
+        ("y", 3),
+        ("z", 3),
+    ]
+    assert [each.sequencenr for each in await desk.look("/a", "y")] == [3, 1]
+    assert await desk.labels() == {"/a": 4}
+    await desk.is_sound()
+
+
+@pytest.mark.parametrize(
+    ("names", "fields"),
+    [((), {}), (("x", "x"), {}), (("x", "y"), {"size": -1}), (("x",), {"colonyname": "other"})],
+)
+async def test_of_many_that_are_refused_none_is_added(
+    desk: Filing, link: Link, names: tuple[str, ...], fields: dict[str, Any]
+) -> None:
+    before = await everything(link)
+    with pytest.raises(Invalid):
+        await add_many(desk, *names, **fields)
+    with pytest.raises(Invalid):
+        await add_many(desk, *map(str, range(file.MOST_ADDED + 1)))
+    assert await everything(link) == before
+
+
+async def test_many_that_are_said_twice_are_added_once(desk: Filing) -> None:
+    await add_many(desk, "x", "y", nonce="n")
+    await add_many(desk, "x", "y", nonce="n")
+
+    assert await desk.labels() == {"/a": 2}
+
+
+async def test_many_that_meet_another_writer_come_after_it(desk: Filing, other: Filing) -> None:
+    names = [str(n) for n in range(10)]
+    await asyncio.gather(*(add_many(each, *names) for each in (desk, other, desk, other)))
+
+    assert await desk.labels(distinct=True) == {"/a": 10}
+    assert await desk.labels() == {"/a": 40}
+    await desk.is_sound()
+
+
 # ---------------------------------------------------------------- add and look
 
 
