@@ -1,10 +1,11 @@
 """What the server says of files, labels and snapshots, and what it is told."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from api.wire_file import (
     AddFileMsg,
+    AddFilesMsg,
     File,
     FileData,
     GetFileLabelsMsg,
@@ -101,6 +102,20 @@ class Shelf:
 
     async def add(self, label: str, name: str, kept: Object, settings: S3Settings) -> File:
         """Say where the bytes of a new revision are; no key of the object store is said."""
+        file = self._revision(label, name, kept, settings)
+        return await self.client.ask(AddFileMsg(file=file), File)
+
+    async def add_many(
+        self, added: Iterable[tuple[str, str, Object]], settings: S3Settings
+    ) -> None:
+        """The same for several files at once, by label and name: all of them or none.
+
+        For servers that announce ``addfiles``.
+        """
+        files = [self._revision(*each, settings) for each in added]
+        await self.client.tell(AddFilesMsg(colonyname=self.colony, files=files))
+
+    def _revision(self, label: str, name: str, kept: Object, settings: S3Settings) -> File:
         place = S3Object(
             server=settings.host,
             port=settings.port,
@@ -111,7 +126,7 @@ class Shelf:
             object=kept.key,
             bucket=settings.bucket,
         )
-        file = File(
+        return File(
             colonyname=self.colony,
             label=label,
             name=name,
@@ -120,7 +135,6 @@ class Shelf:
             checksumalg=_CHECKSUM,
             ref=Reference(protocol=_PROTOCOL, s3object=place),
         )
-        return await self.client.ask(AddFileMsg(file=file), File)
 
     async def place(self, label: str, remote: Remote) -> Object:
         """Where the bytes of a listed file are; those of an encrypted one have to be asked for."""

@@ -10,9 +10,10 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
-from cli.errors import CliError, RpcError, first
+from cli.errors import CliError, first
 from cli.fs import plan as planning
 from cli.fs import safe
+from cli.fs.announce import Announcer
 from cli.fs.crypt import Facts, Undecipherable
 from cli.fs.download import Corrupted, Object
 from cli.fs.partial import InTheWay, Stamp
@@ -157,6 +158,7 @@ class Synchroniser:
         self._shelf = shelf
         self._directory = directory
         self._transfer = transfer
+        self._announcer = Announcer(shelf, transfer)
         self._watching = watching
         self._outcome = Outcome()
 
@@ -205,7 +207,7 @@ class Synchroniser:
         sealed_for = partial(self._shelf.facts, plan.label, up.name) if encrypt else None
         with self._watching.file("Uploading", up.name, up.size) as count:
             kept = await self._kept(plan, up, count, sealed_for)
-            await announce(self._shelf, self._transfer, plan.label, up.name, kept)
+            await self._announcer.tell(plan.label, up.name, kept)
         self._outcome.uploaded += 1
 
     async def _kept(self, plan: Plan, up: Up, count: Count, sealed_for: Naming) -> Object:
@@ -232,18 +234,6 @@ class Synchroniser:
             instead_of=down.instead_of,
         )
         self._outcome.downloaded += 1
-
-
-async def announce(shelf: Shelf, transfer: Transfer, label: str, name: str, kept: Object) -> None:
-    """Tell the server of an object that is kept; one that it refuses is not left behind.
-
-    When its answer is lost it may have been told, so the object stays.
-    """
-    try:
-        await shelf.add(label, name, kept, transfer.settings)
-    except RpcError:
-        await transfer.forget(kept.key)
-        raise
 
 
 async def fetch(
