@@ -15,7 +15,7 @@ from starlette.routing import Route as HttpRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from api.archiving import archiving
+from api.archiving import archiving, reading_through
 from api.context import Context, narrate
 from api.cors import Cors, origin_of
 from api.events import Events
@@ -162,6 +162,8 @@ class Server:
         await pipeline.start()
         stack.push_async_callback(pipeline.close)
         store = EventStore(pipeline, fold, StoreClock(), origin=f"{os.getpid()}-{id(self):x}")
+        if settings.archive_url:
+            stack.push_async_callback(reading_through(settings, store))
         await _until_loaded(store)
         await check_durability(store, settings.durability)
         await notices.start()

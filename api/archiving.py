@@ -8,7 +8,7 @@ import structlog
 from broker.pipeline import Pipeline
 from broker.settings import Settings
 from broker.store import EventStore
-from projections.archiving import archive_at, archiver_of
+from projections.archiving import archive_at, archiver_of, older_in
 from projections.core import fold
 
 _log = structlog.get_logger(__name__)
@@ -23,7 +23,7 @@ async def archiving(settings: Settings, store: EventStore) -> Callable[[], Await
     archive = archive_at(settings.archive_url, timescaledb=settings.timescaledb)
     waits = Pipeline(settings.redis_url, settings.limits.max_in_flight)
     await waits.start()
-    archiver = archiver_of(store, EventStore(waits, fold, store.clock), archive)
+    archiver = archiver_of(store, EventStore(waits, fold, store.clock), archive, settings)
     task = asyncio.get_running_loop().create_task(archiver.run())
     task.add_done_callback(_stopped)
 
@@ -40,3 +40,14 @@ def _stopped(task: asyncio.Task[None]) -> None:
     """An archiver that meets a bug stops, loudly; requests are still answered."""
     if not task.cancelled() and (error := task.exception()) is not None:
         _log.critical("archiver_stopped", error=str(error), kind=type(error).__name__)
+
+
+def reading_through(settings: Settings, store: EventStore) -> Callable[[], Awaitable[None]]:
+    """Read from the archive what was trimmed, when somebody asks for that; the result hangs up.
+
+    Raises:
+        Malformed: the driver is not installed, or the address is none.
+    """
+    archive = archive_at(settings.archive_url)
+    store.older = older_in(archive)
+    return archive.close

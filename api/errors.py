@@ -16,6 +16,7 @@ STATUS: dict[type[errors.BrokerError], int] = {
     errors.PausedWhileWaiting: 408,
     errors.Paused: 503,
     errors.Replayed: 403,
+    errors.Trimmed: 404,
     errors.Overloaded: 503,
     errors.Unavailable: 503,
     errors.Corrupt: 500,

@@ -73,6 +73,9 @@ class Events:
             call = await accepted(self._context, sealed, message)
             colony, gate = await self._context.gate(call, message.colonyname)
             access.reader(gate)
+            if colony is not None and after is not None:
+                # What was trimmed and is in no archive here is refused before anything is told.
+                await self._context.store.raw_page(colony.tag, after, 1)
         except BrokerError as error:
             return _refusal(error)
         if colony is None:

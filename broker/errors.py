@@ -7,7 +7,7 @@ BrokerError
 │   ├── NotFound         what was named is not there
 │   ├── Invalid          the request contradicts itself, a limit or the state of what it names
 │   ├── Clash            what is there already stands in the way
-│   └── Missing, Paused, NothingAvailable, Replayed, Overloaded …
+│   └── Missing, Paused, NothingAvailable, Replayed, Trimmed, Overloaded …
 ├── Unavailable          the store cannot answer now; safe to try again
 └── Corrupt              the log or a row is not what we wrote; stop and look
 
@@ -96,6 +96,12 @@ class Replayed(Rejected):
     """A nonce outside its window, or one that another request has used."""
 
     code = "replayed"
+
+
+class Trimmed(Rejected):
+    """What is to be read is no longer in the store, and no archive is at hand."""
+
+    code = "trimmed"
 
 
 class Overloaded(Rejected):

@@ -8,13 +8,14 @@ interrupts the read that is under way.
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 import structlog
 
-from broker import keys
+from broker import archived, keys
 from broker.aggregates.server import ColonyUnregistered
 from broker.decision import Event
 from broker.envelope import RawEntry, position_of, read_entry
@@ -29,10 +30,13 @@ from broker.store import EventStore, as_hash
 _log = structlog.get_logger(__name__)
 _COUNT = 500
 _AWAY_S = 0.1
+_SILENT_S = 30.0
+"""Who has not read for so long may have missed what was trimmed, which stays for a minute."""
 MOST_BYTES = 64 * 1024 * 1024
 """What may wait for one follower when more comes."""
 COLONY_GONE = "the colony was removed"
 STOPPING = "the server stops"
+MISSED = "too slow: what follows is no longer in the store"
 
 
 class Entry:
@@ -165,6 +169,7 @@ class Feed:
         self._client: asyncio.Task[Reply] | None = None
         self._interrupting: set[asyncio.Task[None]] = set()
         self._closed = False
+        self._answered = time.monotonic()
 
     def __len__(self) -> int:
         return sum(len(stream.followers) for stream in self._streams.values())
@@ -269,12 +274,25 @@ class Feed:
         self._reading = loop.create_task(read)
         found = await self._reading or ()
         places = dict(zip(names, positions, strict=True))
+        silent_s, self._answered = time.monotonic() - self._answered, time.monotonic()
+        if silent_s > _SILENT_S:
+            await self._look_for_missed([places[name.decode()] for name, _ in found])
         for name, raw in found:
             place = places[name.decode()]
             if place[0] == SERVER:
                 self._look_for_removed(raw)
             elif (stream := self._streams.get(place)) is not None:
                 stream.grow(raw)
+
+    async def _look_for_missed(self, places: Sequence[tuple[Tag, Key]]) -> None:
+        """End who follows a stream that was trimmed beyond where it was read, before it is told."""
+        for place in places:
+            stream = self._streams.get(place)
+            if stream is not None and place[1] == keys.EVENTS:
+                marks = await archived.marks(self._store, place[0])
+                if stream.position < marks.trimmed:
+                    self._streams.pop(place, None)
+                    stream.end(MISSED)
 
     def _look_for_removed(self, raw: Sequence[RawEntry]) -> None:
         """End who follows a colony that is gone: its stream may be deleted before it is read."""

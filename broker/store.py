@@ -17,7 +17,15 @@ from broker.claiming import claim_script
 from broker.clock import MS_NS, SECOND_NS, US_NS, StoreClock
 from broker.decision import Arg, Decision, Event, Fold, Write, tallied
 from broker.envelope import RawEntry, Recorded, entry, read_entry
-from broker.errors import BrokerError, Corrupt, Overloaded, Rejected, Replayed, Unavailable
+from broker.errors import (
+    BrokerError,
+    Corrupt,
+    Overloaded,
+    Rejected,
+    Replayed,
+    Trimmed,
+    Unavailable,
+)
 from broker.keys import Key, Tag
 from broker.pipeline import Reply, ReplyError
 from broker.position import START, Position
@@ -52,6 +60,16 @@ class Link(Protocol):
 
     def call(self, *args: Any) -> Awaitable[Reply]:  # noqa: ANN401 - what Redis takes
         """Send one command; commands sent in one tick may leave together."""
+        ...
+
+
+class Older(Protocol):
+    """Knows the events that were trimmed."""
+
+    async def page(
+        self, tag: Tag, after: Position, until: Position, count: int
+    ) -> Sequence[RawEntry]:
+        """The first events between two positions, the second one too."""
         ...
 
 
@@ -140,8 +158,10 @@ class EventStore:
         *,
         origin: str = "",
         attempts: int = MOST_TRIES,
+        older: Older | None = None,
     ) -> None:
         """``origin`` names this process in notices, so that it can tell its own."""
+        self.older = older
         self._link = link
         self._fold = fold
         self._claim = claim_script(fold)
@@ -373,9 +393,30 @@ class EventStore:
     async def raw_page(
         self, tag: Tag, after: Position, count: int, *, until: Position | None = None
     ) -> list[RawEntry]:
-        """The same, not yet unpacked: see envelope.position_of, type_of and read_entry."""
+        """The same, not yet unpacked: see envelope.position_of, type_of and read_entry.
+
+        What was trimmed is read where that is kept. The mark is read behind the page: an event that
+        was trimmed before it is not missed.
+
+        Raises:
+            Trimmed: nobody here knows where that is.
+        """
         last = str(until) if until else "+"
-        return await self.send("XRANGE", tag.key(keys.EVENTS), f"({after}", last, "COUNT", count)
+        page, mark = await self.read(
+            ("XRANGE", tag.key(keys.EVENTS), f"({after}", last, "COUNT", count),
+            ("HGET", tag.key(keys.ARCHIVED), "trimmed"),
+        )
+        if mark is None or after >= (gone := Position.parse(mark)):
+            return page
+        if self.older is None:
+            raise Trimmed(
+                f"the events after {after} are no longer in the store, but in its archive, which"
+                " is named by COLONIES_ARCHIVE_URL"
+            )
+        old = list(await self.older.page(tag, after, min(until or gone, gone), count))
+        if len(old) == count or (until is not None and until <= gone):
+            return old
+        return old + await self.raw_page(tag, gone, count - len(old), until=until)
 
     async def event_at(self, tag: Tag, position: str) -> Event:
         """One event.
@@ -384,6 +425,10 @@ class EventStore:
             Replayed: it is no longer in the stream.
         """
         page = await self.send("XRANGE", tag.key(keys.EVENTS), position, position)
+        if not page and self.older is not None:
+            at = Position.parse(position)
+            before = Position(at.ms, at.seq - 1) if at.seq else Position(at.ms - 1, 2**53)
+            page = await self.older.page(tag, before, at, 1)
         if not page:
             raise Replayed("this request was answered before, and its answer is no longer known")
         return read_entry(page[0]).event

@@ -15,8 +15,9 @@ from api.history.log import History
 from api.history.proof import BY_SERVER, UNREADABLE, Proof
 from api.telling import body_of
 from api.wire import encode, rfc3339
+from broker.archive_url import archive_url
 from broker.envelope import Recorded
-from broker.errors import BrokerError, Malformed, Unavailable
+from broker.errors import BrokerError, Malformed, Trimmed, Unavailable
 from cli import embedded, render
 from cli.errors import CliError, Unreachable, UsageError
 from cli.options import Options
@@ -64,7 +65,7 @@ async def opened(options: Options) -> AsyncGenerator[History]:
     """
     url = store_url(options)
     try:
-        async with log.opened(url) as history:
+        async with log.opened(url, archive_url(os.environ)) as history:
             yield history
     except Unavailable as error:
         hint = "is the store running? it is the one of COLONIES_REDIS_URL, or of `colonies dev`"
@@ -74,6 +75,10 @@ async def opened(options: Options) -> AsyncGenerator[History]:
 
 
 def _hint(error: BrokerError) -> str:
+    if isinstance(error, Trimmed):
+        return "export COLONIES_ARCHIVE_URL, the one that the servers have; docs/archive.md"
+    if isinstance(error, Malformed):
+        return "see docs/archive.md"
     if "colony" in str(error):
         return "`colonies history verify` names all colonies of the store"
     return "the log or what is kept of it is damaged; nothing was changed"

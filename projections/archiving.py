@@ -3,11 +3,15 @@
 from typing import TYPE_CHECKING
 
 from broker.errors import Malformed
-from broker.store import EventStore
+from broker.settings import Settings
+from broker.store import EventStore, Older
+from projections import ASYNC
 
 if TYPE_CHECKING:
     from projections.archive.archive import Archive
     from projections.archive.archiver import Archiver
+
+_SECOND_MS = 1_000
 
 
 def archive_at(url: str, *, timescaledb: bool | None = None) -> "Archive":
@@ -25,8 +29,24 @@ def archive_at(url: str, *, timescaledb: bool | None = None) -> "Archive":
     return Archive(url, timescaledb=timescaledb)
 
 
-def archiver_of(store: EventStore, waits: EventStore, archive: "Archive") -> "Archiver":
+def archiver_of(
+    store: EventStore, waits: EventStore, archive: "Archive", settings: Settings
+) -> "Archiver":
     """What copies a store to an archive; see ``projections.archive.archiver``."""
     from projections.archive.archiver import Archiver  # noqa: PLC0415 - an extra
 
-    return Archiver(store, waits, archive)
+    return Archiver(
+        store,
+        waits,
+        archive,
+        projections=ASYNC,
+        keep_ms=settings.stream_keep_s * _SECOND_MS,
+        lines_ms=settings.archive_lines_s * _SECOND_MS,
+    )
+
+
+def older_in(archive: "Archive") -> Older:
+    """What reads trimmed events from an archive."""
+    from projections.archive.older import Older as OfArchive  # noqa: PLC0415 - an extra
+
+    return OfArchive(archive)

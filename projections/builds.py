@@ -53,6 +53,11 @@ async def served(store: EventStore, tag: Tag, projection: Projection) -> int:
     return told(await store.send(*asking(tag, projection)))
 
 
+async def coming(store: EventStore, tag: Tag, projection: Projection) -> int:
+    """The build that was begun and is not served yet, 0 when there is none."""
+    return told(await store.send("HGET", tag.key(keys.BUILDS), f"{name_of(projection)}:next"))
+
+
 async def begin(store: EventStore, tag: Tag, projection: Projection) -> tuple[int, int]:
     """The build that is served, and the one to build: one that was begun and left, if any."""
     reply = await store.call(BEGIN_BUILD, [tag.key(keys.BUILDS)], [name_of(projection)])

@@ -1,6 +1,6 @@
 """The log of a store, opened for whoever can reach the store: no server and no key is needed."""
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from broker.access import ColonyRow, ServerRow
 from broker.aggregates.colony import ColonyDissolved
 from broker.clock import StoreClock
 from broker.directory import Directory
-from broker.envelope import RawEntry, Recorded, read_entry
+from broker.envelope import Recorded, read_entry
 from broker.errors import NotFound
 from broker.feed import Entry
 from broker.keys import SERVER, Tag
@@ -19,6 +19,7 @@ from broker.pipeline import Pipeline
 from broker.position import START, Position
 from broker.store import EventStore
 from projections import ASYNC
+from projections.archiving import archive_at, older_in
 from projections.core import fold
 from projections.projection import Projection
 from projections.rebuild import Rebuilt, rebuild
@@ -105,12 +106,14 @@ class History:
                 if wanted.wants(entry):
                     yield read_entry(raw)
         while follow:
-            for raw in await self._next(log, after):
-                entry = Entry(raw)
-                after = entry.position
-                if wanted.wants(entry):
-                    yield read_entry(raw)
-                follow = entry.type != ColonyDissolved.TYPE
+            await self._wait(log, after)
+            async for page in pages(self.store, log.tag, after):
+                for raw in page:
+                    entry = Entry(raw)
+                    after = entry.position
+                    if wanted.wants(entry):
+                        yield read_entry(raw)
+                    follow = follow and entry.type != ColonyDissolved.TYPE
 
     async def exported(self, log: Log, write: Callable[[str], object]) -> Sealer:
         """Write a log as a file has it, from its beginning to where it ends now."""
@@ -124,11 +127,10 @@ class History:
             write(line)
         return sealer
 
-    async def _next(self, log: Log, after: Position) -> Sequence[RawEntry]:
-        """Wait for more."""
+    async def _wait(self, log: Log, after: Position) -> None:
+        """Return when there is more."""
         key = log.tag.key(keys.EVENTS)
-        ((_, found),) = await self._waits.send("XREAD", "BLOCK", 0, "STREAMS", key, str(after))
-        return found
+        await self._waits.send("XREAD", "COUNT", 1, "BLOCK", 0, "STREAMS", key, str(after))
 
     async def people(self, log: Log) -> dict[str, str]:
         """Names by identity: of members as they are called now, and of the owners."""
@@ -155,11 +157,12 @@ class History:
 
 
 @asynccontextmanager
-async def opened(url: str) -> AsyncGenerator[History]:
-    """The logs of the store at an address.
+async def opened(url: str, archive_url: str = "") -> AsyncGenerator[History]:
+    """The logs of the store at an address; what was trimmed is read from an archive, if given.
 
     Raises:
         Unavailable: nothing answers there.
+        Malformed: the address of the archive is none, or its driver is missing.
     """
     async with AsyncExitStack() as stack:
         stores: list[EventStore] = []
@@ -168,4 +171,8 @@ async def opened(url: str) -> AsyncGenerator[History]:
             await pipeline.start()
             stack.push_async_callback(pipeline.close)
             stores.append(EventStore(pipeline, fold, StoreClock()))
+        if archive_url:
+            archive = archive_at(archive_url)
+            stack.push_async_callback(archive.close)
+            stores[0].older = older_in(archive)
         yield History(*stores)

@@ -13,6 +13,7 @@ import structlog
 
 from broker import archived, keys
 from broker.archived import EVENTS, LINES, STREAMS
+from broker.clock import MS_NS
 from broker.directory import Directory
 from broker.envelope import RawEntry, position_of
 from broker.errors import BrokerError, Corrupt, Overloaded, Unavailable
@@ -21,7 +22,9 @@ from broker.pace import rest
 from broker.position import START, Position
 from broker.store import EventStore
 from projections.archive.archive import Archive
-from projections.archive.entries import Owner
+from projections.archive.entries import Owner, moment
+from projections.archive.trimming import trim
+from projections.projection import Projection
 
 _log = structlog.get_logger(__name__)
 PAGE = 1_000
@@ -57,6 +60,12 @@ class Archiver:
     store: EventStore
     waits: EventStore
     archive: Archive
+    projections: Sequence[Projection] = ()
+    """Whose checkpoints trimming waits for."""
+    keep_ms: int = 0
+    """How long what is archived stays in the streams, 0 for ever."""
+    lines_ms: int = 0
+    """How long the archive keeps log lines, 0 for ever."""
     _directory: Directory = field(init=False)
     _reached: dict[Log, Position] = field(default_factory=dict[Log, Position])
     _stuck: dict[Log, str] = field(default_factory=dict[Log, str])
@@ -193,12 +202,27 @@ class Archiver:
         return log.tag == SERVER or bool(await self.store.send("EXISTS", log.key))
 
     async def _look_around(self) -> None:
-        """Repeat what is to be known of the archive, as somebody may have deleted it."""
+        """Trim, and repeat what is to be known of the archive: somebody may have deleted it."""
         self._around_at = time.monotonic() + _AROUND_S
         for log, position in list(self._reached.items()):
             if position > START and log not in self._stuck:
                 await archived.mark(self.store, log.tag, log.name, position)
+                await self._trim(log, position)
+        if self.lines_ms:
+            await self._forget_lines()
         await archived.say_state(self.store, "; ".join(sorted(set(self._stuck.values()))))
+
+    async def _trim(self, log: Log, position: Position) -> None:
+        if not self.keep_ms or log.name != EVENTS:
+            return
+        removed = await trim(self.store, log.tag, position, self.keep_ms, self.projections)
+        if removed:
+            _log.info("trimmed", colony=log.owner.colony, events=removed)
+
+    async def _forget_lines(self) -> None:
+        now_ms = self.store.clock.now_ns() // MS_NS
+        before = moment(Position(max(0, now_ms - self.lines_ms), 0))
+        await self.archive.tables.forget_lines(before)
 
     async def _complain(self, why: str) -> None:
         """Let everybody know why it does not go on, if the store can be told."""

@@ -14,6 +14,7 @@ from broker.archived import EVENTS, LINES
 from broker.clock import StoreClock
 from broker.envelope import RawEntry
 from broker.keys import SERVER, Tag
+from broker.logs import LINE_BYTES
 from broker.pipeline import Pipeline
 from broker.position import START, Position
 from broker.store import EventStore
@@ -102,7 +103,11 @@ class Colony:
         """One log line, where the log keeps it."""
         process = bytes.fromhex(process_id)
         key = TAG.key(keys.LOGS)
-        await self.store.send("XADD", key, "*", "p", process, "e", "worker", "m", text)
+        told = await self.store.send("XADD", key, "*", "p", process, "e", "worker", "m", text)
+        at, size = Position.parse(told), LINE_BYTES + len(text.encode())
+        for index in (keys.process_log(process_id), keys.executor_log("worker")):
+            await self.store.send("RPUSH", TAG.key(index), f"{at.ms}{at.seq:06d}")
+        await self.store.send("HINCRBY", TAG.key(keys.LOG_STATE), "bytes", size)
 
     async def entries(self, tag: Tag = TAG, log: str = EVENTS) -> list[RawEntry]:
         """Everything a stream holds."""

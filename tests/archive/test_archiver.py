@@ -130,12 +130,13 @@ async def test_archive_that_is_away_delays_deletion_and_nothing_else(
         assert f'colonies_archive_lag_seconds{{colony="{COLONY}"}}' in metrics
         done = (await archived.marks(colony.store, TAG)).lines
         assert await trim(colony.store, TAG, keep, until=done) == 0
+        assert len(await colony.entries(TAG, LINES)) == 5
 
         mortal.start()
         await eventually_whole(colony, archive)
         await until_up(server)
         done = (await archived.marks(colony.store, TAG)).lines
-        assert done > START
+        assert await trim(colony.store, TAG, keep, until=done) == 5
     await archive.close()
 
 

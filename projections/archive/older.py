@@ -1,0 +1,36 @@
+"""What was trimmed, for whoever reads a log from before that: it comes from the archive."""
+
+from collections.abc import Sequence
+
+from broker.archived import EVENTS
+from broker.envelope import RawEntry
+from broker.errors import Unavailable
+from broker.keys import Tag
+from broker.position import START, Position
+from projections.archive.archive import Archive
+
+
+class Older:
+    """The ``broker.store.Older`` of an archive."""
+
+    def __init__(self, archive: Archive) -> None:
+        self._archive = archive
+        self._ends: dict[Tag, Position] = {}
+
+    async def page(
+        self, tag: Tag, after: Position, until: Position, count: int
+    ) -> Sequence[RawEntry]:
+        """The first events between two positions, the second one too.
+
+        Raises:
+            Unavailable: the archive is away, or does not go so far: it is not that of this store.
+        """
+        if self._ends.get(tag, START) < until:
+            self._ends[tag] = await self._archive.position(tag, EVENTS) or START
+        end = self._ends[tag]
+        if end < until:
+            raise Unavailable(
+                f"the archive has no events after {end}, and the store has none up to {until}:"
+                " this is not its archive"
+            )
+        return await self._archive.page(tag, after, until, count)
