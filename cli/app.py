@@ -25,6 +25,7 @@ GROUPS = {
     "completion": "Generate the autocompletion script for the specified shell",
     "config": "Show the configuration and manage profiles",
     "cron": "Manage cron",
+    "database": "Manage the database that keeps the archive",
     "dev": "Start a development server",
     "doctor": "Check the configuration, the server and every key",
     "events": "Follow what happens in a colony",

@@ -26,6 +26,8 @@ HELP = (
     "colony",
     "cron",
     "cron add",
+    "database",
+    "database create",
     "events tail",
     "executor",
     "executor run",

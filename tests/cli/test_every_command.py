@@ -101,7 +101,7 @@ ELSEWHERE = {
     "user": {"chid"},
     "workflow": {"get", "cancel", "remove"},
 }
-ASKING_NOBODY = {"completion", "config", "dev", "doctor", "history", "key", "version"}
+ASKING_NOBODY = {"completion", "config", "database", "dev", "doctor", "history", "key", "version"}
 BY_ID = (
     f"attribute add -p {NOWHERE} --key k --value v",
     f"attribute get --attributeid {NOWHERE}",
