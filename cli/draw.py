@@ -29,6 +29,8 @@ def table(
 ) -> str:
     """Draw cells of text and colour; the short form where the full one does not fit.
 
+    Where that does not fit either, titles are folded first, which costs one line for all rows.
+
     The columns in ``whole`` are not folded: what is in them is there to be copied.
     """
     console = Console(
@@ -41,12 +43,27 @@ def table(
         legacy_windows=False,
     )
     chosen = _table(header, full, canvas, whole)
-    needed = Measurement.get(console, console.options.update(max_width=_ENDLESS), chosen)
-    if needed.maximum > (canvas.width or _ENDLESS):
-        chosen = _table(header, short, canvas, whole)
+    for titles in (header, _folded(header, short)):
+        if _width(console, chosen) <= (canvas.width or _ENDLESS):
+            break
+        chosen = _table(titles, short, canvas, whole)
     with console.capture() as capture:
         console.print(chosen)
     return "".join(f"{line.rstrip()}\n" for line in capture.get().splitlines())
+
+
+def _width(console: Console, drawn: Table) -> int:
+    options = console.options.update(max_width=_ENDLESS)
+    return Measurement.get(console, options, drawn).maximum
+
+
+def _folded(header: Sequence[str], rows: Drawn) -> list[str]:
+    """The titles, with a line for each word where a title is wider than all that is below it."""
+    widths = [max((len(row[n][0]) for row in rows), default=0) for n in range(len(header))]
+    return [
+        title.replace(" ", "\n") if len(title) > width else title
+        for title, width in zip(header, widths, strict=True)
+    ]
 
 
 def _table(header: Sequence[str], rows: Drawn, canvas: Canvas, whole: frozenset[int]) -> Table:

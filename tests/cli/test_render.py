@@ -64,6 +64,15 @@ def test_ascii_tables_have_no_other_characters() -> None:
     assert render.table(HEADER, ROWS, render.Style(width=60)).isascii()
 
 
+def test_titles_are_folded_before_cells() -> None:
+    header = ("ID", "FUNCNAME", "ARGS", "KWARGS", "SUBMISSION TIME", "EXECUTOR TYPE")
+    row = (render.Id("a" * 64), "helloworld", "", "", "2026-11-24 02:36:05", "cli")
+    drawn = render.table(header, [row, row], render.Style(width=80)).splitlines()
+    assert max(map(len, drawn)) <= 80
+    assert drawn[-3] == drawn[-2]
+    assert "| helloworld |      |        | 2026-11-24 02:36:05 | cli      |" in drawn[-2]
+
+
 @pytest.mark.parametrize("style", [render.Style(), render.Style(width=80, unicode=True)])
 def test_a_text_cannot_steer_the_terminal(style: render.Style) -> None:
     drawn = render.table((), [("x\x1b[2Jy\x07", "[bold]z")], style)
