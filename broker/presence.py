@@ -46,7 +46,7 @@ class Presence:
                 if await self._store.send("EXISTS", tag.key(keys.COLONY)):
                     await self._store.send("HSET", tag.key(keys.HEARD), *flat)
             except (Unavailable, Overloaded):
-                return
+                continue
             self._forget(tag, written)
 
     def _forget(self, tag: Tag, written: dict[str, int]) -> None:

@@ -57,13 +57,26 @@ class Projector:
         while not self._stopping:
             try:
                 colonies = await self._directory.every()
-                for colony in colonies:
-                    seen[colony.tag.text] = await self.catch_up(colony)
+                lost = await self._catch_up_all(colonies, seen)
+                if lost is not None:
+                    raise lost
                 await self._wait(colonies, seen)
             except (Unavailable, Overloaded) as error:
                 if not self._stopping:
                     _log.warning("projector_postponed", error=str(error))
                     await asyncio.sleep(_AWAY_S)
+
+    async def _catch_up_all(
+        self, colonies: Sequence[Colony], seen: dict[str, Position]
+    ) -> Unavailable | Overloaded | None:
+        """All of which the shard is there; what was wrong with another one."""
+        lost = None
+        for colony in colonies:
+            try:
+                seen[colony.tag.text] = await self.catch_up(colony)
+            except (Unavailable, Overloaded) as error:
+                lost = error
+        return lost
 
     async def catch_up(self, colony: Colony) -> Position:
         """Apply everything there is to apply; how far all projections have come."""

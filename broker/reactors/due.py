@@ -20,6 +20,7 @@ from broker.store import EventStore
 
 _log = structlog.get_logger(__name__)
 _STEP = 100
+_AT_ONCE = 256
 AHEAD_MS = 50
 """How far ahead a look sees, and how long nobody looks when nothing is near."""
 AGAIN_MS = 5
@@ -37,15 +38,32 @@ class Due:
     meets: Mapping[str, Meet]
 
     async def all_due(self, colonies: Sequence[Colony]) -> list[int]:
-        """Do everything whose moment has passed; for each colony, when to look again (Unix ms)."""
-        if not colonies:
-            return []
+        """Do everything whose moment has passed; for each colony, when to look again (Unix ms).
+
+        A shard that is away keeps no other waiting.
+
+        Raises:
+            Unavailable, Overloaded: all of the store is away.
+        """
         now_ms = self.store.clock.now_ns() // MS_NS
-        pages = await self.store.read(*(_look(colony, now_ms + AHEAD_MS) for colony in colonies))
-        return [
-            await self._look_at(colony, page, now_ms)
-            for colony, page in zip(colonies, pages, strict=True)
-        ]
+        looks, lost = list[int](), list[BrokerError]()
+        for first in range(0, len(colonies), _AT_ONCE):
+            some = colonies[first : first + _AT_ONCE]
+            asked = (self.store.send(*_look(colony, now_ms + AHEAD_MS)) for colony in some)
+            pages = await asyncio.gather(*asked, return_exceptions=True)
+            for colony, page in zip(some, pages, strict=True):
+                try:
+                    if isinstance(page, BaseException):
+                        raise page
+                    looks.append(await self._look_at(colony, page, now_ms))
+                except (Unavailable, Overloaded) as error:
+                    lost.append(error)
+                    looks.append(now_ms + AHEAD_MS)
+        if lost and len(lost) == len(colonies):
+            raise lost[0]
+        if lost:
+            _log.warning("shard_away", colonies=len(lost), error=str(lost[0]))
+        return looks
 
     async def _look_at(self, colony: Colony, page: Sequence[bytes], now_ms: int) -> int:
         """Do what is due of one page; when to look again."""

@@ -11,7 +11,7 @@ import structlog
 
 from broker.clock import MS_NS
 from broker.directory import Colony, Directory
-from broker.errors import Overloaded, Unavailable
+from broker.errors import BrokerError, Overloaded, Unavailable
 from broker.keys import Tag
 from broker.reactors.classes import retire_empty
 from broker.reactors.crons import Crons
@@ -116,12 +116,15 @@ async def each(colonies: Sequence[Colony], work: Callable[[Colony], Awaitable[ob
     """Do something in each colony; what is wrong with one keeps no other waiting.
 
     Raises:
-        Unavailable, Overloaded: the store is away, which concerns all of them.
+        Unavailable, Overloaded: a shard, or all of the store, is away; the others were seen to.
     """
+    lost: list[BrokerError] = []
     for colony in colonies:
         try:
             await work(colony)
-        except (Unavailable, Overloaded):
-            raise
+        except (Unavailable, Overloaded) as error:
+            lost.append(error)
         except Exception:  # noqa: BLE001 - whatever it is, the others can be seen to
             _log.exception("failed", colony=colony.name)
+    if lost:
+        raise lost[0]
