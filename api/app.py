@@ -31,6 +31,7 @@ from api.signals import Signals
 from api.tally import Tally
 from api.tracing import tracing
 from broker.clock import StoreClock
+from broker.cluster import way_to
 from broker.directory import Directory
 from broker.durability import check_durability
 from broker.errors import Unavailable
@@ -38,7 +39,6 @@ from broker.feed import Feed
 from broker.logs import Retention
 from broker.notices import RedisNotices
 from broker.pace import Leisure
-from broker.pipeline import Pipeline
 from broker.presence import Presence
 from broker.reactors.forget import Forgetter
 from broker.reactors.log_retention import LogRetention
@@ -153,11 +153,12 @@ class Server:
         notices = RedisNotices(settings.redis_url, self._heard, self._missed, patience_s=patience_s)
         waiting = WaitingRoom(on_last=notices.leave)
         # What was done while an answer was lost is told to others only, and not to who waits here.
-        pipeline = Pipeline(
+        pipeline = way_to(
             settings.redis_url,
             settings.limits.max_in_flight,
             on_connected=waiting.wake_all,
             patience_s=patience_s,
+            replicas=settings.replicas,
         )
         await pipeline.start()
         stack.push_async_callback(pipeline.close)
@@ -194,7 +195,7 @@ class Server:
     async def _follow(self, stack: AsyncExitStack) -> None:
         """Read along with the streams that subscribers follow, on a connection of its own."""
         store, limits = self.context.store, self.settings.limits
-        waits = Pipeline(self.settings.redis_url, limits.max_in_flight)
+        waits = way_to(self.settings.redis_url, limits.max_in_flight)
         await waits.start()
         reads = EventStore(waits, fold, store.clock)
         feed = self.feed = Feed(store, reads, limits.max_subscription_backlog)
@@ -212,7 +213,7 @@ class Server:
     async def _project(self, stack: AsyncExitStack) -> None:
         """Drive the async projections on a connection of their own for blocking reads."""
         store = self.context.store
-        waits = Pipeline(self.settings.redis_url, self.settings.limits.max_in_flight)
+        waits = way_to(self.settings.redis_url, self.settings.limits.max_in_flight)
         await waits.start()
         projector = Projector(store, EventStore(waits, fold, store.clock), ASYNC)
         task = asyncio.get_running_loop().create_task(projector.run())

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from broker.pipeline import Pipeline
+from broker.cluster import way_to
 from broker.settings import Settings
 from broker.store import EventStore
 from projections.archiving import archive_at, archiver_of, older_in
@@ -21,7 +21,7 @@ async def archiving(settings: Settings, store: EventStore) -> Callable[[], Await
         Malformed: the driver is not installed, or the address is none.
     """
     archive = archive_at(settings.archive_url, timescaledb=settings.timescaledb)
-    waits = Pipeline(settings.redis_url, settings.limits.max_in_flight)
+    waits = way_to(settings.redis_url, settings.limits.max_in_flight)
     await waits.start()
     archiver = archiver_of(store, EventStore(waits, fold, store.clock), archive, settings)
     task = asyncio.get_running_loop().create_task(archiver.run())

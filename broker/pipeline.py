@@ -23,6 +23,7 @@ import structlog
 from redis.asyncio.connection import parse_url
 
 from broker.errors import Overloaded, Unavailable
+from broker.places import addresses_in
 
 Reply = Any
 """bytes, int, None or a (nested) list of these; errors are raised."""
@@ -225,11 +226,14 @@ class Pipeline:
         patience_s: float = 0.0,
         pings: bool = False,
     ) -> None:
-        """A server that does not answer is given up after ``patience_s``, 0 for never.
+        """Of several places in ``url`` the next one is tried when the last one failed.
+
+        A server that does not answer is given up after ``patience_s``, 0 for never.
 
         With ``pings`` it is also asked while there is nothing else to ask.
         """
-        self._address = Address.of(url)
+        begin, places = addresses_in(url)
+        self._addresses = deque(Address.of(begin + place) for place in places)
         self._max_in_flight = max_in_flight
         self._make = make
         self._on_connected = on_connected
@@ -268,7 +272,8 @@ class Pipeline:
     async def _connect(self) -> None:
         async with asyncio.timeout(_CONNECT_S):
             make = lambda: self._make(self._max_in_flight, self._lost)  # noqa: E731
-            connection = await self._address.connect(make)
+            self._addresses.rotate(-1)
+            connection = await self._addresses[-1].connect(make)
         if connection.is_lost:
             raise Unavailable(_LOST)
         self._connection, self.call = connection, connection.call
@@ -295,6 +300,11 @@ class Pipeline:
         if self._pings and connection.is_idle:
             connection.call("PING").add_done_callback(hear_out)
         self._look_again(connection, silences)
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether something can be said now."""
+        return self._connection is not None
 
     def _lost(self, connection: Connection) -> None:
         """A connection ended; one that was given up while it was introduced does not matter."""

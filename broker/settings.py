@@ -14,6 +14,7 @@ from broker.archive_url import ARCHIVE_URL, TIMESCALEDB, archive_url, fault_in
 from broker.defaults import DEFAULT_PORT
 from broker.errors import Malformed
 from broker.identity import is_identity
+from broker.places import CLUSTER
 from broker.zones import zone_named
 
 
@@ -79,6 +80,8 @@ class Tls:
 class Settings:
     """All settings of one server; ``from_env`` and ``to_env`` are inverse to each other.
 
+    In a cluster ``replicas`` of a shard must have what is acknowledged.
+
     A colony's log keeps lines for ``log_retention_s`` seconds, up to ``log_retention_bytes`` bytes
     in all. A finished process or workflow is kept for ``success_retention_s`` seconds and so on,
     by how it ended. 0 is without limit. ``metrics_token`` is what GET /metrics asks for; without
@@ -96,6 +99,7 @@ class Settings:
     workers: int = 1
     roles: frozenset[Role] = frozenset(Role)
     durability: Durability = Durability.ALWAYS
+    replicas: int = 0
     allow_reregister: bool = False
     stale_executor_s: int = 600
     cleanup_interval_s: int = 60
@@ -144,6 +148,7 @@ class Settings:
             workers=read.count("COLONIES_WORKERS", 1, least=1),
             roles=read.roles("COLONIES_ROLES"),
             durability=read.durability("COLONIES_DURABILITY"),
+            replicas=read.count("COLONIES_STORE_REPLICAS", 0),
             allow_reregister=read.flag("COLONIES_ALLOW_EXECUTOR_REREGISTER"),
             stale_executor_s=read.count("COLONIES_STALE_EXECUTOR_DURATION", 600, least=1),
             cleanup_interval_s=read.count("COLONIES_CLEANUP_INTERVAL", 60, least=1),
@@ -171,6 +176,8 @@ class Settings:
         )
         if settings.workers > 1 and Role.API not in settings.roles:
             read.problems.append("COLONIES_WORKERS answer requests; without the role api it is 1")
+        if settings.replicas and CLUSTER not in settings.redis_url:
+            read.problems.append("COLONIES_STORE_REPLICAS needs a redis+cluster:// store")
         read.problems += settings.problems_of_archive()
         if read.problems:
             raise Malformed("settings: " + "; ".join(read.problems))
@@ -199,6 +206,7 @@ class Settings:
             "COLONIES_WORKERS": str(self.workers),
             "COLONIES_ROLES": ",".join(sorted(self.roles)),
             "COLONIES_DURABILITY": self.durability,
+            "COLONIES_STORE_REPLICAS": str(self.replicas),
             "COLONIES_ALLOW_EXECUTOR_REREGISTER": str(self.allow_reregister).lower(),
             "COLONIES_STALE_EXECUTOR_DURATION": str(self.stale_executor_s),
             "COLONIES_CLEANUP_INTERVAL": str(self.cleanup_interval_s),
@@ -308,9 +316,11 @@ def _identity(text: str) -> str | None:
 
 
 def _redis_url(text: str) -> str | None:
-    known = {"redis", "rediss", "unix"}
+    known = {"redis", "rediss", "unix", "redis+cluster", "rediss+cluster"}
     return (
-        None if urlsplit(text).scheme in known else "must begin with redis://, rediss:// or unix://"
+        None
+        if urlsplit(text).scheme in known
+        else "must begin with redis://, rediss://, unix://, redis+cluster:// or rediss+cluster://"
     )
 
 

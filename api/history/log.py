@@ -10,12 +10,12 @@ from broker import keys
 from broker.access import ColonyRow, ServerRow
 from broker.aggregates.colony import ColonyDissolved
 from broker.clock import StoreClock
+from broker.cluster import way_to
 from broker.directory import Directory
 from broker.envelope import Recorded, read_entry
 from broker.errors import NotFound
 from broker.feed import Entry
 from broker.keys import SERVER, Tag
-from broker.pipeline import Pipeline
 from broker.position import START, Position
 from broker.store import EventStore
 from projections import ASYNC
@@ -167,7 +167,7 @@ async def opened(url: str, archive_url: str = "") -> AsyncGenerator[History]:
     async with AsyncExitStack() as stack:
         stores: list[EventStore] = []
         for _ in range(2):
-            pipeline = Pipeline(url, _IN_FLIGHT)
+            pipeline = way_to(url, _IN_FLIGHT)
             await pipeline.start()
             stack.push_async_callback(pipeline.close)
             stores.append(EventStore(pipeline, fold, StoreClock()))

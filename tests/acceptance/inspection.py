@@ -9,9 +9,9 @@ import redis.asyncio
 
 from broker import keys
 from broker.clock import StoreClock
+from broker.cluster import way_to
 from broker.directory import Directory
 from broker.keys import SERVER, Tag
-from broker.pipeline import Pipeline
 from broker.store import EventStore
 from projections.core import fold
 from projections.replay import verify
@@ -22,7 +22,7 @@ from tests.acceptance.tenants import Executor
 @asynccontextmanager
 async def opened_store(url: str) -> AsyncGenerator[EventStore]:
     """The store of some servers."""
-    pipeline = Pipeline(url, 1000)
+    pipeline = way_to(url, 1000)
     await pipeline.start()
     try:
         yield EventStore(pipeline, fold, StoreClock())

