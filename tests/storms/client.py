@@ -24,6 +24,8 @@ class Client:
     servers: Callable[[], Sequence[Api]]
     """Those that are up now, as far as is known."""
     witness: Witness
+    troubles: int = 0
+    """How often it got no answer, or 503."""
     _turns: "itertools.count[int]" = field(default_factory=itertools.count)
 
     async def surely(self, who: Identity, kind: str, /, **fields: Any) -> Answer:  # noqa: ANN401 - JSON
@@ -51,9 +53,11 @@ class Client:
         try:
             answer = await servers[next(self._turns) % len(servers)].post(body)
         except (httpx.TransportError, RuntimeError):  # RuntimeError: httpx' own, when it was closed
+            self.troubles += 1
             self.witness.heard_nothing()
             return None
         if answer.status == 503:
+            self.troubles += 1
             self.witness.heard_no(answer.message, retry_after=answer.headers.get("retry-after", ""))
             return None
         return answer

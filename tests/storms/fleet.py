@@ -96,29 +96,31 @@ class Fleet:
 
 
 def plan(store_url: str, **changes: object) -> list[Post]:
-    """Two APIs, one of them with workers, and two of each of the others."""
+    """Two APIs, one of them with workers, and two of each of the others that are wanted."""
 
     def post(name: str, role: Role, workers: int = 1) -> Post:
         settings = settings_on(store_url, roles=frozenset({role}), workers=workers, **changes)
         return Post(name, settings)
 
-    return [
+    posts = [
         post("an API worker", Role.API, WORKERS),
         post("an API server", Role.API),
-        post("a timer", Role.TIMER),
-        post("a timer", Role.TIMER),
-        post("a projector", Role.PROJECTOR),
-        post("a projector", Role.PROJECTOR),
+        *(post(name, role) for name, role in _HELPERS for _ in range(2)),
     ]
+    if "archive_url" in changes:
+        posts += [post("an archiver", Role.ARCHIVER) for _ in range(2)]
+    return posts
+
+
+_HELPERS = (("a timer", Role.TIMER), ("a projector", Role.PROJECTOR))
 
 
 @asynccontextmanager
 async def sailing(posts: list[Post]) -> AsyncGenerator[Fleet]:
     """Started servers, all of them ended at the end."""
     try:
-        # The first one founds the server's own stream; the others find it.
-        await posts[0].fill()
-        await asyncio.gather(*(post.fill() for post in posts[1:]))
+        for post in posts:
+            await post.fill()
         yield Fleet(posts)
     finally:
         for post in posts:

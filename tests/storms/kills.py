@@ -1,11 +1,18 @@
-"""kill -9 of API workers, servers, timers, projectors and the store itself, at random."""
+"""kill -9 of API workers, servers, timers, projectors, archivers and the store, at random."""
 
 import asyncio
 import random
 
+from broker.archived import EVENTS
+from projections.archive.archive import Archive
+from tests.acceptance.asking import eventually
+from tests.acceptance.inspection import opened_store, tag_of
 from tests.acceptance.processes import Store, own_store
+from tests.postgres import running_postgres
+from tests.storms.check import events_of
 from tests.storms.fleet import Fleet, plan, sailing
 from tests.storms.storm import Outcome, Storm, Wish, judge, storming
+from tests.storms.witness import PATIENCE_S
 
 STORE = "the store"
 TOGETHER = 0.5
@@ -18,13 +25,36 @@ MISSED = 3
 
 async def kills(wish: Wish) -> Outcome:
     """The whole storm."""
-    with own_store() as store:
-        async with sailing(plan(store.url)) as fleet:
+    with own_store() as store, running_postgres() as postgres:
+        archive_url = postgres.database()
+        archive = Archive(archive_url)
+        await archive.create()
+        async with sailing(plan(store.url, archive_url=archive_url)) as fleet:
             async with storming("kills", wish, lambda: fleet.apis) as storm:
                 await _rage(storm, fleet, store, wish.chance())
             outcome = await judge(storm, store.url)
+            for load in storm.loads:
+                await _archived(store.url, archive, load.tenant.name, outcome)
             outcome.wrong += fleet.bugs
-            return outcome
+        await archive.close()
+        return outcome
+
+
+async def _archived(url: str, archive: Archive, colony_name: str, outcome: Outcome) -> None:
+    """All events of a colony reach the archive, each once."""
+    wanted = len(await events_of(url, colony_name))
+    async with opened_store(url) as store:
+        tag = (await tag_of(store, colony_name)).text
+    found: dict[tuple[str, str], int] = {}
+
+    async def whole() -> bool:
+        found.update({(p.owner.tag, p.log): p.count for p in await archive.positions()})
+        return found.get((tag, EVENTS), 0) >= wanted
+
+    await eventually(whole, "the archive to catch up", PATIENCE_S)
+    if found[tag, EVENTS] != wanted:
+        outcome.wrong.append(f"of {wanted} events {found[tag, EVENTS]} were archived")
+    outcome.looked_at["events in the archive"] += found[tag, EVENTS]
 
 
 async def _rage(storm: Storm, fleet: Fleet, store: Store, chance: random.Random) -> None:

@@ -102,9 +102,8 @@ async def storming(
     print(f"{name}: seed {wish.seed}", flush=True)
     witness = Witness(wish.directory / f"{name.replace(' ', '-')}-{wish.seed}.jsonl")
     storm = Storm(wish=wish, outcome=Outcome(name=name, seed=wish.seed), witness=witness)
-    client = Client(servers, witness)
     try:
-        storm.loads = [await _load(servers()[0], client) for _ in range(colonies)]
+        storm.loads = [await _load(servers()[0], Client(servers, witness)) for _ in range(colonies)]
         async with asyncio.TaskGroup() as group:
             for load in storm.loads:
                 group.create_task(load.run())
