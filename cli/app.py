@@ -101,6 +101,8 @@ def _dispatch(arguments: Sequence[str]) -> int:
 
     _check_group(arguments[0])
     app = build()
+    if _HELP.intersection(arguments):
+        _let_help_flow(app, arguments)
     try:
         result: object = app(
             arguments, exit_on_error=False, print_error=False, result_action="return_value"
@@ -108,6 +110,19 @@ def _dispatch(arguments: Sequence[str]) -> int:
     except CycloptsError as error:
         raise _usage_error(error, arguments) from error
     return result if isinstance(result, int) else Exit.DONE
+
+
+def _let_help_flow(app: "App", arguments: Sequence[str]) -> None:
+    """Have the terminal fold what a command says of itself, not the lines of its source."""
+    import re  # noqa: PLC0415 - see build
+    from inspect import cleandoc  # noqa: PLC0415 - see build
+
+    for word in arguments:
+        if word.startswith("-") or word not in app:
+            break
+        app = app[word]
+    described, sections, rest = cleandoc(app.help).partition("\n\nArgs:\n")
+    app.help = re.sub(r"(?<!\n)\n(?![\n ])", " ", described) + sections + rest
 
 
 def _usage_error(error: "CycloptsError", arguments: Sequence[str]) -> UsageError:

@@ -34,6 +34,7 @@ async def run(
     COLONIES_FUNC_NAME, COLONIES_ARGS and COLONIES_KWARGS in its environment. What it prints
     becomes the output of the process; an exit code other than 0 fails it, with the last lines of
     its standard error. All that it prints goes to the log of the process, too, while it runs.
+
     Example: colonies executor run --type cli -- sh -c 'echo hello'
 
     Without --name and --type it is the executor whose key is configured. With one of them it is
@@ -44,7 +45,7 @@ async def run(
         command: the command and its arguments, after --.
         name: name of a new executor.
         type_: type of a new executor.
-        func: run only this function, and register it.
+        func: run only this function, and register it; what is assigned for another is failed.
         parallel: how many processes at the same time (1).
         options: global options.
     """
