@@ -27,6 +27,7 @@ _TURNS = 3
 _LEARN_S = 0.1
 _POLL_S = 0.05
 _REPLICAS_MS = 1_000
+_PATIENCE_S = 10.0
 _SCRIPTS = {"EVALSHA", "EVAL"}
 _numbers = itertools.count(1)
 _readers: dict[int, asyncio.Event] = {}
@@ -291,13 +292,16 @@ def way_to(
     patience_s: float = 0.0,
     replicas: int = 0,
 ) -> Pipeline | Cluster:
-    """A store by its address: one server, or a cluster."""
+    """A store by its address: one server, or a cluster.
+
+    No command to a cluster blocks, so there every silent node is given up, sooner or later.
+    """
     if CLUSTER not in url:
         return Pipeline(url, max_in_flight, on_connected=on_connected, patience_s=patience_s)
     return Cluster(
         url,
         max_in_flight,
         on_connected=on_connected,
-        patience_s=patience_s,
+        patience_s=patience_s or _PATIENCE_S,
         replicas=replicas,
     )

@@ -132,6 +132,25 @@ async def test_one_node_that_keeps_less_than_promised_is_refused(
     node.ask("CONFIG", "SET", "appendfsync", "always")
 
 
+async def test_command_that_is_sent_elsewhere_arrives(shards: Shards, cluster: Cluster) -> None:
+    tag = TAGS[0]
+    await cluster.call("SET", tag.key("moved"), "x")
+    wrong = next(node.name for node in shards.nodes[:3] if node is not shards.primary_of(tag))
+    known = cluster._slots  # pyright: ignore[reportPrivateUsage] - no node forgets at one's wish
+    known[:] = [wrong] * len(known)
+
+    assert await cluster.call("GET", tag.key("moved")) == b"x"
+
+
+async def test_store_is_unavailable_when_no_node_answers() -> None:
+    cluster = Cluster("redis+cluster://127.0.0.1:1,127.0.0.1:2", IN_FLIGHT)
+
+    with pytest.raises(Unavailable, match="no node of the cluster"):
+        await cluster.start()
+
+    await cluster.close()
+
+
 async def test_write_that_no_replica_has_is_not_acknowledged(shards: Shards) -> None:
     cluster = Cluster(shards.url, IN_FLIGHT, replicas=2)
     await cluster.start()

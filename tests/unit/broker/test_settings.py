@@ -16,7 +16,9 @@ LEAST = {"COLONIES_SERVER_ID": SERVER}
 counts = st.integers(min_value=1, max_value=2**53)
 settings = st.builds(
     Settings,
-    redis_url=st.sampled_from(["redis://h:1/2", "rediss://h", "unix:///a.sock"]),
+    redis_url=st.sampled_from(
+        ["redis://h:1/2", "rediss://h", "unix:///a.sock", "redis+cluster://a:1,b:2"]
+    ),
     server_id=st.just(SERVER),
     host=st.sampled_from(["127.0.0.1", "::"]),
     port=st.integers(min_value=0, max_value=65_535),
@@ -86,6 +88,7 @@ def test_variables_of_others_are_ignored() -> None:
         ("COLONIES_WORKERS", "0"),
         ("COLONIES_ROLES", "api,cook"),
         ("COLONIES_DURABILITY", "sometimes"),
+        ("COLONIES_STORE_REPLICAS", "1"),
         ("COLONIES_ALLOW_EXECUTOR_REREGISTER", "maybe"),
         ("COLONIES_REPLAY_WINDOW_MS", "999"),
         ("COLONIES_MAX_BODY_BYTES", "64M"),
