@@ -5,17 +5,18 @@ What happens for every file or part goes through ``Signer`` and a plain HTTP ses
 machinery costs 2.6 ms of processor time a request.
 """
 
+import ssl
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol, cast
 
 import aioboto3  # pyright: ignore[reportMissingTypeStubs] - this is its seam
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, SSLError
 
 from cli.fs.settings import S3Settings
 
-__all__ = ["BotoCoreError", "ClientError", "Control", "control", "refusal"]
+__all__ = ["BotoCoreError", "ClientError", "Control", "SSLError", "control", "refusal"]
 
 _CONNECT_S = 10
 _READ_S = 60
@@ -56,9 +57,17 @@ async def control(settings: S3Settings) -> AsyncGenerator[Control]:
         region_name=settings.signing_region,
     )
     async with session.client(
-        "s3", endpoint_url=settings.url, verify=settings.verify, config=options
+        "s3", endpoint_url=settings.url, verify=_trusted(settings), config=options
     ) as client:
         yield cast("Control", client)
+
+
+def _trusted(settings: S3Settings) -> bool | str:
+    """Whose certificates are accepted: those that the system trusts, as elsewhere.
+
+    By itself botocore brings a list of its own, which knows no authority of one's own.
+    """
+    return settings.verify and (ssl.get_default_verify_paths().cafile or True)
 
 
 def refusal(error: ClientError) -> tuple[int, str]:

@@ -22,7 +22,7 @@ import aiohttp
 from yarl import URL
 
 from cli.errors import CliError, Unreachable
-from cli.fs.aws import BotoCoreError, ClientError, Control, control, refusal
+from cli.fs.aws import BotoCoreError, ClientError, Control, SSLError, control, refusal
 from cli.fs.settings import S3Settings
 from cli.fs.signer import Signer
 
@@ -126,8 +126,8 @@ class ObjectStore:
         self._opening = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
-        tls = None if self.settings.verify else _unverified()
-        connector = aiohttp.TCPConnector(limit=self._connections, ssl=tls or True)
+        tls = _context(self.settings) if self.settings.tls else True
+        connector = aiohttp.TCPConnector(limit=self._connections, ssl=tls)
         self._http = await self._stack.enter_async_context(
             aiohttp.ClientSession(connector=connector, auto_decompress=False, timeout=_TIMEOUT)
         )
@@ -152,6 +152,23 @@ class ObjectStore:
                 if refusal(error)[0] != HTTPStatus.NOT_FOUND:
                     raise
                 await client.create_bucket(Bucket=bucket)
+
+    async def look(self) -> bool:
+        """Whether the bucket is there; asked once.
+
+        Raises:
+            Unreachable, StoreRefusal: why nobody can tell.
+        """
+        path = f"/{quote(self.settings.bucket, safe='')}"
+        query = {"list-type": "2", "max-keys": "1"}
+        async with _retried(tries=1) as retry:
+            try:
+                async with self._request("GET", path, query=query) as reply:
+                    await self._check(reply, "list the bucket", gone_is_fine=True)
+                    return reply.status != HTTPStatus.NOT_FOUND
+            except Interrupted as error:
+                await retry.pause(error)
+        raise AssertionError
 
     async def put(self, key: str, piece: Piece, count: Count) -> None:
         """Keep a whole object."""
@@ -293,6 +310,8 @@ class ObjectStore:
                 read_bufsize=SLICE,
             ) as reply:
                 yield reply
+        except aiohttp.ClientConnectorCertificateError as error:
+            raise _untrusted(self.settings) from error
         except aiohttp.ClientConnectorError as error:
             raise Interrupted(f"{self.settings.url} cannot be reached: {error.os_error}") from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -357,8 +376,8 @@ class _Sent:
 class _Retry:
     """Ever longer pauses between tries; whoever gets on has all of them again."""
 
-    def __init__(self) -> None:
-        self._left = _TRIES
+    def __init__(self, tries: int) -> None:
+        self._left = tries
         self._pause_s = _FIRST_PAUSE_S
 
     def succeeded(self) -> None:
@@ -373,9 +392,9 @@ class _Retry:
 
 
 @asynccontextmanager
-async def _retried() -> AsyncGenerator[_Retry]:
+async def _retried(tries: int = _TRIES) -> AsyncGenerator[_Retry]:
     try:
-        yield _Retry()
+        yield _Retry(tries)
     except Interrupted as error:
         raise Unreachable(
             f"the object store: {error}", hint="is it running? check AWS_S3_ENDPOINT and AWS_S3_TLS"
@@ -400,11 +419,20 @@ class _translated:  # noqa: N801 - used as a statement
     ) -> None:
         if isinstance(error, ClientError):
             raise StoreRefusal(self._what, *refusal(error)) from error
+        if isinstance(error, SSLError):
+            raise _untrusted(self._settings) from error
         if isinstance(error, BotoCoreError):
             raise Unreachable(
                 f"the object store at {self._settings.url} cannot be reached",
                 hint="is it running? check AWS_S3_ENDPOINT and AWS_S3_TLS",
             ) from error
+
+
+def _untrusted(settings: S3Settings) -> Unreachable:
+    return Unreachable(
+        f"the certificate of {settings.url} is not trusted",
+        hint="trust its authority, or accept any certificate with AWS_S3_SKIPVERIFY=true",
+    )
 
 
 def _check_range(reply: aiohttp.ClientResponse, start: int, end: int, total: int) -> None:
@@ -418,9 +446,10 @@ def _check_range(reply: aiohttp.ClientResponse, start: int, end: int, total: int
         raise StoreRefusal("give an object of the right size", reply.status, "WrongSize")
 
 
-def _unverified() -> ssl.SSLContext:
-    """What AWS_S3_SKIPVERIFY asks for."""
+def _context(settings: S3Settings) -> ssl.SSLContext:
+    """How TLS is spoken: as the system trusts, or as AWS_S3_SKIPVERIFY asks for."""
     context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
+    if not settings.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
     return context
