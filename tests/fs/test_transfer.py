@@ -8,11 +8,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from cli.errors import CliError, Unreachable
 from cli.fs import crypt
+from cli.fs.aws import control
 from cli.fs.crypt import ColonyKey, Facts, Undecipherable
 from cli.fs.download import Corrupted, Object
 from cli.fs.partial import InTheWay
@@ -256,6 +258,40 @@ async def test_cancelled_in_the_middle_nothing_is_left(box: Box) -> None:
         await task
     directory.close()
     assert box.arrived == []
+
+
+@pytest.mark.parametrize("sealed", [False, True])
+async def test_an_upload_that_is_stopped_leaves_no_parts(
+    box: Box,
+    store: ObjectStore,
+    sealed: bool,  # noqa: FBT001
+) -> None:
+    (box.source / "name").write_bytes(content(LARGE))
+    begun = asyncio.Event()
+    directory = Directory(box.source)
+
+    async def upload() -> None:
+        sealed_for = partial(facts, "name") if sealed else None
+        with directory.reading((), "name") as file:
+            await box.transfer.upload(
+                file, "name", lambda _count: begun.set(), sealed_for=sealed_for
+            )
+
+    task = asyncio.create_task(upload())
+    await asyncio.wait_for(begun.wait(), 10)
+    assert len(await unfinished(store)) == 1
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    directory.close()
+    assert await unfinished(store) == []
+
+
+async def unfinished(store: ObjectStore) -> list[str]:
+    """The uploads that are neither completed nor aborted."""
+    async with control(store.settings) as client:
+        found = await cast("Any", client).list_multipart_uploads(Bucket=store.settings.bucket)
+    return [each["Key"] for each in found.get("Uploads", [])]
 
 
 def test_what_came_into_the_place_meanwhile_is_kept(box: Box) -> None:
