@@ -8,6 +8,7 @@ import gc
 import os
 import sys
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from cli.argv import CONTINUATION, normalise
@@ -140,8 +141,19 @@ def _usage_error(error: "CycloptsError", arguments: Sequence[str]) -> UsageError
         text = f"nothing is expected here: {' '.join(unused)}"
         if "n" in unused:
             return UsageError(text, hint=f"\\n continues no line; {CONTINUATION}")
+        switch = _switch_before(unused, arguments)
+        if switch:
+            return UsageError(text, hint=f"a switch is set with an equals sign: {switch}")
     words = [word for word in known if not word.startswith("-")]
     return UsageError(text, hint=f"see `colonies {' '.join([*words, '--help'])}`")
+
+
+def _switch_before(unused: Sequence[str], arguments: Sequence[str]) -> str:
+    """A switch and the value behind it as it should have been typed; empty when it is none."""
+    for option, value in pairwise(arguments):
+        if value in unused and value.lower() in {"true", "false"} and option.startswith("--"):
+            return f"{option}={value.lower()}"
+    return ""
 
 
 def _complete(words: Sequence[str]) -> int:

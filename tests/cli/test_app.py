@@ -122,6 +122,7 @@ def test_every_command_has_help_for_itself_and_for_each_of_its_options() -> None
         ("process list-all", 'Unknown command "list-all"'),
         ("process psw --nonsense", "Unknown option: --nonsense"),
         ("process psw stray", "nothing is expected here: stray"),
+        ("fs sync --keeplocal false", "set with an equals sign: --keeplocal=false"),
         ("process --json", "`colonies process` needs a command"),
         ("process get", "--processid"),
         ("process psw --count many", "many"),
