@@ -5,6 +5,8 @@ server cannot be asked there is simply nothing to offer.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING
 
 from cyclopts import App
 
@@ -20,8 +22,13 @@ from cli.options import Format, Options
 from cli.profile import ProfileStore
 from cli.session import Session
 
+if TYPE_CHECKING:
+    from api.wire_file import Snapshot
+
 _REPLY_S = 1.5
 _COUNT = 50
+_MOST_FILES = 1000
+"""Labels or files of a label that are offered; what is typed is not known to the server."""
 _STATES = {
     "close": (1,),
     "fail": (1,),
@@ -67,6 +74,17 @@ _OPTIONS = {
     "-o": "formats",
     "--state": "states",
 }
+_OF_FILES = {
+    "fs": {"--label": "labels", "-l": "labels", "--name": "files", "-n": "files"},
+    "fs label": {"--label": "labels", "-l": "labels"},
+    "fs snapshot": {
+        "--label": "labels",
+        "-l": "labels",
+        "--name": "snapshots",
+        "-n": "snapshots",
+        "--snapshotid": "snapshotids",
+    },
+}
 
 
 async def candidates(words: Sequence[str]) -> list[str]:
@@ -95,7 +113,13 @@ async def _candidates(before: Sequence[str], typed: str) -> Sequence[str]:
     if typed.startswith("-"):
         return _options(group, command)
     kind = _kind(group, command, words[-1])
-    return await _values(kind, command) if kind else []
+    detail = _label_in(words) if kind == "files" else command
+    return await _values(kind, detail) if kind else []
+
+
+def _label_in(words: Sequence[str]) -> str:
+    """The label that was typed, of which the files are wanted."""
+    return next((label for option, label in pairwise(words) if option in {"--label", "-l"}), "")
 
 
 def _commands(group: str) -> list[str]:
@@ -123,6 +147,9 @@ def _options(group: str, command: str) -> list[str]:
 
 def _kind(group: str, command: str, previous: str) -> str:
     """What is expected after the previous word: as the value of an option, or by itself."""
+    of_files = _OF_FILES.get(group, {}).get(previous, "")
+    if of_files and (command, of_files) != ("create", "snapshots"):
+        return of_files
     if previous in _OPTIONS:
         return _OPTIONS[previous]
     if previous in ("--name", command):
@@ -232,6 +259,36 @@ async def _kinds(client: Client, session: Session, _command: str) -> list[str]:
     return [one.spec.names.kind for one in await blueprints.definitions(client, session.colony)]
 
 
+async def _labels(client: Client, session: Session, _command: str) -> list[str]:
+    from api.wire_file import GetFileLabelsMsg, Label  # noqa: PLC0415 - as above
+
+    message = GetFileLabelsMsg(colonyname=session.colony, count=_MOST_FILES)
+    return [one.name for one in await client.ask_list(message, Label)]
+
+
+async def _files(client: Client, session: Session, label: str) -> list[str]:
+    from api.wire_file import FileData, GetFilesMsg  # noqa: PLC0415 - as above
+
+    message = GetFilesMsg(
+        colonyname=session.colony, label="/" + label.strip("/"), count=_MOST_FILES
+    )
+    return [one.name for one in await client.ask_list(message, FileData)]
+
+
+async def _snapshots(client: Client, session: Session) -> "list[Snapshot]":
+    from api.wire_file import GetSnapshotsMsg, Snapshot  # noqa: PLC0415 - as above
+
+    return await client.ask_list(GetSnapshotsMsg(colonyname=session.colony), Snapshot)
+
+
+async def _snapshot_names(client: Client, session: Session, _command: str) -> list[str]:
+    return [one.name for one in await _snapshots(client, session)]
+
+
+async def _snapshot_ids(client: Client, session: Session, _command: str) -> list[str]:
+    return [one.snapshotid for one in await _snapshots(client, session)]
+
+
 _ASK: dict[str, Callable[[Client, Session, str], Awaitable[list[str]]]] = {
     "executors": _executors,
     "types": _types,
@@ -246,4 +303,8 @@ _ASK: dict[str, Callable[[Client, Session, str], Awaitable[list[str]]]] = {
     "blueprints": _blueprints,
     "definitions": _definitions,
     "kinds": _kinds,
+    "labels": _labels,
+    "files": _files,
+    "snapshots": _snapshot_names,
+    "snapshotids": _snapshot_ids,
 }

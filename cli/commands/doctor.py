@@ -42,6 +42,9 @@ _MORE_DURABLE = (
 _SET_CLOCK = "set the clock of this machine (or of the server), for example with NTP"
 
 
+_S3 = ("s3_endpoint", "s3_accesskey", "s3_secretkey", "s3_bucket")
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """What one check found."""
@@ -59,7 +62,10 @@ async def doctor(*, options: Options = NONE) -> int:
     The exit code is 1 when something is wrong.
     """
     async with Session(options) as session:
-        findings = [await _guarded(name, check, session) for name, check in _CHECKS.items()]
+        checks = dict(_CHECKS)
+        if any(session.config.get(name) for name in _S3):
+            checks["object store"] = _object_store
+        findings = [await _guarded(name, check, session) for name, check in checks.items()]
         rows: list[render.Row] = [(f.check, f.verdict, f.found, f.cure) for f in findings]
         session.out.show(
             render.Listing(
@@ -215,6 +221,20 @@ async def _server_owner(session: Session, name: str) -> Finding:
         cure = "COLONIES_SERVER_PRVKEY is the key of another server"
         return Finding(name, _FAIL, f"{own}: {error.message}", cure)
     return Finding(name, _OK, f"owns the server; number of colonies: {len(colonies)}")
+
+
+async def _object_store(session: Session, name: str) -> Finding:
+    from cli.fs.settings import S3Settings  # noqa: PLC0415 - takes a while, and not all have one
+    from cli.fs.store import ObjectStore  # noqa: PLC0415 - as above
+
+    settings = S3Settings.of(session.config)
+    async with ObjectStore(settings, connections=1) as store:
+        is_there = await store.look()
+    found = f"{settings.url}, bucket {settings.bucket}"
+    if not is_there:
+        cure = "the first upload makes it; check AWS_S3_BUCKET if it should be there"
+        return Finding(name, _WARN, f"{found} is not there", cure)
+    return Finding(name, _OK, found)
 
 
 def _missing(session: Session, name: str, role: Role, variable: str) -> Finding | None:
