@@ -1,0 +1,87 @@
+"""With retention on, what a store holds does not grow with how much has been done in it."""
+
+import time
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+
+import pytest
+
+from bench.past import PER_PROCESS, Past
+from broker import keys
+from broker.clock import StoreClock
+from broker.directory import Colony
+from broker.keys import Tag
+from broker.pipeline import Pipeline
+from broker.position import Position
+from broker.reactors import retention
+from broker.reactors.retention import Keep
+from broker.store import EventStore
+from projections.core import fold
+from tests.facts import EXECUTOR, USER
+from tests.store.test_retention import Keeper
+
+STEPS, LIVES = 5, 10_000
+ROOM = 4_096
+"""For a checkpoint that has become longer, and the like: less than a tenth of a byte a life."""
+MOST_REST = 1024**2
+"""Buckets of the table of keys, and what estimates of a log of 67 MB leave open."""
+_AGE_MS = 10_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """Bytes of the rows, of the log, and of the rest, as far as the store can tell its parts."""
+
+    rows: int
+    log: int
+    rest: int
+
+
+@pytest.fixture
+async def keeper(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[Keeper]:
+    """A colony on a real store, in which nobody else has to be let through."""
+
+    async def at_once(_began: float) -> None:
+        pass
+
+    monkeypatch.setattr(retention, "rest", at_once)
+    pipeline = Pipeline(redis_url, 4_096)
+    await pipeline.start()
+    keeper = Keeper(EventStore(pipeline, fold, StoreClock()))
+    await keeper.found()
+    yield keeper
+    await pipeline.close()
+
+
+async def held(store: EventStore, tag: Tag) -> Held:
+    """What the store holds now."""
+    told = (await store.send("INFO", "memory")).decode().splitlines()
+    said = dict(line.split(":", 1) for line in told if ":" in line)
+    names: list[bytes] = await store.send("KEYS", "*")
+    sizes = await store.read(*(("MEMORY", "USAGE", name, "SAMPLES", 0) for name in names))
+    each = dict(zip(names, sizes, strict=True))
+    log = each.pop(tag.key(keys.EVENTS).encode())
+    rows = sum(each.values())
+    return Held(rows=rows, log=log, rest=int(said["used_memory_dataset"]) - rows - log)
+
+
+async def test_rows_stay_as_they_are_over_fifty_thousand_lives(keeper: Keeper) -> None:
+    """The log grows, until it is trimmed behind an archive; all else is as after the first step."""
+    (known,) = await keeper.context.directory.every()
+    place = Colony(known.name, known.suffix, known.tag)
+    last = Position(time.time_ns() // 1_000_000 - _AGE_MS, 0)
+    seen, removed = list[Held](), 0
+    for _ in range(STEPS):
+        past = Past(colony=place, executor_id=EXECUTOR, user_id=USER, processes=LIVES, last=last)
+        await past.append(keeper.store, LIVES * PER_PROCESS)
+        assert past.closed == LIVES
+        while count := await keeper.purge(Keep(success_s=1)):
+            removed += count
+        last = past.last
+        seen.append(await held(keeper.store, place.tag))
+
+    assert removed == STEPS * LIVES
+    first, *_, last_seen = seen
+    assert max(each.rows for each in seen) <= first.rows + ROOM, seen
+    assert max(each.rest for each in seen) <= MOST_REST, seen
+    assert last_seen.log > (STEPS - 1) * first.log, "the lives left no events"
