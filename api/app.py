@@ -42,6 +42,7 @@ from broker.pace import Leisure
 from broker.presence import Presence
 from broker.reactors.forget import Forgetter
 from broker.reactors.log_retention import LogRetention
+from broker.reactors.old_revisions import KeepRevisions, OldRevisions
 from broker.reactors.periodic import Periodic
 from broker.reactors.retention import Keep, Retirement
 from broker.reactors.stale import StaleExecutors
@@ -296,6 +297,13 @@ class Server:
             crons=context.crons,
             crons_every_s=settings.cron_checker_ms / 1_000,
             forgetter=Forgetter(store=context.store, happened=context.happened),
+            old_revisions=OldRevisions(
+                store=context.store,
+                happened=context.happened,
+                default=KeepRevisions(
+                    count=settings.file_revisions, age_s=settings.file_revision_s
+                ),
+            ),
             has_archive=bool(settings.archive_url),
         )
 

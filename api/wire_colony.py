@@ -19,6 +19,8 @@ class ColonySettings(wire.Wire):
     successretentionseconds: wire.Int | None = None
     failedretentionseconds: wire.Int | None = None
     cancelledretentionseconds: wire.Int | None = None
+    filerevisions: wire.Int | None = None
+    filerevisionseconds: wire.Int | None = None
 
 
 class Statistics(wire.Wire):

@@ -61,8 +61,9 @@ class ColonyRow:
     """A colony. ``guard`` grows with every change of the row.
 
     Its log keeps lines for ``log_retention_s`` seconds and up to ``log_retention_bytes``, finished
-    processes and workflows stay for so many seconds as their state's retention says; 0 is without
-    limit, -1 what the server's settings say.
+    processes and workflows stay for so many seconds as their state's retention says, and of each
+    file ``file_revisions`` revisions, up to ``file_revision_s`` seconds after they were replaced; 0
+    is without limit, -1 what the server's settings say.
     """
 
     name: str
@@ -76,6 +77,8 @@ class ColonyRow:
     success_retention_s: int
     failed_retention_s: int
     cancelled_retention_s: int
+    file_revisions: int
+    file_revision_s: int
 
     @classmethod
     def read(cls, row: Hash) -> "ColonyRow | None":
@@ -94,6 +97,8 @@ class ColonyRow:
             success_retention_s=int(row.get(b"success_retention_s", b"-1")),
             failed_retention_s=int(row.get(b"failed_retention_s", b"-1")),
             cancelled_retention_s=int(row.get(b"cancelled_retention_s", b"-1")),
+            file_revisions=int(row.get(b"file_revisions", b"-1")),
+            file_revision_s=int(row.get(b"file_revision_s", b"-1")),
         )
 
 

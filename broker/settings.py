@@ -109,6 +109,8 @@ class Settings:
     success_retention_s: int = 0
     failed_retention_s: int = 0
     cancelled_retention_s: int = 0
+    file_revisions: int = 0
+    file_revision_s: int = 0
     archive_url: str = ""
     timescaledb: bool | None = None
     stream_keep_s: int = 0
@@ -158,6 +160,8 @@ class Settings:
             success_retention_s=read.count("COLONIES_RETENTION_SUCCESS", policy_s),
             failed_retention_s=read.count("COLONIES_RETENTION_FAILED", 0),
             cancelled_retention_s=read.count("COLONIES_RETENTION_CANCELLED", 0),
+            file_revisions=read.count("COLONIES_RETENTION_REVISIONS", 0),
+            file_revision_s=read.count("COLONIES_RETENTION_REVISION_AGE", 0),
             archive_url=read.archive_url(),
             timescaledb=read.flag(TIMESCALEDB) if environ.get(TIMESCALEDB) else None,
             stream_keep_s=read.count("COLONIES_STREAM_KEEP", 0),
@@ -216,6 +220,8 @@ class Settings:
             "COLONIES_RETENTION_SUCCESS": str(self.success_retention_s),
             "COLONIES_RETENTION_FAILED": str(self.failed_retention_s),
             "COLONIES_RETENTION_CANCELLED": str(self.cancelled_retention_s),
+            "COLONIES_RETENTION_REVISIONS": str(self.file_revisions),
+            "COLONIES_RETENTION_REVISION_AGE": str(self.file_revision_s),
             ARCHIVE_URL: self.archive_url,
             TIMESCALEDB: "" if self.timescaledb is None else str(self.timescaledb).lower(),
             "COLONIES_STREAM_KEEP": str(self.stream_keep_s),

@@ -197,6 +197,8 @@ async def set_settings(
         success_retention_s=msg.settings.successretentionseconds,
         failed_retention_s=msg.settings.failedretentionseconds,
         cancelled_retention_s=msg.settings.cancelledretentionseconds,
+        file_revisions=msg.settings.filerevisions,
+        file_revision_s=msg.settings.filerevisionseconds,
     )
 
     async def read(fresh: bool) -> tuple[Colony | None, Gate]:  # noqa: FBT001
@@ -221,4 +223,6 @@ def _shown_settings(
         successretentionseconds=settings.success_retention_s,
         failedretentionseconds=settings.failed_retention_s,
         cancelledretentionseconds=settings.cancelled_retention_s,
+        filerevisions=settings.file_revisions,
+        filerevisionseconds=settings.file_revision_s,
     )

@@ -11,17 +11,15 @@ from api.listing import Listing
 from broker import access, keys, labels, shelf
 from broker.access import Gate, Hash, number_in
 from broker.aggregates import file as aggregate
-from broker.aggregates.file import AddFile, Doomed, Era, FileAdded, FileRow, Removal, Site
+from broker.aggregates.file import AddFile, Era, FileAdded, FileRow, Removal, Site
 from broker.decision import Decision, Event
 from broker.directory import Colony
 from broker.errors import Corrupt, Invalid, Missing, NotFound, Unavailable
 from broker.packing import unpacked
+from broker.removing import removal
 from broker.revisions import Listed
 
 _Removing = tuple[Gate, Removal | None]
-_Followed = tuple[Listed, Listed | None]
-"""A revision and the one that was added to it, if it is not the newest."""
-_Span = tuple[int, int]
 _Wish = tuple[AddFile, Site]
 ATTEMPTS = 64
 """Of what adds to a file or makes a snapshot, since many may do so at a time."""
@@ -269,7 +267,7 @@ async def _remove_one(ctx: Context, call: Call, colony: Colony, file_id: str) ->
         given = unpacked(row[b"given"])
         label, name = given["label"], given["name"]
         place = await shelf.around(ctx.store, colony.tag, label, name, given["number"])
-        return colony, (gate, await _removal(ctx, colony, label, name, place))
+        return colony, (gate, await removal(ctx.store, colony.tag, label, name, place))
 
     await ctx.write(call, read, _removed, attempts=ATTEMPTS)
 
@@ -286,7 +284,7 @@ async def _remove_all(ctx: Context, call: Call, colony: Colony, msg: files.Remov
         gate, _ = await admitted(ctx, call, colony.name, fresh=fresh)
         page = await shelf.oldest(ctx.store, colony.tag, label, name, _STEP + 1)
         pairs = [pair for pair in zip_longest(page, page[1:]) if pair[0].number <= last]
-        return colony, (gate, await _removal(ctx, colony, label, name, pairs[:_STEP]))
+        return colony, (gate, await removal(ctx.store, colony.tag, label, name, pairs[:_STEP]))
 
     while True:
         page = await shelf.oldest(ctx.store, colony.tag, label, name, _STEP + 1)
@@ -299,47 +297,3 @@ async def _remove_all(ctx: Context, call: Call, colony: Colony, msg: files.Remov
 
 def _removed(rows: _Removing, now_ns: int) -> Decision:
     return aggregate.remove(*rows, now_ns)
-
-
-async def _removal(
-    ctx: Context, colony: Colony, label: str, name: str, page: Sequence[_Followed]
-) -> Removal | None:
-    """What is removed of a file, with what was read beside; None when nothing of it is there."""
-    file, in_label, state = await ctx.rows(
-        colony, keys.file(label, name), keys.label(label), keys.FILES
-    )
-    row, era = FileRow.read(file), Era.read(state)
-    if row is None or not page:
-        return None
-    spans = [aggregate.nameable(revision, after, era) for revision, after in page]
-    named = await _named(ctx, colony, label, spans, era)
-    doomed = [
-        Doomed(
-            file_id=revision.file_id,
-            number=revision.number,
-            made=revision.made,
-            until=span[1] if span in named else 0,
-        )
-        for (revision, _), span in zip(page, spans, strict=True)
-    ]
-    return Removal(
-        label=label,
-        name=name,
-        doomed=doomed,
-        file=row,
-        in_label=number_in(in_label, b"files"),
-        era=era,
-    )
-
-
-async def _named(
-    ctx: Context, colony: Colony, label: str, spans: Sequence[_Span], era: Era
-) -> set[_Span]:
-    """The spans of numbers in which there is a snapshot in whose tree a label is."""
-    asked = {span for span in spans if span[0] <= span[1]} if era.made > era.gone else set[_Span]()
-    trees = [colony.tag.key(keys.snapshots_of(tree)) for tree in labels.trees_with(label)]
-    pairs = [(span, tree) for span in asked for tree in trees]
-    if not pairs:
-        return set()
-    counts = await ctx.store.read(*(("ZCOUNT", tree, *span) for span, tree in pairs))
-    return {span for (span, _), count in zip(pairs, counts, strict=True) if count}

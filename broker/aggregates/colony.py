@@ -34,7 +34,8 @@ class ColonySettingsChanged(Event, frozen=True, kw_only=True):
     """Settings of the colony, all of them; ``subject`` is its name.
 
     Retention of log lines in seconds and bytes, and of finished processes and workflows in seconds
-    by their state: 0 is without limit, -1 as the server has it.
+    by their state; how many revisions of a file stay, and for how many seconds after they were
+    replaced: 0 is without limit, -1 as the server has it.
     """
 
     TYPE: ClassVar[str] = "ColonySettingsChanged"
@@ -44,6 +45,8 @@ class ColonySettingsChanged(Event, frozen=True, kw_only=True):
     success_retention_s: int = -1
     failed_retention_s: int = -1
     cancelled_retention_s: int = -1
+    file_revisions: int = -1
+    file_revision_s: int = -1
 
 
 class AssignmentsPaused(Event, frozen=True, kw_only=True):
@@ -143,6 +146,8 @@ class ChangeSettings(Struct, frozen=True, kw_only=True):
     success_retention_s: int | None = None
     failed_retention_s: int | None = None
     cancelled_retention_s: int | None = None
+    file_revisions: int | None = None
+    file_revision_s: int | None = None
 
 
 def change_settings(gate: Gate, command: ChangeSettings, now_ns: int) -> Decision:
@@ -158,6 +163,8 @@ def change_settings(gate: Gate, command: ChangeSettings, now_ns: int) -> Decisio
         command.success_retention_s,
         command.failed_retention_s,
         command.cancelled_retention_s,
+        command.file_revisions,
+        command.file_revision_s,
     ):
         if limit is not None and not -1 <= limit <= MOST_RETENTION:
             raise Invalid(
@@ -179,6 +186,8 @@ def change_settings(gate: Gate, command: ChangeSettings, now_ns: int) -> Decisio
                 cancelled_retention_s=_given(
                     command.cancelled_retention_s, row.cancelled_retention_s
                 ),
+                file_revisions=_given(command.file_revisions, row.file_revisions),
+                file_revision_s=_given(command.file_revision_s, row.file_revision_s),
             ),
         ),
     )

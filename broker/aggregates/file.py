@@ -256,13 +256,22 @@ def remove(gate: Gate, removal: Removal | None, now_ns: int) -> Decision:
     expects = member(gate)
     if removal is None:
         return Decision(expects=expects)
+    return _without(removal, gate.caller, expects, now_ns)
+
+
+def retire(removal: Removal, now_ns: int) -> Decision:
+    """Remove old revisions of one file, which nobody asked for."""
+    return _without(removal, "", (), now_ns)
+
+
+def _without(removal: Removal, actor: str, expects: tuple[Expect, ...], now_ns: int) -> Decision:
     last = removal.doomed[-1]
     ends_file = len(removal.doomed) == removal.file.revisions
     ends_label = len(removal.doomed) == removal.in_label
     events = tuple(
         FileRemoved(
             subject=each.file_id,
-            actor=gate.caller,
+            actor=actor,
             at_ns=now_ns,
             label=removal.label,
             name=removal.name,

@@ -18,6 +18,7 @@ from broker.reactors.crons import Crons
 from broker.reactors.due import AGAIN_MS, AHEAD_MS, Due
 from broker.reactors.forget import Forgetter
 from broker.reactors.log_retention import LogRetention
+from broker.reactors.old_revisions import OldRevisions
 from broker.reactors.periodic import Periodic
 from broker.reactors.purge import purge_removed
 from broker.reactors.requeue import Requeuer
@@ -43,6 +44,7 @@ class Timer:
     crons: Crons
     crons_every_s: float
     forgetter: Forgetter
+    old_revisions: OldRevisions
     has_archive: bool = False
     _colonies: list[Colony] = field(default_factory=list[Colony])
     _looks: dict[Tag, int] = field(default_factory=dict[Tag, int])
@@ -58,6 +60,7 @@ class Timer:
         periodic.every(5, self.trim_logs)
         periodic.every(5, self.purge_finished)
         periodic.every(30, self.retire)
+        periodic.every(30, self.remove_old_revisions)
         periodic.every(self.stale_every_s, self.unregister)
 
     async def meet_due(self) -> float:
@@ -106,6 +109,10 @@ class Timer:
     async def purge_finished(self) -> None:
         """Remove finished processes and workflows that are older than they are to be kept."""
         await each(await self.directory.every(), self.retirement.purge)
+
+    async def remove_old_revisions(self) -> None:
+        """Remove revisions of files that are older, or more, than are to be kept."""
+        await each(await self.directory.every(), self.old_revisions.remove)
 
     async def retire(self) -> None:
         """Forget requirement classes in which nothing waits, beyond those that are kept."""

@@ -36,7 +36,14 @@ def _settings_changed(event: ColonySettingsChanged) -> Iterator[Write]:
         failed_retention_s=event.failed_retention_s,
         cancelled_retention_s=event.cancelled_retention_s,
     )
+    yield from _since_later("file_revisions", event.file_revisions)
+    yield from _since_later("file_revision_s", event.file_revision_s)
     yield hincrby(keys.COLONY, "guard")
+
+
+def _since_later(field: str, value: int) -> Iterator[Write]:
+    """A setting that earlier events do not have: rows that were made without it are right still."""
+    yield hdel(keys.COLONY, field) if value < 0 else hput(keys.COLONY, field, value)
 
 
 def _paused(_event: AssignmentsPaused) -> Iterator[Write]:
