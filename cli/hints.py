@@ -31,6 +31,9 @@ _BLUEPRINTS = "`colonies blueprint ls` lists the blueprints"
 _DEFINITIONS = "`colonies blueprint definition ls` lists the kinds of blueprints"
 _SCHEMA = "`colonies blueprint definition get NAME` shows what the spec of a kind may hold"
 
+_FILES = "`colonies fs label ls` lists the labels, `colonies fs ls -l LABEL` the files of one"
+_SNAPSHOTS = "`colonies fs snapshot ls` lists the snapshots"
+
 _BY_MESSAGE = {
     "addattributemsg": _HELD,
     "addblueprintdefinitionmsg": _DEFINITIONS,
@@ -56,6 +59,7 @@ _BY_MESSAGE = {
     "channelreadmsg": _CHANNELS,
     "closefailedmsg": _HELD,
     "closesuccessfulmsg": _HELD,
+    "createsnapshotmsg": f"names of snapshots are unique: {_SNAPSHOTS}; {_FILES}",
     "getattributemsg": "`colonies process get -p ID` lists the attributes of a process",
     "getblueprintdefinitionmsg": _DEFINITIONS,
     "getblueprinthistorymsg": _BLUEPRINTS,
@@ -65,6 +69,7 @@ _BY_MESSAGE = {
     "getcronmsg": _CRONS,
     "getexecutorbyidmsg": _EXECUTORS,
     "getexecutormsg": _EXECUTORS,
+    "getfilemsg": _FILES,
     "getgeneratormsg": _GENERATORS,
     "getlocationmsg": _LOCATIONS,
     "getlogsmsg": f"{_PROCESSES}, `colonies executor ls` the names of executors",
@@ -72,6 +77,7 @@ _BY_MESSAGE = {
     "getprocessgraphmsg": _WORKFLOWS,
     "getprocessgraphsmsg": "--count takes at most 100",
     "getprocessmsg": _PROCESSES,
+    "getsnapshotmsg": _SNAPSHOTS,
     "getusermsg": _USERS,
     "packgeneratormsg": _GENERATORS,
     "reconcileblueprintmsg": (
@@ -92,6 +98,7 @@ _BY_MESSAGE = {
     "removelocationmsg": _LOCATIONS,
     "removeprocessgraphmsg": "what runs is cancelled first: `colonies workflow cancel ID`",
     "removeprocessmsg": _PROCESSES,
+    "removesnapshotmsg": _SNAPSHOTS,
     "removeusermsg": _USERS,
     "runcronmsg": _CRONS,
     "searchlogsmsg": "--days takes at most 30, --count at most 100",

@@ -145,7 +145,8 @@ class ColonyKey:
             key = AESGCM(self.key).decrypt(text[:_NONCE], text[_NONCE:], facts.text())
         except (InvalidTag, ValueError, binascii.Error) as error:
             raise Undecipherable(
-                f"{facts.name} was encrypted with another key, or is not the file it should be"
+                f"{facts.name} was encrypted with another key than COLONIES_FS_KEY,"
+                " or is not the file it should be"
             ) from error
         return FileCipher(key)
 

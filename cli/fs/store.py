@@ -313,7 +313,7 @@ class ObjectStore:
         except aiohttp.ClientConnectorCertificateError as error:
             raise _untrusted(self.settings) from error
         except aiohttp.ClientConnectorError as error:
-            raise Interrupted(f"{self.settings.url} cannot be reached: {error.os_error}") from error
+            raise Interrupted(f"{self.settings.url} {_why(error)}") from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Interrupted(str(error) or type(error).__name__) from error
 
@@ -426,6 +426,15 @@ class _translated:  # noqa: N801 - used as a statement
                 f"the object store at {self._settings.url} cannot be reached",
                 hint="is it running? check AWS_S3_ENDPOINT and AWS_S3_TLS",
             ) from error
+
+
+def _why(error: aiohttp.ClientConnectorError) -> str:
+    """What kept from connecting, as a user reads it."""
+    if isinstance(error, aiohttp.ClientSSLError):
+        return "does not speak TLS"
+    refused = isinstance(error.os_error, ConnectionRefusedError)
+    reason = "connection refused" if refused else error.os_error.strerror or str(error.os_error)
+    return f"cannot be reached: {reason}"
 
 
 def _untrusted(settings: S3Settings) -> Unreachable:

@@ -73,8 +73,20 @@ def test_the_doctor_says_what_is_wrong_with_it(
 def test_the_doctor_finds_an_object_store_away(shell: Shell) -> None:
     endpoint = f"127.0.0.1:{free_port()}"
     found = object_store(shell("doctor --json", AWS_S3_ENDPOINT=endpoint))
-    assert (found["result"], "cannot be reached" in found["found"]) == ("fail", True)
+    assert found["result"] == "fail"
+    assert "cannot be reached: connection refused" in found["found"]
     assert "is it running?" in found["cure"]
+
+
+def test_what_is_not_there_comes_with_where_to_look(shell: Shell, label: str) -> None:
+    assert "colonies fs label ls" in shell(f"fs get -l {label} -n nothing -d nowhere").err
+    assert "colonies fs snapshot ls" in shell("fs snapshot info -n nothing").err
+
+
+def test_a_store_that_speaks_no_tls_is_told_from_one_that_is_away(shell: Shell) -> None:
+    found = object_store(shell("doctor --json", AWS_S3_TLS="true"))
+    assert "does not speak TLS" in found["found"]
+    assert "AWS_S3_TLS" in found["cure"]
 
 
 def offered(shell: Shell, *words: str) -> list[str]:
