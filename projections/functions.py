@@ -116,10 +116,13 @@ def _statistics(sums: Mapping[bytes, bytes], bounds: Mapping[bytes, bytes]) -> F
         return NEVER_RUN
 
     def timing(what: str) -> Timing:
+        least = float(bounds[f"{what}_least".encode()]) / SECOND_NS
+        mean = int(sums[f"{what}_us".encode()]) / count / _SECOND_US
         return Timing(
-            least=float(bounds[f"{what}_least".encode()]) / SECOND_NS,
+            least=least,
             most=float(bounds[f"{what}_most".encode()]) / SECOND_NS,
-            mean=int(sums[f"{what}_us".encode()]) / count / _SECOND_US,
+            # Whole microseconds are summed, so what is alike may come out less than each of it.
+            mean=max(mean, least),
             below_ms=_histogram(sums, what),
         )
 
