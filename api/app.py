@@ -30,12 +30,14 @@ from api.said import Said
 from api.signals import Signals
 from api.tally import Tally
 from api.tracing import tracing
+from broker import keys
 from broker.clock import StoreClock
 from broker.cluster import way_to
 from broker.directory import Directory
 from broker.durability import check_durability
 from broker.errors import Unavailable
 from broker.feed import Feed
+from broker.keys import SERVER
 from broker.logs import Retention
 from broker.notices import RedisNotices
 from broker.pace import Leisure
@@ -168,6 +170,7 @@ class Server:
             stack.push_async_callback(reading_through(settings, store))
         await _until_loaded(store)
         await check_durability(store, settings.durability)
+        await _refuse_half_restored(store)
         await notices.start()
         stack.push_async_callback(notices.close)
         self.context = Context(
@@ -347,6 +350,18 @@ async def _until_loaded(store: EventStore) -> None:
                 await asyncio.sleep(0.1)
             else:
                 return
+
+
+async def _refuse_half_restored(store: EventStore) -> None:
+    """Colonies that are not whole are not served, and no server is founded in their place.
+
+    Raises:
+        Unavailable: the store is being restored.
+    """
+    if await store.send("EXISTS", SERVER.key(keys.RESTORING)):
+        raise Unavailable(
+            "the store is being restored, or that was left: `colonies history restore` ends it"
+        )
 
 
 async def _to_api(_request: Request) -> Response:

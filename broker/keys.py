@@ -381,6 +381,8 @@ BUILDS = Key(f"{ASYNC_ROWS}builds")
 
 ARCHIVED = Key(f"{ASYNC_ROWS}archived")
 """Hash: up to where ``events`` and ``lines`` are archived, and events ``trimmed``: positions."""
+RESTORING = Key(f"{ASYNC_ROWS}restoring")
+"""Text, within SERVER: there while a store is being restored, and is no place for servers."""
 ARCHIVE = Key(f"{ASYNC_ROWS}archive")
 """Hash, within SERVER: ``why`` archiving does not go on, "" when it does, and Unix ms ``at``."""
 

@@ -37,5 +37,8 @@ ARCHIVED = _load("archived")
 TRIM_EVENTS = _load("trim_events")
 BEGIN_BUILD = _load("begin_build")
 SWITCH_BUILD = _load("switch_build")
+BEGIN_RESTORE = _load("begin_restore")
+RESTORE = _load("restore")
+RESTORE_LINES = _load("restore_lines")
 CLAIM = _load("claim")
 """Not complete: ``broker/claiming.py`` fills in what the fold writes."""

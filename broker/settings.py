@@ -11,7 +11,7 @@ from enum import StrEnum
 from urllib.parse import urlsplit
 
 from broker.archive_url import ARCHIVE_URL, TIMESCALEDB, archive_url, fault_in
-from broker.defaults import DEFAULT_PORT
+from broker.defaults import DEFAULT_PORT, LOG_RETENTION_S
 from broker.errors import Malformed
 from broker.identity import is_identity
 from broker.places import CLUSTER
@@ -36,7 +36,6 @@ class Role(StrEnum):
 
 
 _LEAST_KEEP_S = 60
-_LOG_RETENTION_S = 30 * 24 * 3600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +103,7 @@ class Settings:
     stale_executor_s: int = 600
     cleanup_interval_s: int = 60
     replay_window_ms: int = 300_000
-    log_retention_s: int = _LOG_RETENTION_S
+    log_retention_s: int = LOG_RETENTION_S
     log_retention_bytes: int = 1024**3
     success_retention_s: int = 0
     failed_retention_s: int = 0
@@ -155,7 +154,7 @@ class Settings:
             stale_executor_s=read.count("COLONIES_STALE_EXECUTOR_DURATION", 600, least=1),
             cleanup_interval_s=read.count("COLONIES_CLEANUP_INTERVAL", 60, least=1),
             replay_window_ms=read.count("COLONIES_REPLAY_WINDOW_MS", 300_000, least=1_000),
-            log_retention_s=read.count("COLONIES_LOG_RETENTION", policy_s or _LOG_RETENTION_S),
+            log_retention_s=read.count("COLONIES_LOG_RETENTION", policy_s or LOG_RETENTION_S),
             log_retention_bytes=read.count("COLONIES_LOG_RETENTION_BYTES", 1024**3),
             success_retention_s=read.count("COLONIES_RETENTION_SUCCESS", policy_s),
             failed_retention_s=read.count("COLONIES_RETENTION_FAILED", 0),
@@ -274,7 +273,7 @@ class _Reader:
         """How long the reference's variables say that things are kept, 0 if they do not."""
         if not self.flag("COLONIES_RETENTION"):
             return 0
-        return self.count("COLONIES_RETENTION_POLICY", _LOG_RETENTION_S, least=1)
+        return self.count("COLONIES_RETENTION_POLICY", LOG_RETENTION_S, least=1)
 
     def archive_url(self) -> str:
         url = archive_url(self.environ)

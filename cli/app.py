@@ -34,7 +34,7 @@ GROUPS = {
     "fs": "Manage file storage",
     "function": "Manage functions",
     "generator": "Manage generators",
-    "history": "Show, verify, rebuild and export the log of a colony",
+    "history": "Show, verify, rebuild, restore and export the log of a colony",
     "key": "Manage private keys",
     "location": "Manage locations",
     "log": "Manage logging",

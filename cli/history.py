@@ -17,7 +17,7 @@ from api.telling import body_of
 from api.wire import encode, rfc3339
 from broker.archive_url import archive_url
 from broker.envelope import Recorded
-from broker.errors import BrokerError, Malformed, Trimmed, Unavailable
+from broker.errors import BrokerError, Clash, Malformed, Trimmed, Unavailable
 from cli import embedded, render
 from cli.errors import CliError, Unreachable, UsageError
 from cli.options import Options
@@ -77,6 +77,8 @@ async def opened(options: Options) -> AsyncGenerator[History]:
 def _hint(error: BrokerError) -> str:
     if isinstance(error, Trimmed):
         return "export COLONIES_ARCHIVE_URL, the one that the servers have; docs/archive.md"
+    if isinstance(error, Clash):
+        return "point COLONIES_REDIS_URL at an empty store; nothing here was changed"
     if isinstance(error, Malformed):
         return "see docs/archive.md"
     if "colony" in str(error):

@@ -3,13 +3,16 @@
 from typing import TYPE_CHECKING
 
 from broker.errors import Malformed
+from broker.position import Position
 from broker.settings import Settings
 from broker.store import EventStore, Older
 from projections import ASYNC
+from projections.core import fold
 
 if TYPE_CHECKING:
     from projections.archive.archive import Archive
     from projections.archive.archiver import Archiver
+    from projections.archive.restore import Restore
 
 _SECOND_MS = 1_000
 
@@ -50,3 +53,10 @@ def older_in(archive: "Archive") -> Older:
     from projections.archive.older import Older as OfArchive  # noqa: PLC0415 - an extra
 
     return OfArchive(archive)
+
+
+def restore_from(archive: "Archive", store: EventStore, lines_after: Position) -> "Restore":
+    """What brings a store back from its archive; see ``projections.archive.restore``."""
+    from projections.archive.restore import Restore  # noqa: PLC0415 - an extra
+
+    return Restore(store, archive, fold, lines_after)

@@ -8,10 +8,13 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
+from api.history import archive
 from api.history.compared import elements_of
 from api.history.log import REBUILT, History, Log
 from api.history.moment import Past
 from api.telling import Filter
+from broker.archive_url import archive_url
+from broker.defaults import LOG_RETENTION_S
 from broker.position import START
 from cli import history, ids, moments, render, spec
 from cli.commands.server import statistics
@@ -24,7 +27,7 @@ from cli.session import settle
 
 app = App(
     name="history",
-    help="Show, verify, rebuild and export the log of a colony. Asks the store, not a server.",
+    help="Show, verify, rebuild, restore and export the log of a colony. Asks no server.",
     help_format="plaintext",
 )
 
@@ -211,6 +214,37 @@ async def rebuild(projection: str, *, options: Options = NONE) -> None:
                 out.say("Projection rebuilt", Colony=log.name, Projection=projection, **shown)
     if out.format is not Format.TABLE:
         out.show(render.Detail(blocks=(), data=data, ids=[str(one["colony"]) for one in data]))
+
+
+@app.command
+async def restore(*, logage: int = LOG_RETENTION_S, options: Options = NONE) -> None:
+    """Bring an empty store back from the archive: all colonies with their events, rows and logs.
+
+    Each is verified. No server starts on the store before all is there; a restore that was
+    interrupted or killed is gone on with by the next one.
+
+    Args:
+        logage: seconds of age up to which log lines come back, 0 for all (2592000).
+        options: global options.
+    """
+    out = Output.of(options, os.environ)
+    url = archive_url(os.environ)
+    if not url:
+        hint = "export COLONIES_ARCHIVE_URL, the one that the servers had"
+        raise UsageError("no archive is known", hint=hint)
+    async with history.opened(options) as opened:
+        done = await archive.restored(opened.store, url, logage)
+    rows: list[render.Row] = [
+        (one.colony or _THE_SERVER, str(one.events), str(one.keys), str(one.lines)) for one in done
+    ]
+    data = [
+        {"colony": one.colony, "events": one.events, "keys": one.keys, "lines": one.lines}
+        for one in done
+    ]
+    header = ("COLONY", "EVENTS", "KEYS", "LOG LINES")
+    out.show(render.Listing(header=header, rows=rows, nothing="", data=data))
+    if out.format is Format.TABLE:
+        out.say("Store restored and verified", Colonies=str(len(done) - 1))
 
 
 @app.command

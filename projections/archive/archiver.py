@@ -22,6 +22,7 @@ from broker.pace import rest
 from broker.position import START, Position
 from broker.store import EventStore
 from projections.archive.archive import Archive
+from projections.archive.database import ArchiveAway
 from projections.archive.entries import Owner, moment
 from projections.archive.trimming import trim
 from projections.projection import Projection
@@ -104,16 +105,24 @@ class Archiver:
         """Copy everything that some logs have beyond what was copied, and see to the rest.
 
         Raises:
-            Unavailable, Overloaded: the store or the archive is away.
+            Unavailable, Overloaded: the archive is away, or the shard of some colony; then the
+                others were seen to.
         """
+        lost = None
         for log in logs:
             if log not in self._stuck and not self._stopping.is_set():
                 try:
                     await self._copy(log)
+                except ArchiveAway:
+                    raise
+                except (Unavailable, Overloaded) as error:
+                    lost = error
                 except Corrupt as error:
                     self._reached.pop(log, None)
                     self._stuck[log] = str(error)
                     _log.critical("archive_stopped", colony=log.owner.colony, error=str(error))
+        if lost is not None:
+            raise lost
         if time.monotonic() >= self._around_at:
             await self._look_around()
 

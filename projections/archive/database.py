@@ -21,6 +21,10 @@ _MAINTENANCE = "postgres"
 """The database from which another one is created."""
 
 
+class ArchiveAway(Unavailable):
+    """The archive cannot answer now."""
+
+
 class Database:
     """One PostgreSQL database; one transaction at a time."""
 
@@ -92,12 +96,12 @@ class Database:
             self._connection = await psycopg.AsyncConnection.connect(self._where, autocommit=True)
         return self._connection
 
-    async def _refused(self, error: psycopg.Error) -> Unavailable | Corrupt:
+    async def _refused(self, error: psycopg.Error) -> ArchiveAway | Corrupt:
         text = " ".join(str(error).split()) or type(error).__name__
         if isinstance(error, errors.UndefinedTable | errors.InvalidSchemaName):
-            return Unavailable(f"there is no archive: `colonies database create` ({text})")
+            return ArchiveAway(f"there is no archive: `colonies database create` ({text})")
         if isinstance(error, errors.DataError):
             return Corrupt(f"the archive does not take this: {text}")
         if isinstance(error, errors.OperationalError | errors.InterfaceError):
             await self.close()
-        return Unavailable(f"the archive does not answer as it should: {text}")
+        return ArchiveAway(f"the archive does not answer as it should: {text}")

@@ -2,18 +2,23 @@
 
 import asyncio
 import random
+import re
 from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import httpx
+import psycopg
 import pytest
 
 from broker import archived
+from broker.aggregates.server import ColonyUnregistered
 from broker.archived import EVENTS, LINES
 from broker.keys import SERVER
 from broker.logs import Retention, trim
 from broker.position import START
+from broker.reactors.purge import purge_removed
 from broker.settings import Role
 from projections.archive.archive import Archive
 from projections.archive.archiver import Archiver
@@ -28,11 +33,12 @@ from tests.archive.conftest import (
     plain,
     store_at,
 )
-from tests.facts import COLONY, TAG, submitted
+from tests.facts import COLONY, LATER, OWNER, SUFFIX, TAG, submitted
 from tests.postgres import Postgres, running_postgres
 from tests.store.ground import append
 
 pytestmark = pytest.mark.real
+DOCUMENT = Path(__file__).parents[2] / "docs" / "archive.md"
 KILLS = 4
 ONLY = frozenset({Role.ARCHIVER})
 
@@ -172,3 +178,60 @@ async def test_event_that_cannot_be_read_stops_its_log_and_no_other(
     assert plain(await archive_of(archive, TAG, LINES)) == plain(await colony.entries(TAG, LINES))
     assert len(await archive_of(archive)) == len(await colony.entries()) - 4
     assert not await archived.is_whole(colony.store, TAG)
+
+
+async def test_removed_colony_is_deleted_once_it_is_archived(
+    colony: Colony, archive: Archive
+) -> None:
+    await colony.live(2)
+    gone = ColonyUnregistered(
+        subject=COLONY, actor=OWNER, at_ns=LATER, suffix=SUFFIX, colony_ids=[OWNER]
+    )
+    await append(colony.store, gone, tag=SERVER)
+    assert await purge_removed(colony.store, has_archive=True) == 0
+    events = len(await colony.entries())
+
+    await caught_up(colony, archive)
+
+    assert await purge_removed(colony.store, has_archive=True) > 0
+    assert await colony.entries() == []
+    assert len(await archive_of(archive)) == events
+    assert (await archive_of(archive))[-1][1][1] == b"ColonyDissolved"
+    await caught_up(colony, archive)
+    assert await colony.store.send("KEYS", TAG.key("*")) == []
+
+
+async def test_lines_leave_the_archive_by_whole_months(colony: Colony, archive: Archive) -> None:
+    await colony.live(3)
+    old = (b"1700000000000-1", [b"p", b"", b"e", b"worker", b"m", b"long ago"])
+    owner = Owner(COLONY, TAG.text)
+    assert await archive.copy(owner, LINES, START, [old])
+    archiver = Archiver(colony.store, colony.store, archive, lines_ms=86_400_000)
+
+    await archiver.catch_up(await archiver.logs())
+
+    left = plain(await archive_of(archive, TAG, LINES))
+    assert left == plain(await colony.entries(TAG, LINES))
+
+
+async def test_tables_are_made_once_whoever_is_at_it(archive_url: str) -> None:
+    several = [Archive(archive_url) for _ in range(4)]
+
+    applied = await asyncio.gather(*(one.create() for one in several))
+
+    assert sorted(applied) == [[], [], [], ["001_tables.sql"]]
+    for one in several:
+        await one.close()
+
+
+@pytest.mark.parametrize("text", re.findall(r"```sql\n(.*?)```", DOCUMENT.read_text(), re.DOTALL))
+async def test_question_of_the_docs_has_an_answer(
+    colony: Colony, archive: Archive, archive_url: str, text: str
+) -> None:
+    await colony.live(3)
+    await caught_up(colony, archive)
+
+    async with await psycopg.AsyncConnection.connect(archive_url) as connection:
+        found = await (await connection.execute(text.encode())).fetchall()
+
+    assert found

@@ -1,0 +1,146 @@
+"""An empty store and the archive give the colony back, killed or not, and no half is served."""
+
+import asyncio
+import os
+import subprocess
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from broker import keys
+from broker.archived import LINES
+from broker.envelope import position_of
+from broker.errors import Clash, NotFound
+from broker.keys import SERVER
+from projections.archive.archive import Archive
+from projections.archive.archiver import Archiver
+from projections.archive.restore import Restore
+from projections.core import fold
+from projections.replay import verify
+from tests.acceptance.asking import eventually
+from tests.acceptance.conftest import settings_on
+from tests.acceptance.processes import launched, started
+from tests.archive.conftest import Colony, eventually_whole
+from tests.cli.conftest import PROGRAM, Shell, clean_environ
+from tests.facts import COLONY, T0, TAG, submitted
+from tests.store.ground import append, everything
+
+pytestmark = pytest.mark.real
+LIVES = 400
+
+
+async def archived_and_lost(colony: Colony, archive: Archive) -> dict[bytes, Any]:
+    """Everything that the store had when it was archived and lost, but what is not history."""
+    await append(colony.store, replace(submitted(), priority_time=T0 - 1))
+    archiver = Archiver(colony.store, colony.store, archive)
+    await archiver.catch_up(await archiver.logs())
+    before = await history_in(colony)
+    await colony.store.send("FLUSHALL")
+    return before
+
+
+async def history_in(colony: Colony) -> dict[bytes, Any]:
+    """All keys that come back."""
+    found = await everything(colony.store._link)  # pyright: ignore[reportPrivateUsage] - it takes links
+    return {name: value for name, value in found.items() if b":v:" not in name}
+
+
+async def test_store_is_as_it_was(colony: Colony, archive: Archive) -> None:
+    await colony.live(20)
+    before = await archived_and_lost(colony, archive)
+
+    done = await Restore(colony.store, archive, fold).run()
+
+    assert await history_in(colony) == before
+    assert [(one.colony, one.events, one.lines) for one in done] == [(COLONY, 66, 20), ("", 2, 0)]
+    with pytest.raises(Clash):
+        await Restore(colony.store, archive, fold).run()
+    assert await history_in(colony) == before
+
+
+async def test_colony_that_is_there_is_not_written_over(colony: Colony, archive: Archive) -> None:
+    await archived_and_lost(colony, archive)
+    await append(colony.store, submitted())
+    before = await history_in(colony)
+
+    with pytest.raises(Clash, match="already"):
+        await Restore(colony.store, archive, fold).run()
+
+    assert await history_in(colony) == before
+    assert await colony.store.send("EXISTS", SERVER.key(keys.RESTORING)) == 0
+
+
+async def test_log_lines_come_back_up_to_an_age(colony: Colony, archive: Archive) -> None:
+    await colony.live(10)
+    middle = position_of((await colony.entries(TAG, LINES))[4])
+    await archived_and_lost(colony, archive)
+
+    done = await Restore(colony.store, archive, fold, middle).run()
+
+    assert [one.lines for one in done] == [5, 0]
+    assert position_of((await colony.entries(TAG, LINES))[0]) > middle
+
+
+def test_restore_without_an_archive_says_what_to_set() -> None:
+    ran = Shell({"COLONIES_REDIS_URL": "unix:///none"})("history restore")
+
+    assert (ran.code, "COLONIES_ARCHIVE_URL" in ran.err) == (2, True)
+
+
+async def test_empty_archive_restores_nothing(colony: Colony, archive: Archive) -> None:
+    await colony.store.send("FLUSHALL")
+
+    with pytest.raises(NotFound):
+        await Restore(colony.store, archive, fold).run()
+
+    assert await everything(colony.store._link) == {}  # pyright: ignore[reportPrivateUsage]
+
+
+async def test_killed_restore_is_gone_on_with_and_serves_nobody_before(
+    colony: Colony, archive: Archive, archive_url: str, redis_url: str
+) -> None:
+    await colony.live(LIVES)
+    before = await archived_and_lost(colony, archive)
+    environ = {"COLONIES_REDIS_URL": redis_url, "COLONIES_ARCHIVE_URL": archive_url}
+    reached = [0]
+    for share in (0.2, 0.6):
+        run = restoring(environ)
+        try:
+            await eventually(
+                lambda share=share: _has(colony, int(share * 3 * LIVES)), "events are back", 60
+            )
+        finally:
+            run.kill()
+            run.wait()
+        reached.append(int(await colony.store.send("XLEN", TAG.key(keys.EVENTS))))
+        if run.returncode == -9:
+            assert await colony.store.send("EXISTS", SERVER.key(keys.EVENTS)) == 0
+            assert (await verify(colony.store, TAG, fold)).differences == ()
+    assert reached == sorted(set(reached)), "none went on where the one before it was killed"
+    with launched(settings_on(redis_url, archive_url=archive_url)) as refused:
+        assert "being restored" in refused.log.entry("cannot_start").error
+        assert await asyncio.to_thread(refused.ended, 30) == 1
+
+    assert restoring(environ).wait(60) == 0
+
+    assert await history_in(colony) == before
+    with started(settings_on(redis_url, archive_url=archive_url)) as server:
+        await colony.live(1)
+        await eventually_whole(colony, archive)
+        assert server.stop() == 0
+    assert (await verify(colony.store, TAG, fold)).differences == ()
+
+
+async def _has(colony: Colony, events: int) -> bool:
+    return int(await colony.store.send("XLEN", TAG.key(keys.EVENTS))) >= events
+
+
+def restoring(environ: dict[str, str]) -> "subprocess.Popen[bytes]":
+    """The command, begun."""
+    return subprocess.Popen(  # noqa: S603 - ourselves
+        [*PROGRAM, "history", "restore"],
+        env={**clean_environ(), **environ, "PATH": os.environ["PATH"]},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
