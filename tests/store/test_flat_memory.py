@@ -17,6 +17,7 @@ from broker.reactors import retention
 from broker.reactors.retention import Keep
 from broker.store import EventStore
 from projections.core import fold
+from projections.landmarks import INDEXES
 from tests.facts import EXECUTOR, USER
 from tests.store.test_retention import Keeper
 
@@ -30,10 +31,11 @@ _AGE_MS = 10_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class Held:
-    """Bytes of the rows, of the log, and of the rest, as far as the store can tell its parts."""
+    """Bytes of the rows, the log, its landmarks, and the rest, as the store can tell its parts."""
 
     rows: int
     log: int
+    landmarks: int
     rest: int
 
 
@@ -61,23 +63,37 @@ async def held(store: EventStore, tag: Tag) -> Held:
     sizes = await store.read(*(("MEMORY", "USAGE", name, "SAMPLES", 0) for name in names))
     each = dict(zip(names, sizes, strict=True))
     log = each.pop(tag.key(keys.EVENTS).encode())
+    marks = sum(each.pop(tag.key(key).encode(), 0) for key in INDEXES.values())
     rows = sum(each.values())
-    return Held(rows=rows, log=log, rest=int(said["used_memory_dataset"]) - rows - log)
+    rest = int(said["used_memory_dataset"]) - rows - log - marks
+    return Held(rows=rows, log=log, landmarks=marks, rest=rest)
+
+
+async def lived(keeper: Keeper, place: Colony, last: Position, lives: int) -> tuple[Position, int]:
+    """Processes come, run, end and are removed; where the last event is, and how many went."""
+    past = Past(colony=place, executor_id=EXECUTOR, user_id=USER, processes=lives, last=last)
+    await past.append(keeper.store, lives * PER_PROCESS)
+    assert past.closed == lives
+    removed = 0
+    while count := await keeper.purge(Keep(success_s=1)):
+        removed += count
+    return past.last, removed
+
+
+async def here(keeper: Keeper) -> tuple[Colony, Position]:
+    """The colony, and a position that is old enough for what ends there to be removed."""
+    (known,) = await keeper.context.directory.every()
+    last = Position(time.time_ns() // 1_000_000 - _AGE_MS, 0)
+    return Colony(known.name, known.suffix, known.tag), last
 
 
 async def test_rows_stay_as_they_are_over_fifty_thousand_lives(keeper: Keeper) -> None:
     """The log grows, until it is trimmed behind an archive; all else is as after the first step."""
-    (known,) = await keeper.context.directory.every()
-    place = Colony(known.name, known.suffix, known.tag)
-    last = Position(time.time_ns() // 1_000_000 - _AGE_MS, 0)
+    place, last = await here(keeper)
     seen, removed = list[Held](), 0
     for _ in range(STEPS):
-        past = Past(colony=place, executor_id=EXECUTOR, user_id=USER, processes=LIVES, last=last)
-        await past.append(keeper.store, LIVES * PER_PROCESS)
-        assert past.closed == LIVES
-        while count := await keeper.purge(Keep(success_s=1)):
-            removed += count
-        last = past.last
+        last, count = await lived(keeper, place, last, LIVES)
+        removed += count
         seen.append(await held(keeper.store, place.tag))
 
     assert removed == STEPS * LIVES
