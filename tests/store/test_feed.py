@@ -12,7 +12,7 @@ from broker import keys
 from broker.aggregates.location import LocationAdded
 from broker.aggregates.server import ColonyUnregistered
 from broker.clock import StoreClock
-from broker.feed import COLONY_GONE, Entry, Feed, Follower, glance
+from broker.feed import COLONY_GONE, MISSED, Entry, Feed, Follower, glance
 from broker.keys import SERVER, Tag, colony_tag
 from broker.pipeline import Pipeline
 from broker.position import Position
@@ -239,3 +239,21 @@ async def blocked(ground: Ground) -> None:
         return b"blocked_clients:1" in said
 
     await until_answer(blocks, wanted=True)
+
+
+async def test_follower_that_may_have_missed_what_was_trimmed_is_ended(ground: Ground) -> None:
+    """Nobody read for long, and what came meanwhile is gone: it is not passed over in silence."""
+    await ground.happen("before")
+    follower = await ground.feed.follow(TAG)
+    await ground.happen("seen")
+    assert await heard(follower, 1) == ["seen"]
+    (last,) = await ground.store.send("XREVRANGE", TAG.key(keys.EVENTS), "+", "-", "COUNT", 1)
+    beyond = Position(Position.parse(last[0]).ms, 2**53)
+    await ground.store.send("HSET", TAG.key(keys.ARCHIVED), "trimmed", str(beyond))
+    ground.feed._answered -= 60  # pyright: ignore[reportPrivateUsage] - a minute of silence
+
+    await ground.happen("after")
+
+    async with asyncio.timeout(PATIENCE_S):
+        assert await follower.next() == []
+    assert follower.ended == MISSED
