@@ -15,6 +15,7 @@ from tests.acceptance.conftest import settings_on
 from tests.acceptance.processes import Server, read_entry, started
 
 WORKERS = 2
+ARCHIVER = "an archiver"
 
 
 @dataclass
@@ -46,6 +47,11 @@ class Post:
             self.server = None
 
     @property
+    def said(self) -> str:
+        """What its server has said at last."""
+        return "".join(self.server.log.lines[-20:]) if self.server is not None else ""
+
+    @property
     def supervises(self) -> bool:
         """Whether one of its processes may be killed, to be replaced by the others."""
         return int(self.settings["COLONIES_WORKERS"]) > 1
@@ -68,8 +74,12 @@ class Post:
 
 
 def bugs_in(server: Server) -> list[str]:
-    """What a server wrote about requests that met a bug."""
-    return [line for line in server.log.lines if read_entry(line).event == "bug"]
+    """What a server wrote of requests that met a bug, and of what it had to give up."""
+    return [line for line in server.log.lines if _is_bug(line)]
+
+
+def _is_bug(line: str) -> bool:
+    return read_entry(line).event == "bug" or '"level":"critical"' in line.replace(" ", "")
 
 
 @dataclass
@@ -108,7 +118,7 @@ def plan(store_url: str, **changes: object) -> list[Post]:
         *(post(name, role) for name, role in _HELPERS for _ in range(2)),
     ]
     if "archive_url" in changes:
-        posts += [post("an archiver", Role.ARCHIVER) for _ in range(2)]
+        posts += [post(ARCHIVER, Role.ARCHIVER) for _ in range(2)]
     return posts
 
 

@@ -10,7 +10,7 @@ from tests.acceptance.inspection import opened_store, tag_of
 from tests.acceptance.processes import Store, own_store
 from tests.postgres import running_postgres
 from tests.storms.check import events_of
-from tests.storms.fleet import Fleet, plan, sailing
+from tests.storms.fleet import ARCHIVER, Fleet, plan, sailing
 from tests.storms.storm import Outcome, Storm, Wish, judge, storming
 from tests.storms.witness import PATIENCE_S
 
@@ -35,6 +35,8 @@ async def kills(wish: Wish) -> Outcome:
             outcome = await judge(storm, store.url)
             for load in storm.loads:
                 await _archived(store.url, archive, load.tenant.name, outcome)
+            if outcome.wrong:
+                outcome.wrong += [post.said for post in fleet.posts if post.name == ARCHIVER]
             outcome.wrong += fleet.bugs
         await archive.close()
         return outcome
@@ -51,10 +53,14 @@ async def _archived(url: str, archive: Archive, colony_name: str, outcome: Outco
         found.update({(p.owner.tag, p.log): p.count for p in await archive.positions()})
         return found.get((tag, EVENTS), 0) >= wanted
 
-    await eventually(whole, "the archive to catch up", PATIENCE_S)
-    if found[tag, EVENTS] != wanted:
-        outcome.wrong.append(f"of {wanted} events {found[tag, EVENTS]} were archived")
-    outcome.looked_at["events in the archive"] += found[tag, EVENTS]
+    try:
+        await eventually(whole, "the archive to catch up", PATIENCE_S)
+    except AssertionError as error:
+        outcome.wrong.append(str(error))
+    archived = found.get((tag, EVENTS), 0)
+    if archived != wanted:
+        outcome.wrong.append(f"of {wanted} events {archived} were archived")
+    outcome.looked_at["events in the archive"] += archived
 
 
 async def _rage(storm: Storm, fleet: Fleet, store: Store, chance: random.Random) -> None:
