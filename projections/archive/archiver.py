@@ -20,7 +20,7 @@ from broker.errors import BrokerError, Corrupt, Overloaded, Unavailable
 from broker.keys import SERVER, Tag
 from broker.pace import rest
 from broker.position import START, Position
-from broker.store import EventStore
+from broker.store import EventStore, as_hash
 from projections.archive.archive import Archive
 from projections.archive.database import ArchiveAway
 from projections.archive.entries import Owner, moment
@@ -196,7 +196,8 @@ class Archiver:
         here = await self.store.send("XRANGE", log.key, str(done), str(done))
         if here:
             there = await self.archive.at(log.tag, done, log.name)
-            same = there is not None and list(there[1]) == list(here[0][1])
+            # In which order a script wrote the fields says nothing.
+            same = there is not None and as_hash(there[1]) == as_hash(here[0][1])
         else:
             # Lines are forgotten by their own rule; of a purged colony nothing is left.
             same = log.name == LINES or done <= trimmed or not await self._exists(log)

@@ -20,6 +20,7 @@ from broker.logs import Retention, trim
 from broker.position import START
 from broker.reactors.purge import purge_removed
 from broker.settings import Role
+from broker.store import BY_SERVER, Claimed
 from projections.archive.archive import Archive
 from projections.archive.archiver import Archiver
 from projections.archive.entries import Owner
@@ -33,9 +34,9 @@ from tests.archive.conftest import (
     plain,
     store_at,
 )
-from tests.facts import COLONY, LATER, OWNER, SUFFIX, TAG, submitted
+from tests.facts import COLONY, LATER, OWNER, SUFFIX, TAG, closed, submitted
 from tests.postgres import Postgres, running_postgres
-from tests.store.ground import append
+from tests.store.ground import append, claim
 
 pytestmark = pytest.mark.real
 DOCUMENT = Path(__file__).parents[2] / "docs" / "archive.md"
@@ -57,6 +58,21 @@ async def test_every_entry_is_archived_as_it_was(colony: Colony, archive: Archiv
     assert await is_whole(colony, archive)
     counts = {(one.owner.tag, one.log): one.count for one in await archive.positions()}
     assert counts == {(SERVER.text, EVENTS): 2, (TAG.text, EVENTS): 65, (TAG.text, LINES): 20}
+    assert await archived.is_whole(colony.store, TAG)
+
+
+async def test_archiver_goes_on_behind_an_assignment_as_the_script_wrote_it(
+    colony: Colony, archive: Archive
+) -> None:
+    """Its fields are in another order than those of all other events."""
+    await append(colony.store, submitted())
+    given = await colony.store.claim(TAG, claim(epoch=1), BY_SERVER)
+    assert isinstance(given, Claimed)
+    await caught_up(colony, archive)
+    await append(colony.store, closed(given.process_id))
+
+    await caught_up(colony, archive)
+
     assert await archived.is_whole(colony.store, TAG)
 
 
