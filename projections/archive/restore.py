@@ -18,7 +18,7 @@ from broker.keys import SERVER, Tag
 from broker.logs import LINE_BYTES
 from broker.position import START, Position
 from broker.script import BEGIN_RESTORE, RESTORE, RESTORE_LINES
-from broker.store import EventStore
+from broker.store import EventStore, as_hash
 from projections.archive.archive import Archive
 from projections.replay import verify
 from projections.rows import Rows
@@ -139,7 +139,7 @@ class Restore:
             return START
         here = position_of(found[0])
         there = await self._archive.at(tag, here, log)
-        if there is None or list(there[1]) != list(found[0][1]):
+        if there is None or as_hash(there[1]) != as_hash(found[0][1]):
             raise Clash(f"{tag.text} is in this store already, with another history")
         return here
 
