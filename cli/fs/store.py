@@ -6,7 +6,6 @@ where the connection broke.
 """
 
 import asyncio
-import random
 import re
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
@@ -21,15 +20,13 @@ from urllib.parse import quote, urlencode
 import aiohttp
 from yarl import URL
 
-from cli.errors import CliError, Unreachable
-from cli.fs.aws import BotoCoreError, ClientError, Control, SSLError, control, refusal
+from cli.errors import CliError
+from cli.fs.aws import ClientError, Control, control, refusal
+from cli.fs.refusals import Interrupted, StoreRefusal, retried, translated, untrusted, why
 from cli.fs.settings import S3Settings
 from cli.fs.signer import Signer
 
 SLICE = 256 * 1024
-_TRIES = 7
-_FIRST_PAUSE_S = 0.1
-_LONGEST_PAUSE_S = 5.0
 _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=60)
 _NOTHING_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 # What may go better the next time, of the answers that are no server errors.
@@ -47,31 +44,6 @@ _TRANSIENT = frozenset(
 _CODE = re.compile(rb"<Code>([A-Za-z0-9]{1,64})</Code>")
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 _LONGEST_ERROR = 4096
-
-
-class StoreRefusal(CliError):
-    """The object store answered with a refusal."""
-
-    def __init__(self, what: str, status: int, code: str) -> None:
-        super().__init__(
-            f"the object store refuses to {what}: {code or HTTPStatus(status).phrase} ({status})",
-            hint=_HINTS.get(code, "check AWS_S3_*; `colonies config show` says what is in use"),
-        )
-        self.status = status
-        self.code = code
-
-
-_HINTS = {
-    "NoSuchKey": "the bytes of this file are not in the bucket that is configured (any more)",
-    "NoSuchBucket": "check AWS_S3_BUCKET; the first upload makes the bucket",
-    "SignatureDoesNotMatch": "check AWS_S3_SECRETKEY",
-    "InvalidAccessKeyId": "check AWS_S3_ACCESSKEY",
-    "AccessDenied": "check AWS_S3_ACCESSKEY, and what it is allowed to do",
-}
-
-
-class Interrupted(Exception):
-    """A request did not get through; repeating it may help."""
 
 
 class Piece(Protocol):
@@ -145,7 +117,7 @@ class ObjectStore:
         """Make the bucket if there is none."""
         bucket = self.settings.bucket
         client = await self._client()
-        with _translated(self.settings, f"show the bucket {bucket}"):
+        with translated(self.settings, f"show the bucket {bucket}"):
             try:
                 await client.head_bucket(Bucket=bucket)
             except ClientError as error:
@@ -161,7 +133,7 @@ class ObjectStore:
         """
         path = f"/{quote(self.settings.bucket, safe='')}"
         query = {"list-type": "2", "max-keys": "1"}
-        async with _retried(tries=1) as retry:
+        async with retried(tries=1) as retry:
             try:
                 async with self._request("GET", path, query=query) as reply:
                     await self._check(reply, "list the bucket", gone_is_fine=True)
@@ -177,7 +149,7 @@ class ObjectStore:
     async def begin(self, key: str) -> Upload:
         """Begin an object of several parts; it is not there before it is completed."""
         client = await self._client()
-        with _translated(self.settings, "begin an upload"):
+        with translated(self.settings, "begin an upload"):
             made = await client.create_multipart_upload(Bucket=self.settings.bucket, Key=key)
         return Upload(key, made["UploadId"])
 
@@ -191,7 +163,7 @@ class ObjectStore:
         client = await self._client()
         parts = [{"PartNumber": n, "ETag": tag} for n, tag in enumerate(tags, start=1)]
         try:
-            with _translated(self.settings, "complete an upload"):
+            with translated(self.settings, "complete an upload"):
                 await client.complete_multipart_upload(
                     Bucket=self.settings.bucket,
                     Key=upload.key,
@@ -206,14 +178,14 @@ class ObjectStore:
     async def abort(self, upload: Upload) -> None:
         """Forget the parts of an object that is not completed."""
         client = await self._client()
-        with _translated(self.settings, "abort an upload"):
+        with translated(self.settings, "abort an upload"):
             await client.abort_multipart_upload(
                 Bucket=self.settings.bucket, Key=upload.key, UploadId=upload.id
             )
 
     async def delete(self, key: str, *, bucket: str = "") -> None:
         """Remove an object; one that is not there is removed, too."""
-        async with _retried() as retry:
+        async with retried() as retry:
             while True:
                 try:
                     async with self._request("DELETE", self._path(key, bucket)) as reply:
@@ -231,7 +203,7 @@ class ObjectStore:
             StoreRefusal: there is no such object, or it has not ``total`` bytes.
         """
         position, end = start, start + length
-        async with _retried() as retry:
+        async with retried() as retry:
             while position < end:
                 headers = {"range": f"bytes={position}-{end - 1}"}
                 try:
@@ -251,7 +223,7 @@ class ObjectStore:
 
     async def _size(self, key: str) -> int:
         """How many bytes an object has."""
-        async with _retried() as retry:
+        async with retried() as retry:
             while True:
                 try:
                     async with self._request("HEAD", self._path(key)) as reply:
@@ -262,7 +234,7 @@ class ObjectStore:
 
     async def _send(self, key: str, query: Mapping[str, str], piece: Piece, count: Count) -> str:
         headers = {"content-md5": piece.md5, "content-length": str(piece.length)}
-        async with _retried() as retry:
+        async with retried() as retry:
             while True:
                 sent = _Sent(piece, count)
                 try:
@@ -311,9 +283,9 @@ class ObjectStore:
             ) as reply:
                 yield reply
         except aiohttp.ClientConnectorCertificateError as error:
-            raise _untrusted(self.settings) from error
+            raise untrusted(self.settings) from error
         except aiohttp.ClientConnectorError as error:
-            raise Interrupted(f"{self.settings.url} {_why(error)}") from error
+            raise Interrupted(f"{self.settings.url} {why(error)}") from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Interrupted(str(error) or type(error).__name__) from error
 
@@ -371,77 +343,6 @@ class _Sent:
 
     def take_back(self) -> None:
         self._count(-self._counted)
-
-
-class _Retry:
-    """Ever longer pauses between tries; whoever gets on has all of them again."""
-
-    def __init__(self, tries: int) -> None:
-        self._left = tries
-        self._pause_s = _FIRST_PAUSE_S
-
-    def succeeded(self) -> None:
-        self._left, self._pause_s = _TRIES, _FIRST_PAUSE_S
-
-    async def pause(self, failure: Interrupted) -> None:
-        self._left -= 1
-        if not self._left:
-            raise failure
-        await asyncio.sleep(self._pause_s * random.uniform(0.5, 1.0))  # noqa: S311 - spreads load
-        self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
-
-
-@asynccontextmanager
-async def _retried(tries: int = _TRIES) -> AsyncGenerator[_Retry]:
-    try:
-        yield _Retry(tries)
-    except Interrupted as error:
-        raise Unreachable(
-            f"the object store: {error}", hint="is it running? check AWS_S3_ENDPOINT and AWS_S3_TLS"
-        ) from error
-
-
-class _translated:  # noqa: N801 - used as a statement
-    """Errors of aioboto3 as ours."""
-
-    def __init__(self, settings: S3Settings, what: str) -> None:
-        self._settings = settings
-        self._what = what
-
-    def __enter__(self) -> None:
-        return
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
-        if isinstance(error, ClientError):
-            raise StoreRefusal(self._what, *refusal(error)) from error
-        if isinstance(error, SSLError):
-            raise _untrusted(self._settings) from error
-        if isinstance(error, BotoCoreError):
-            raise Unreachable(
-                f"the object store at {self._settings.url} cannot be reached",
-                hint="is it running? check AWS_S3_ENDPOINT and AWS_S3_TLS",
-            ) from error
-
-
-def _why(error: aiohttp.ClientConnectorError) -> str:
-    """What kept from connecting, as a user reads it."""
-    if isinstance(error, aiohttp.ClientSSLError):
-        return "does not speak TLS"
-    refused = isinstance(error.os_error, ConnectionRefusedError)
-    reason = "connection refused" if refused else error.os_error.strerror or str(error.os_error)
-    return f"cannot be reached: {reason}"
-
-
-def _untrusted(settings: S3Settings) -> Unreachable:
-    return Unreachable(
-        f"the certificate of {settings.url} is not trusted",
-        hint="trust its authority, or accept any certificate with AWS_S3_SKIPVERIFY=true",
-    )
 
 
 def _check_range(reply: aiohttp.ClientResponse, start: int, end: int, total: int) -> None:

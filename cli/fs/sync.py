@@ -20,8 +20,9 @@ from cli.fs.partial import InTheWay, Stamp
 from cli.fs.pieces import Changed, read
 from cli.fs.plan import Down, Local, Plan, Up
 from cli.fs.progress import Watching
+from cli.fs.refusals import StoreRefusal
 from cli.fs.remote import Shelf
-from cli.fs.store import Count, StoreRefusal
+from cli.fs.store import Count
 from cli.fs.threads import in_thread
 from cli.fs.transfer import SMALL, Naming, Transfer
 from cli.fs.tree import Directory, Parts, Scan

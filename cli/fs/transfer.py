@@ -21,8 +21,9 @@ from cli.fs.crypt import ColonyKey, Facts, FileCipher
 from cli.fs.download import Corrupted, Object, Receiver
 from cli.fs.partial import Partial, Stamp
 from cli.fs.pieces import Bytes, Changed, Digests, Stretch, read, write_at
+from cli.fs.refusals import StoreRefusal
 from cli.fs.settings import S3Settings
-from cli.fs.store import SLICE, Count, ObjectStore, Piece, StoreRefusal, Upload
+from cli.fs.store import SLICE, Count, ObjectStore, Piece, Upload
 from cli.fs.threads import in_thread
 
 PART = 8 * 1024 * 1024

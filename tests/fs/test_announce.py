@@ -10,8 +10,9 @@ from cli.client import Client
 from cli.errors import RpcError
 from cli.fs.announce import Announcer
 from cli.fs.download import Object
+from cli.fs.refusals import StoreRefusal
 from cli.fs.remote import Shelf
-from cli.fs.store import ObjectStore, StoreRefusal
+from cli.fs.store import ObjectStore
 from cli.fs.transfer import Transfer
 
 COUNT = 250

@@ -19,8 +19,9 @@ from cli.fs.crypt import ColonyKey, Facts, Undecipherable
 from cli.fs.download import Corrupted, Object
 from cli.fs.partial import InTheWay
 from cli.fs.pieces import Changed
+from cli.fs.refusals import StoreRefusal
 from cli.fs.settings import S3Settings
-from cli.fs.store import ObjectStore, StoreRefusal
+from cli.fs.store import ObjectStore
 from cli.fs.transfer import PART, Transfer, part_size
 from cli.fs.tree import Directory
 from tests.fs.faults import Fault, Kind, Proxy, Way
@@ -209,8 +210,8 @@ async def test_a_store_that_stays_away_is_given_up_and_nothing_is_left(
     shaky_box: Box, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = await shaky_box.up("name", content(300_000))
-    monkeypatch.setattr("cli.fs.store._LONGEST_PAUSE_S", 0.01)
-    monkeypatch.setattr("cli.fs.store._FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr("cli.fs.refusals._LONGEST_PAUSE_S", 0.01)
+    monkeypatch.setattr("cli.fs.refusals._FIRST_PAUSE_S", 0.01)
     proxy.faults.append(Fault(Kind.CUT, Way.DOWN, 100_000))
     proxy.refusing = True
     # The connection that is open already works until it is cut.
