@@ -34,11 +34,11 @@ class Leisure:
         self._others = (used_s - self._used_s) / rested_s if rested_s > 0 else 1.0
         self._used_s = used_s
 
-    async def rest(self) -> None:
-        """The step has ended."""
+    async def rest(self, *, hurry: bool = False) -> None:
+        """The step has ended; with ``hurry`` it does not matter what others do."""
         took_s = time.process_time() - self._used_s
         self._ended_s, self._used_s = time.monotonic(), self._used_s + took_s
-        await asyncio.sleep(pause_s(took_s, self._others))
+        await asyncio.sleep(pause_s(took_s, 0.0 if hurry else self._others))
 
 
 def pause_s(took_s: float, others: float) -> float:

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Literal
 
 from broker import keys
+from broker.clock import MS_NS
 from broker.decision import Fold
 from broker.directory import Colony, Directory
 from broker.envelope import position_of
@@ -26,6 +27,8 @@ NAME, VERSION = "landmarks", 1
 EVERY = 1_000
 _AT_ONCE = 50
 """Events that are looked at before others have their turn."""
+_PATIENCE_MS = 10 * 60 * 1000
+"""How old an event may become that has no landmark yet, before others have to make room."""
 _PAGE = 100
 _MOST_BEGUN = 1_000
 _DIGITS = 20
@@ -132,13 +135,16 @@ class Surveyor:
                 begun.stretch.add(tag, raw, self._fold)
                 begun.last = position_of(raw)
             if self._leisure is not None:
-                await self._leisure.rest()
+                await self._leisure.rest(hurry=self._is_late(begun.last))
         if len(page) < missing:
             return False
         # Whether it is ours or another's that is there now: the next one begins behind it.
         del self._begun[tag]
         await self._store.project(tag, _batch(begun))
         return True
+
+    def _is_late(self, position: Position) -> bool:
+        return self._store.clock.now_ns() // MS_NS - position.ms > _PATIENCE_MS
 
     async def _begin(self, tag: Tag) -> _Begun:
         begun = self._begun.get(tag)

@@ -18,6 +18,7 @@ from broker.directory import Colony
 from broker.envelope import position_of
 from broker.errors import Corrupt
 from broker.keys import Tag
+from broker.pace import Leisure
 from broker.position import START, Position
 from broker.store import EventStore, Link
 from projections import landmarks
@@ -196,3 +197,35 @@ async def test_fold_that_hides_what_it_takes_away_is_refused() -> None:
     """Landmarks count writes; a fold that empties a listing at once could not be counted."""
     with pytest.raises(Corrupt, match="nothing can count"):
         Stretch().apply(("UNLINK", keys.listing(1), ()))
+
+
+class Watched(Leisure):
+    """Leisure of a process in which nothing is left of it, and which tells who hurried."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hurried: list[bool] = []
+
+    async def rest(self, *, hurry: bool = False) -> None:
+        """No rest at all."""
+        self.hurried.append(hurry)
+
+
+async def test_landmarks_that_are_late_are_not_left_to_spare_time(store: EventStore) -> None:
+    shop = Workshop(store)
+    await shop.found()
+    log = Log(COLONY, await shop.tag())
+    leisure = Watched()
+    surveyor = Surveyor(store, fold, every=2, leisure=leisure)
+
+    await surveyor.advance(here(log))
+    in_time, leisure.hurried = leisure.hurried, []
+    await shop.submit()
+    await shop.submit()
+    shop.pass_time(11 * 60)
+    await surveyor.advance(here(log))
+
+    assert in_time
+    assert not any(in_time)
+    assert leisure.hurried
+    assert all(leisure.hurried)

@@ -46,10 +46,10 @@ async def test_what_others_do_between_two_steps_counts(monkeypatch: pytest.Monke
     monkeypatch.setattr(pace, "time", watch)
     monkeypatch.setattr(pace, "pause_s", pause)
     leisure = Leisure()
-    for others in (0.0, 0.5):
+    for others, hurry in ((0.0, False), (0.5, False), (0.5, True)):
         watch.passes(1.0, used=others)
         leisure.begin()
         watch.passes(3.0, used=2.0)
-        await leisure.rest()
+        await leisure.rest(hurry=hurry)
 
-    assert seen == [(2.0, 0.0), (2.0, 0.5)]
+    assert seen == [(2.0, 0.0), (2.0, 0.5), (2.0, 0.0)]
