@@ -120,6 +120,9 @@ async def test_a_process_that_is_removed_ends_what_follows_it(
     async with socket_to(servers[0]) as socket:
         await hear(socket, tenant.user, tenant, processid=process)
         await socket.ask(tenant.user, "subscribeprocessmsg", processid=process, state=2, timeout=60)
+        # The answer to what was sent behind them shows that both are heard.
+        await hear(socket, tenant.user, tenant, processid="0" * 64)
+        assert (await socket.next()).refusal == (500, NOT_THERE)
         removed = await other.ask(tenant.user, "removeprocessmsg", processid=process)
         assert removed.ok == {}
 
