@@ -21,8 +21,15 @@ from broker.store import EventStore
 _log = structlog.get_logger(__name__)
 _STEP = 100
 _AT_ONCE = 256
-AHEAD_MS = 50
-"""How far ahead a look sees, and how long nobody looks when nothing is near."""
+AHEAD_MS = 500
+"""How far ahead a look sees, and how long nobody looks when nothing is near.
+
+Deadlines are whole seconds, so each is seen before it is due. What is due sooner than this after
+it was written, as a generator's overdue batch, may be late by as much. It is what colonies cost
+that do nothing.
+"""
+RETRY_MS = 50
+"""How soon one looks again at what could not be done."""
 AGAIN_MS = 5
 """How soon one looks again at the earliest: what is due within that time is done together."""
 
@@ -58,7 +65,7 @@ class Due:
                     looks.append(await self._look_at(colony, page, now_ms))
                 except (Unavailable, Overloaded) as error:
                     lost.append(error)
-                    looks.append(now_ms + AHEAD_MS)
+                    looks.append(now_ms + RETRY_MS)
         if lost and len(lost) == len(colonies):
             raise lost[0]
         if lost:
@@ -71,7 +78,7 @@ class Due:
         members = [member for member, ms in moments.items() if ms < now_ms]
         if members:
             failed = await self._meet(colony, members, now_ms)
-            return now_ms + (AHEAD_MS if failed else AGAIN_MS)
+            return now_ms + (RETRY_MS if failed else AGAIN_MS)
         # What is due within a millisecond has passed when that has.
         return int(min(moments.values(), default=now_ms + AHEAD_MS)) + 1
 

@@ -15,7 +15,7 @@ from broker.errors import BrokerError, Overloaded, Unavailable
 from broker.keys import Tag
 from broker.reactors.classes import retire_empty
 from broker.reactors.crons import Crons
-from broker.reactors.due import AGAIN_MS, AHEAD_MS, Due
+from broker.reactors.due import AGAIN_MS, AHEAD_MS, RETRY_MS, Due
 from broker.reactors.forget import Forgetter
 from broker.reactors.log_retention import LogRetention
 from broker.reactors.old_revisions import OldRevisions
@@ -52,7 +52,7 @@ class Timer:
 
     def schedule(self, periodic: Periodic) -> None:
         """Put the reactors on their intervals."""
-        periodic.every(AHEAD_MS / 1_000, self.meet_due)
+        periodic.every(RETRY_MS / 1_000, self.meet_due)
         periodic.every(1, self.requeue)
         periodic.every(self.crons_every_s, self.look_at_held_crons)
         periodic.every(1, self.forget)

@@ -8,7 +8,7 @@ from broker import keys
 from broker.clock import MS_NS, StoreClock
 from broker.directory import Colony
 from broker.errors import BrokerError, Corrupt, NotFound, Unavailable
-from broker.reactors.due import AGAIN_MS, AHEAD_MS, Due
+from broker.reactors.due import AGAIN_MS, AHEAD_MS, RETRY_MS, Due
 from broker.reactors.timer import each
 from broker.store import EventStore
 from tests.facts import COLONY, SUFFIX, TAG
@@ -111,7 +111,7 @@ async def test_next_look_after_something_was_done_is_soon(work: Work) -> None:
     await work.put_at(HERE, "late", NOW_MS - 1)
     await work.put_at(OTHER, "stuck", NOW_MS - 1)
 
-    assert await work.look() == [NOW_MS + AGAIN_MS, NOW_MS + AHEAD_MS]
+    assert await work.look() == [NOW_MS + AGAIN_MS, NOW_MS + RETRY_MS]
 
     assert work.met == ["late"]
 
