@@ -1,12 +1,10 @@
 """What a server is told at its start: TLS, roles, what the store must promise; and CORS."""
 
-import shutil
 import socket
 import ssl
 import subprocess
 import sys
 from collections.abc import Generator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -17,6 +15,7 @@ from tests.acceptance.conftest import OWNER, settings_on
 from tests.acceptance.processes import SERVE, Running, Server, environment, own_store, started
 from tests.acceptance.raw import connected
 from tests.acceptance.tenants import Tenant, found
+from tests.certificates import Certificate
 from tests.valkey import ARGUMENTS
 
 PREFLIGHT = {
@@ -43,38 +42,15 @@ def refused_start(settings: dict[str, str]) -> tuple[int, str]:
 # ---------------------------------------------------------------- TLS
 
 
-@dataclass(frozen=True)
-class Certificate:
-    """A self-signed certificate for 127.0.0.1."""
-
-    cert: Path
-    key: Path
-
-    @property
-    def tls(self) -> Tls:
-        """As settings."""
-        return Tls(cert=str(self.cert), key=str(self.key))
+def served_with(certificate: Certificate) -> Tls:
+    """As settings."""
+    return Tls(cert=str(certificate.cert), key=str(certificate.key))
 
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
     """A certificate made here."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("needs openssl to make a certificate")
-    where = tmp_path_factory.mktemp("tls")
-    made = Certificate(where / "cert.pem", where / "key.pem")
-    subprocess.run(  # noqa: S603 - our own arguments
-        [
-            openssl,
-            *("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"),
-            *("-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"),
-            *("-keyout", str(made.key), "-out", str(made.cert)),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    return made
+    return Certificate.made_in(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture(scope="module", params=[1, 2], ids=["one process", "two workers"])
@@ -82,7 +58,7 @@ def secure(
     valkey: str, certificate: Certificate, request: pytest.FixtureRequest
 ) -> Generator[Server]:
     """A server that speaks TLS."""
-    settings = settings_on(valkey, tls=certificate.tls, workers=request.param)
+    settings = settings_on(valkey, tls=served_with(certificate), workers=request.param)
     with started(settings) as server:
         yield server
         assert server.stop() == 0, server.log.text
@@ -125,7 +101,7 @@ async def test_old_tls_is_refused(secure: Server) -> None:
 def test_unusable_certificate_is_refused_at_the_start(
     valkey: str, certificate: Certificate, tmp_path: Path, broken: str
 ) -> None:
-    good = certificate.tls
+    good = served_with(certificate)
     garbage = tmp_path / "garbage.pem"
     garbage.write_text("garbage")
     other = tmp_path / "other.pem"

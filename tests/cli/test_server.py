@@ -1,6 +1,5 @@
 """``colonies server start``: settings from the environment with flags on top."""
 
-import shutil
 import signal
 import subprocess
 from collections.abc import Generator
@@ -9,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.certificates import Certificate
 from tests.cli.conftest import PROGRAM, Shell, clean_environ, free_port, new_key
 
 
@@ -68,22 +68,10 @@ def test_several_workers_share_the_port(nowhere: Shell, redis_url: str) -> None:
 
 @pytest.mark.real
 def test_tls_is_served(nowhere: Shell, redis_url: str, tmp_path: Path) -> None:
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("openssl is not installed")
-    cert, private = tmp_path / "cert.pem", tmp_path / "key.pem"
-    subprocess.run(  # noqa: S603 - makes a certificate
-        [
-            *(openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1"),
-            *("-keyout", str(private), "-out", str(cert), "-subj", "/CN=localhost"),
-            *("-addext", "subjectAltName=DNS:localhost"),
-        ],
-        check=True,
-        capture_output=True,
-    )
+    made = Certificate.made_in(tmp_path)
     port = str(free_port())
     environ = {"COLONIES_REDIS_URL": redis_url, "COLONIES_SERVER_ID": new_key()["id"]}
-    options = ("--port", port, "--tlscert", str(cert), "--tlskey", str(private))
+    options = ("--port", port, "--tlscert", str(made.cert), "--tlskey", str(made.key))
     with started(environ, *options):
         line = f"server alive --port {port}"
         assert "hint" in nowhere(line).err
@@ -91,7 +79,7 @@ def test_tls_is_served(nowhere: Shell, redis_url: str, tmp_path: Path) -> None:
         assert distrusted.code == 3
         assert "is not trusted" in distrusted.err
         nowhere.ok(f"{line} --tls --skip-tls-verify")
-        nowhere.ok(f"{line} --tls", SSL_CERT_FILE=str(cert))
+        nowhere.ok(f"{line} --tls", SSL_CERT_FILE=str(made.cert))
 
 
 @pytest.mark.parametrize(

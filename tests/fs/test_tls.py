@@ -6,15 +6,9 @@ import subprocess
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from cli import gateway
 from cli.errors import Unreachable
@@ -22,6 +16,7 @@ from cli.fs.crypt import ColonyKey
 from cli.fs.settings import S3Settings
 from cli.fs.store import ObjectStore
 from cli.fs.transfer import PART, Transfer
+from tests.certificates import Certificate
 from tests.cli.conftest import Shell
 from tests.fs.test_transfer import Box, content
 
@@ -30,38 +25,17 @@ _LISTENING = re.compile(r"Starting s3 server on \[https://127\.0\.0\.1:(\d+)/\]"
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for 127.0.0.1 that nobody trusts by itself, with its key beside it."""
-    folder = tmp_path_factory.mktemp("tls")
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    address = x509.IPAddress(IPv4Address("127.0.0.1"))
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([address]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "cert.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    (folder / "key.pem").write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    return folder / "cert.pem"
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    """One that nobody trusts by itself."""
+    return Certificate.made_in(tmp_path_factory.mktemp("tls"))
 
 
 @contextmanager
-def serving(folder: Path, certificate: Path) -> Generator[int]:
+def serving(folder: Path, certificate: Certificate) -> Generator[int]:
     """The gateway over TLS; its port."""
-    key = certificate.with_name("key.pem")
     command = [
         *(gateway.find_program(), "serve", "s3", str(folder), "--config", ""),
-        *("--addr", "127.0.0.1:0", "--cert", str(certificate), "--key", str(key)),
+        *("--addr", "127.0.0.1:0", "--cert", str(certificate.cert), "--key", str(certificate.key)),
     ]
     environ = {**os.environ, "RCLONE_AUTH_KEY": f'"{ACCESS},{SECRET}"'}
     with subprocess.Popen(command, env=environ, stderr=subprocess.PIPE, text=True) as running:  # noqa: S603 - the gateway
@@ -81,7 +55,9 @@ def serving(folder: Path, certificate: Path) -> Generator[int]:
 
 
 @pytest.fixture(scope="module")
-def secure(tmp_path_factory: pytest.TempPathFactory, certificate: Path) -> Generator[S3Settings]:
+def secure(
+    tmp_path_factory: pytest.TempPathFactory, certificate: Certificate
+) -> Generator[S3Settings]:
     """How it is found by who verifies certificates."""
     with serving(tmp_path_factory.mktemp("objects"), certificate) as port:
         yield S3Settings(
@@ -105,12 +81,12 @@ async def there_and_back(settings: S3Settings, path: Path, colony_key: ColonyKey
 
 async def test_files_travel_over_tls_when_the_certificate_is_trusted(
     secure: S3Settings,
-    certificate: Path,
+    certificate: Certificate,
     tmp_path: Path,
     colony_key: ColonyKey,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate.cert))
     await there_and_back(secure, tmp_path, colony_key)
 
 

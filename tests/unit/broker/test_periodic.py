@@ -2,12 +2,14 @@
 
 import asyncio
 import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from broker.errors import Unavailable
-from broker.reactors.periodic import Periodic
+from broker.reactors.periodic import Periodic, Work
 from tests.acceptance.processes import Running, environment
 from tests.storms.clock import HOUR_S, Clock
 
@@ -50,6 +52,19 @@ def _ran(line: str) -> int:
     return int(line.split()[1])
 
 
+@asynccontextmanager
+async def repeated(seconds: float, work: Work) -> AsyncGenerator[Periodic]:
+    """Work that is done again and again until the end of the block."""
+    periodic = Periodic()
+    periodic.every(seconds, work)
+    periodic.start()
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            yield periodic
+    finally:
+        await periodic.stop()
+
+
 async def test_failure_does_not_stop_it() -> None:
     again = asyncio.Event()
     errors: list[Exception] = [Unavailable("away"), ValueError("a bug")]
@@ -59,12 +74,8 @@ async def test_failure_does_not_stop_it() -> None:
             raise errors.pop()
         again.set()
 
-    periodic = Periodic()
-    periodic.every(0.001, work)
-    periodic.start()
-    async with asyncio.timeout(PATIENCE_S):
+    async with repeated(0.001, work):
         await again.wait()
-    await periodic.stop()
 
 
 async def test_end_waits_for_what_runs_and_begins_nothing() -> None:
@@ -76,10 +87,7 @@ async def test_end_waits_for_what_runs_and_begins_nothing() -> None:
         await go_on.wait()
         ended.append("long")
 
-    periodic = Periodic()
-    periodic.every(0.001, long)
-    periodic.start()
-    async with asyncio.timeout(PATIENCE_S):
+    async with repeated(0.001, long) as periodic:
         await begun.wait()
         stopping = asyncio.create_task(periodic.stop())
         await asyncio.sleep(0)
@@ -101,9 +109,5 @@ async def test_work_may_ask_to_be_done_sooner() -> None:
             done.set()
         return 0.0
 
-    periodic = Periodic()
-    periodic.every(1, work)
-    periodic.start()
-    async with asyncio.timeout(PATIENCE_S):
+    async with repeated(1, work):
         await done.wait()
-    await periodic.stop()
