@@ -10,7 +10,8 @@ from projections.functions import FUNCTIONS
 from projections.landmarks import EVERY, Surveyor
 from projections.projector import Projector
 from tests.archive.conftest import END
-from tests.store.test_flat_memory import ROOM, Held, held, here, keeper, lived
+from tests.holding import Held, held
+from tests.store.test_flat_memory import ROOM, here, keeper, lived
 from tests.store.test_retention import Keeper
 
 pytestmark = pytest.mark.real

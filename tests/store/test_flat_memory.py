@@ -2,23 +2,20 @@
 
 import time
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
 
 import pytest
 
 from bench.past import PER_PROCESS, Past
-from broker import keys
 from broker.clock import StoreClock
 from broker.directory import Colony
-from broker.keys import Tag
 from broker.pipeline import Pipeline
 from broker.position import Position
 from broker.reactors import retention
 from broker.reactors.retention import Keep
 from broker.store import EventStore
 from projections.core import fold
-from projections.landmarks import INDEXES
 from tests.facts import EXECUTOR, USER
+from tests.holding import Held, held
 from tests.store.test_retention import Keeper
 
 STEPS, LIVES = 5, 10_000
@@ -27,16 +24,6 @@ ROOM = 4_096
 MOST_REST = 1024**2
 """Buckets of the table of keys, and what estimates of a log of 67 MB leave open."""
 _AGE_MS = 10_000_000
-
-
-@dataclass(frozen=True, kw_only=True)
-class Held:
-    """Bytes of the rows, the log, its landmarks, and the rest, as the store can tell its parts."""
-
-    rows: int
-    log: int
-    landmarks: int
-    rest: int
 
 
 @pytest.fixture
@@ -53,20 +40,6 @@ async def keeper(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncGenera
     await keeper.found()
     yield keeper
     await pipeline.close()
-
-
-async def held(store: EventStore, tag: Tag) -> Held:
-    """What the store holds now."""
-    told = (await store.send("INFO", "memory")).decode().splitlines()
-    said = dict(line.split(":", 1) for line in told if ":" in line)
-    names: list[bytes] = await store.send("KEYS", "*")
-    sizes = await store.read(*(("MEMORY", "USAGE", name, "SAMPLES", 0) for name in names))
-    each = dict(zip(names, sizes, strict=True))
-    log = each.pop(tag.key(keys.EVENTS).encode())
-    marks = sum(each.pop(tag.key(key).encode(), 0) for key in INDEXES.values())
-    rows = sum(each.values())
-    rest = int(said["used_memory_dataset"]) - rows - log - marks
-    return Held(rows=rows, log=log, landmarks=marks, rest=rest)
 
 
 async def lived(keeper: Keeper, place: Colony, last: Position, lives: int) -> tuple[Position, int]:

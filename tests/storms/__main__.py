@@ -2,6 +2,7 @@
 
 python -m tests.storms                     each storm, short
 python -m tests.storms kills --minutes 5   one storm, long
+python -m tests.storms ages --lives 1000000
 python -m tests.storms --report docs/storms.md
 """
 
@@ -30,6 +31,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.storms", description=__doc__)
     parser.add_argument("storms", nargs="*", help=f"of {', '.join(STORMS)}; all by default")
     parser.add_argument("--minutes", type=float, default=0.5, help="for each storm")
+    parser.add_argument("--lives", type=int, default=0, help="of processes in ages, at least")
     parser.add_argument("--seed", type=int, help="as an earlier run has printed it")
     parser.add_argument(
         "--report", type=Path, help="the page that is to show the figures, such as docs/storms.md"
@@ -43,7 +45,13 @@ def main(arguments: Sequence[str]) -> int:
     seed = {} if told.seed is None else {"seed": told.seed}
     outcomes: list[Outcome] = []
     for name in told.storms or STORMS:
-        wish = Wish(seconds=told.minutes * 60, rounds=ROUNDS, directory=directory, **seed)
+        wish = Wish(
+            seconds=told.minutes * 60,
+            rounds=ROUNDS,
+            directory=directory,
+            lives=told.lives,
+            **seed,
+        )
         outcomes.append(asyncio.run(STORMS[name](wish)))
         print(outcomes[-1], flush=True)
     wrong = [text for outcome in outcomes for text in outcome.wrong]

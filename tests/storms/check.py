@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from broker import keys
 from broker.aggregates.cron import CronFired
 from broker.aggregates.generator import ArgumentPacked
 from broker.aggregates.process import (
@@ -27,12 +28,19 @@ from broker.aggregates.process import (
     State,
 )
 from broker.aggregates.workflow import WorkflowEnded, WorkflowSubmitted
+from broker.archive_url import ARCHIVE_URL
+from broker.archived import EVENTS
 from broker.decision import Event
+from projections.archive.archive import Archive
+from tests.acceptance.asking import eventually
 from tests.acceptance.inspection import opened_store, tag_of
 from tests.acceptance.processes import ROOT, environment
 from tests.storms.load import DIAMOND, Load
+from tests.storms.witness import PATIENCE_S
 
 AT_ONCE = 16
+HISTORY_S = 3_600
+"""A log of four million events takes a command minutes, more on a machine with other work."""
 PROGRAM = (sys.executable, "-c", "from cli.app import main; main()")
 _BACK = (ProcessRequeued, ProcessRetried)
 _OVER = (ProcessClosed, ProcessFailed, ProcessCancelled)
@@ -228,6 +236,29 @@ def _check_lines(acknowledged: Sequence[str], found: Sequence[str], verdict: Ver
 # ---------------------------------------------------------------- the log as a product
 
 
+async def archived(url: str, archive: Archive, colony_name: str) -> Verdict:
+    """All events of a colony reach the archive, each once."""
+    verdict = Verdict()
+    async with opened_store(url) as store:
+        tag = await tag_of(store, colony_name)
+        told = await store.send("XINFO", "STREAM", tag.key(keys.EVENTS))
+    wanted = int(dict(zip(told[::2], told[1::2], strict=True))[b"entries-added"])
+    found: dict[tuple[str, str], int] = {}
+
+    async def whole() -> bool:
+        found.update({(p.owner.tag, p.log): p.count for p in await archive.positions()})
+        return found.get((tag.text, EVENTS), 0) >= wanted
+
+    try:
+        await eventually(whole, "the archive to catch up", PATIENCE_S)
+    except AssertionError as error:
+        verdict.wrong.append(str(error))
+    copied = found.get((tag.text, EVENTS), 0)
+    verdict.want(copied == wanted, f"of {wanted} events {copied} were archived")
+    verdict.looked_at["events in the archive"] += copied
+    return verdict
+
+
 def prove(url: str) -> dict[str, list[str]]:
     """What ``colonies history`` says of every log: verify, export and check; nothing when fine."""
     wrong = defaultdict[str, list[str]](list)
@@ -244,15 +275,24 @@ def prove(url: str) -> dict[str, list[str]]:
     return wrong
 
 
+def verified(url: str, archive_url: str) -> list[str]:
+    """What ``colonies history verify`` says of logs that are partly in an archive."""
+    say = _history(url, "verify", archive_url=archive_url)
+    return [say.stdout + say.stderr] if say.returncode else []
+
+
 def _colonies(said: str) -> list[str]:
     """The colonies that were verified, as the command names them."""
     told = msgspec.json.decode(said.encode(), type=list[dict[str, Any]])
     return [one["colony"] for one in told if one["colony"]]
 
 
-def _history(url: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+def _history(
+    url: str, *arguments: str, archive_url: str = ""
+) -> "subprocess.CompletedProcess[str]":
     with tempfile.TemporaryDirectory(prefix="storm-") as home:
-        environ = environment({"COLONIES_REDIS_URL": url, "HOME": home, "XDG_DATA_HOME": home})
+        places = {"COLONIES_REDIS_URL": url, "HOME": home, "XDG_DATA_HOME": home}
+        environ = environment({**places, ARCHIVE_URL: archive_url} if archive_url else places)
         output = ("-o", "json") if arguments[0] == "verify" else ()
         return subprocess.run(  # noqa: S603 - our own program
             [*PROGRAM, "history", *arguments, *output],
@@ -261,5 +301,5 @@ def _history(url: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
             capture_output=True,
             text=True,
             check=False,
-            timeout=300,
+            timeout=HISTORY_S,
         )

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
+from tests.storms.ages import ages
 from tests.storms.clocks import clocks
 from tests.storms.cluster import cluster
 from tests.storms.kills import kills
@@ -14,4 +15,5 @@ STORMS: Mapping[str, Callable[[Wish], Coroutine[Any, Any, Outcome]]] = {
     "weather": weather,
     "clocks": clocks,
     "cluster": cluster,
+    "ages": ages,
 }

@@ -3,16 +3,12 @@
 import asyncio
 import random
 
-from broker.archived import EVENTS
 from projections.archive.archive import Archive
-from tests.acceptance.asking import eventually
-from tests.acceptance.inspection import opened_store, tag_of
 from tests.acceptance.processes import Store, own_store
 from tests.postgres import running_postgres
-from tests.storms.check import events_of
+from tests.storms.check import archived
 from tests.storms.fleet import ARCHIVER, Fleet, plan, sailing
 from tests.storms.storm import Outcome, Storm, Wish, judge, storming
-from tests.storms.witness import PATIENCE_S
 
 STORE = "the store"
 TOGETHER = 0.5
@@ -34,33 +30,12 @@ async def kills(wish: Wish) -> Outcome:
                 await _rage(storm, fleet, store, wish.chance())
             outcome = await judge(storm, store.url)
             for load in storm.loads:
-                await _archived(store.url, archive, load.tenant.name, outcome)
+                outcome.take(await archived(store.url, archive, load.tenant.name))
             if outcome.wrong:
                 outcome.wrong += [post.said for post in fleet.posts if post.name == ARCHIVER]
             outcome.wrong += fleet.bugs
         await archive.close()
         return outcome
-
-
-async def _archived(url: str, archive: Archive, colony_name: str, outcome: Outcome) -> None:
-    """All events of a colony reach the archive, each once."""
-    wanted = len(await events_of(url, colony_name))
-    async with opened_store(url) as store:
-        tag = (await tag_of(store, colony_name)).text
-    found: dict[tuple[str, str], int] = {}
-
-    async def whole() -> bool:
-        found.update({(p.owner.tag, p.log): p.count for p in await archive.positions()})
-        return found.get((tag, EVENTS), 0) >= wanted
-
-    try:
-        await eventually(whole, "the archive to catch up", PATIENCE_S)
-    except AssertionError as error:
-        outcome.wrong.append(str(error))
-    archived = found.get((tag, EVENTS), 0)
-    if archived != wanted:
-        outcome.wrong.append(f"of {wanted} events {archived} were archived")
-    outcome.looked_at["events in the archive"] += archived
 
 
 async def _rage(storm: Storm, fleet: Fleet, store: Store, chance: random.Random) -> None:

@@ -13,6 +13,7 @@ TITLES = {
     "weather": "The store stops, is full, is slow",
     "clocks": "Clocks are stepped",
     "cluster": "A cluster loses primaries",
+    "ages": "Processes come and go",
 }
 FIGURES = "## Figures"
 

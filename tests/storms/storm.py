@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.acceptance.asking import Api
 from tests.acceptance.conftest import OWNER
 from tests.acceptance.tenants import found
-from tests.storms.check import check, prove
+from tests.storms.check import Verdict, check, prove
 from tests.storms.client import Client
 from tests.storms.load import Load
 from tests.storms.witness import Witness
@@ -32,6 +32,8 @@ class Wish:
     """At least so often something goes wrong, however long that takes."""
     directory: Path
     """Where witnesses write."""
+    lives: int = 0
+    """In the storm that is about that, at least so many processes come and go."""
 
     def chance(self) -> random.Random:
         """What is to be the same with the same seed."""
@@ -57,6 +59,12 @@ class Outcome:
     wrong: list[str] = field(default_factory=list[str])
     notes: list[str] = field(default_factory=list[str])
     """Sentences for the report that are not figures of every storm."""
+
+    def take(self, verdict: Verdict) -> None:
+        """Count in what a look has found."""
+        self.looked_at += verdict.looked_at
+        self.retries += verdict.retries
+        self.wrong += verdict.wrong
 
 
 @dataclass(kw_only=True)
@@ -128,10 +136,7 @@ async def judge(storm: Storm, url: str) -> Outcome:
     """Everything that was acknowledged is there, nothing happened twice, the logs are proven."""
     outcome = storm.outcome
     for load in storm.loads:
-        verdict = await check(url, load)
-        outcome.looked_at += verdict.looked_at
-        outcome.retries += verdict.retries
-        outcome.wrong += verdict.wrong
+        outcome.take(await check(url, load))
     proven = await asyncio.to_thread(prove, url)
     outcome.wrong += [f"{command}: {text}" for command, texts in proven.items() for text in texts]
     return outcome
