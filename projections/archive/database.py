@@ -100,7 +100,9 @@ class Database:
         text = " ".join(str(error).split()) or type(error).__name__
         if isinstance(error, errors.UndefinedTable | errors.InvalidSchemaName):
             return ArchiveAway(f"there is no archive: `colonies database create` ({text})")
-        if isinstance(error, errors.DataError):
+        if isinstance(
+            error, errors.DataError | errors.ProgramLimitExceeded | errors.UniqueViolation
+        ):
             return Corrupt(f"the archive does not take this: {text}")
         if isinstance(error, errors.OperationalError | errors.InterfaceError):
             await self.close()

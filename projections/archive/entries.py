@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from msgspec import structs
 from psycopg.types.json import Jsonb
 
+from broker.access import LONGEST_NAME
 from broker.aggregates import executor, process, workflow
 from broker.aggregates.attribute import AttributeSet
 from broker.decision import Event
@@ -103,7 +104,8 @@ def _about(event: Event) -> tuple[str, str, str, str]:
 
 
 def _name(value: object) -> str | None:
-    return _text(value.encode()) if isinstance(value, str) and value else None
+    """What a column with an index holds: that takes 2,704 bytes, and functions have any name."""
+    return _text(value[:LONGEST_NAME].encode()) if isinstance(value, str) and value else None
 
 
 def _numbers(event: Event) -> Jsonb | None:

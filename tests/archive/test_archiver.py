@@ -3,6 +3,7 @@
 import asyncio
 import random
 import re
+import secrets
 from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -11,6 +12,7 @@ from pathlib import Path
 import httpx
 import psycopg
 import pytest
+from msgspec.structs import replace
 
 from broker import archived
 from broker.aggregates.server import ColonyUnregistered
@@ -34,7 +36,7 @@ from tests.archive.conftest import (
     plain,
     store_at,
 )
-from tests.facts import COLONY, LATER, OWNER, SUFFIX, TAG, closed, submitted
+from tests.facts import COLONY, LATER, OWNER, SUFFIX, TAG, closed, server_founded, submitted
 from tests.postgres import Postgres, running_postgres
 from tests.store.ground import append, claim
 
@@ -74,6 +76,34 @@ async def test_archiver_goes_on_behind_an_assignment_as_the_script_wrote_it(
     await caught_up(colony, archive)
 
     assert await archived.is_whole(colony.store, TAG)
+
+
+async def test_function_with_a_name_too_long_for_an_index_is_archived(
+    colony: Colony, archive: Archive
+) -> None:
+    """Whoever may submit chooses it, and one that compresses badly is what an index refuses."""
+    await append(colony.store, replace(submitted(), function=secrets.token_hex(4_000)))
+
+    await caught_up(colony, archive)
+
+    assert await is_whole(colony, archive)
+
+
+async def test_entry_that_the_archive_has_beyond_its_position_stops_no_other_log(
+    colony: Colony, archive: Archive, archive_url: str
+) -> None:
+    """A backup that was not taken in one piece is such an archive."""
+    await caught_up(colony, archive)
+    async with await psycopg.AsyncConnection.connect(archive_url) as connection:
+        await connection.execute("DELETE FROM colonies.positions WHERE tag = %s", [TAG.text])
+    await append(colony.store, replace(server_founded(), at_ns=LATER), tag=SERVER)
+
+    await caught_up(colony, archive)
+
+    assert len(await archive_of(archive, SERVER)) == len(await colony.entries(SERVER))
+    said = await archived.state(colony.store)
+    assert said is not None
+    assert "does not take" in said.why
 
 
 async def test_page_that_another_archiver_copied_is_not_copied_again(
