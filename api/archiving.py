@@ -12,6 +12,8 @@ from projections.archiving import archive_at, archiver_of, older_in
 from projections.core import fold
 
 _log = structlog.get_logger(__name__)
+_GRACE_S = 5.0
+"""For the page that is under way; an archive that hangs keeps no server from ending."""
 
 
 async def archiving(settings: Settings, store: EventStore) -> Callable[[], Awaitable[None]]:
@@ -30,6 +32,8 @@ async def archiving(settings: Settings, store: EventStore) -> Callable[[], Await
     async def stop() -> None:
         archiver.stop()
         await waits.close()
+        await asyncio.wait([task], timeout=_GRACE_S)
+        archive.end()
         await asyncio.gather(task, return_exceptions=True)
         await archive.close()
 

@@ -45,6 +45,22 @@ class Postgres:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         return self.url(name)
 
+    @contextmanager
+    def hanging(self, url: str) -> Generator[None]:
+        """What serves the archivers on a database is there, and answers nothing."""
+        ask = "SELECT pid FROM pg_stat_activity WHERE datname = %s AND application_name = %s"
+        with psycopg.connect(url) as connection:
+            asked = [connection.info.dbname, "colonies"]
+            found = [int(row[0]) for row in connection.execute(ask, asked).fetchall()]
+        assert found, "nobody is connected"
+        for process_id in found:
+            os.kill(process_id, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for process_id in found:
+                os.kill(process_id, signal.SIGCONT)
+
     def url(self, name: str) -> str:
         """The address of a database."""
         return f"postgresql://{USER}@/{name}?host={self.directory}"

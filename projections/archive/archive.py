@@ -16,7 +16,7 @@ from broker.envelope import RawEntry, position_of
 from broker.keys import Tag
 from broker.position import START, Position
 from projections.archive import entries
-from projections.archive.database import Connection, Database
+from projections.archive.database import PATIENCE_S, Connection, Database
 from projections.archive.entries import Owner, moment
 from projections.archive.tables import SCHEMA, Tables
 
@@ -39,9 +39,16 @@ class Copied:
 class Archive:
     """Events and log lines in PostgreSQL."""
 
-    def __init__(self, url: str, *, timescaledb: bool | None = None) -> None:
-        self._database = Database(url)
+    def __init__(
+        self, url: str, *, timescaledb: bool | None = None, patience_s: float = PATIENCE_S
+    ) -> None:
+        """A PostgreSQL that does not end a transaction in ``patience_s`` is given up."""
+        self._database = Database(url, patience_s)
         self.tables = Tables(self._database, timescaledb=timescaledb)
+
+    def end(self) -> None:
+        """Wait for nothing any more; what is under way ends without effect."""
+        self._database.end()
 
     async def close(self) -> None:
         """Hang up."""

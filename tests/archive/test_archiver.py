@@ -13,10 +13,12 @@ import httpx
 import psycopg
 import pytest
 from msgspec.structs import replace
+from psycopg import sql
 
 from broker import archived
 from broker.aggregates.server import ColonyUnregistered
 from broker.archived import EVENTS, LINES
+from broker.errors import Unavailable
 from broker.keys import SERVER
 from broker.logs import Retention, trim
 from broker.position import START
@@ -190,6 +192,52 @@ async def test_archive_that_is_away_delays_deletion_and_nothing_else(
         done = (await archived.marks(colony.store, TAG)).lines
         assert await trim(colony.store, TAG, keep, until=done) == 5
     await archive.close()
+
+
+async def test_archive_that_hangs_is_given_up_and_asked_again(
+    postgres: Postgres, archive_url: str
+) -> None:
+    archive = Archive(archive_url, patience_s=0.2)
+    await archive.create()
+    with postgres.hanging(archive_url), pytest.raises(Unavailable, match="does not answer"):
+        await archive.positions()
+
+    assert await archive.positions() == []
+    await archive.close()
+
+
+async def test_archive_that_may_not_be_written_to_is_asked_anew(
+    colony: Colony, archive: Archive, archive_url: str
+) -> None:
+    """As a replica that takes over, or one that the name of the primary led to for a while."""
+    await archive.close()
+    async with await psycopg.AsyncConnection.connect(archive_url, autocommit=True) as connection:
+        name = sql.Identifier(connection.info.dbname)
+        only = sql.SQL("ALTER DATABASE {} SET default_transaction_read_only = {}")
+        await connection.execute(only.format(name, sql.Literal("on")))
+        with pytest.raises(Unavailable, match="read-only"):
+            await caught_up(colony, archive)
+        await connection.execute("SET default_transaction_read_only = off")
+        await connection.execute(only.format(name, sql.Literal("off")))
+
+    await caught_up(colony, archive)
+
+    assert await is_whole(colony, archive)
+
+
+async def test_server_ends_while_the_archive_hangs(
+    colony: Colony, mortal: Postgres, redis_url: str
+) -> None:
+    url = mortal.database()
+    archive = Archive(url)
+    await archive.create()
+    with started(settings_on(redis_url, archive_url=url)) as server:
+        await eventually_whole(colony, archive)
+        await archive.close()
+        with mortal.hanging(url):
+            await colony.live(1)
+
+            assert await asyncio.to_thread(server.stop) == 0
 
 
 async def until_up(server: Server) -> None:
