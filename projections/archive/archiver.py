@@ -184,8 +184,9 @@ class Archiver:
         Raises:
             Corrupt: it is another, or a part of it was trimmed and is not in this archive.
         """
-        done = await self.archive.position(log.tag, log.name) or START
+        # In this order: another archiver may copy, and trim behind that, at any moment.
         trimmed = (await archived.marks(self.store, log.tag)).trimmed
+        done = await self.archive.position(log.tag, log.name) or START
         if log.name == EVENTS and done < trimmed:
             raise Corrupt(
                 f"the events up to {trimmed} were trimmed, and are not in this archive (which ends"
@@ -200,7 +201,7 @@ class Archiver:
             same = there is not None and as_hash(there[1]) == as_hash(here[0][1])
         else:
             # Lines are forgotten by their own rule; of a purged colony nothing is left.
-            same = log.name == LINES or done <= trimmed or not await self._exists(log)
+            same = log.name == LINES or await self._is_gone(log, done)
         if not same:
             raise Corrupt(
                 f"the archive has another entry at {done} than the store: it belongs to another"
@@ -208,8 +209,11 @@ class Archiver:
             )
         return done
 
-    async def _exists(self, log: Log) -> bool:
-        return log.tag == SERVER or bool(await self.store.send("EXISTS", log.key))
+    async def _is_gone(self, log: Log, position: Position) -> bool:
+        """Whether an event that is not there was trimmed, or deleted with its colony."""
+        if position <= (await archived.marks(self.store, log.tag)).trimmed:
+            return True
+        return log.tag != SERVER and not await self.store.send("EXISTS", log.key)
 
     async def _look_around(self) -> None:
         """Trim, and repeat what is to be known of the archive: somebody may have deleted it."""

@@ -1,7 +1,7 @@
 """Trimming passes neither the archive nor a checkpoint, and no reader misses what is gone."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 
 import pytest
 
@@ -9,10 +9,11 @@ from api.history.log import History, Log
 from api.history.moment import Past
 from api.telling import Filter
 from broker import archived
+from broker.archived import EVENTS
 from broker.directory import Colony as Place
 from broker.envelope import position_of
 from broker.errors import Trimmed, Unavailable
-from broker.keys import SERVER
+from broker.keys import SERVER, Tag
 from broker.position import START, Position
 from broker.settings import Role
 from projections import builds
@@ -116,6 +117,46 @@ async def test_last_event_stays_whatever_it_is(lived: Colony) -> None:
 
 async def test_event_is_kept_until_it_is_old_enough(lived: Colony) -> None:
     assert await trim(lived.store, TAG, END, 3_600_000, [FUNCTIONS]) == 0
+
+
+class Overtaken(Archive):
+    """An archive whose first answer arrives when others have gone on."""
+
+    overtake: Callable[[], Awaitable[None]] | None = None
+
+    async def position(self, tag: Tag, log: str) -> Position | None:
+        """As it was a while ago."""
+        found = await super().position(tag, log)
+        if (tag, log) == (TAG, EVENTS) and self.overtake is not None:
+            overtake, self.overtake = self.overtake, None
+            await overtake()
+        return found
+
+
+@pytest.mark.parametrize("copied_before", [False, True])
+async def test_archiver_that_another_one_overtakes_goes_on(
+    colony: Colony, archive: Archive, archive_url: str, *, copied_before: bool
+) -> None:
+    """The other one copies and trims while this one learns how far the archive is."""
+    quick = Archiver(colony.store, colony.store, archive)
+    slow = Overtaken(archive_url)
+    late = Archiver(colony.store, colony.store, slow)
+    if copied_before:
+        await quick.catch_up(await quick.logs())
+
+    async def overtake() -> None:
+        await colony.live(LIVES)
+        await quick.catch_up(await quick.logs())
+        await project(colony)
+        assert await trimmed(colony) > 0
+
+    slow.overtake = overtake
+    await late.catch_up(await late.logs())
+
+    said = await archived.state(colony.store)
+    assert said is not None
+    assert not said.why
+    await slow.close()
 
 
 async def told(colony: Colony) -> dict[str, object]:
