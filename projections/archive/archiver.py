@@ -197,8 +197,8 @@ class Archiver:
         here = await self.store.send("XRANGE", log.key, str(done), str(done))
         if here:
             there = await self.archive.at(log.tag, done, log.name)
-            # In which order a script wrote the fields says nothing.
-            same = there is not None and as_hash(there[1]) == as_hash(here[0][1])
+            # In which order a script wrote the fields says nothing. Lines leave the archive, too.
+            same = log.name == LINES if there is None else as_hash(there[1]) == as_hash(here[0][1])
         else:
             # Lines are forgotten by their own rule; of a purged colony nothing is left.
             same = log.name == LINES or await self._is_gone(log, done)
@@ -218,8 +218,12 @@ class Archiver:
     async def _look_around(self) -> None:
         """Trim, and repeat what is to be known of the archive: somebody may have deleted it."""
         self._around_at = time.monotonic() + _AROUND_S
+        there = {(one.owner.tag, one.log): one.position for one in await self.archive.positions()}
         for log, position in list(self._reached.items()):
-            if position > START and log not in self._stuck:
+            if there.get((log.tag.text, log.name), START) < position:
+                # The archive has lost this, or was told to: begin with what it has now.
+                del self._reached[log]
+            elif position > START and log not in self._stuck:
                 await archived.mark(self.store, log.tag, log.name, position)
                 await self._trim(log, position)
         if self.lines_ms:

@@ -15,7 +15,7 @@ import pytest
 from msgspec.structs import replace
 from psycopg import sql
 
-from broker import archived
+from broker import archived, keys
 from broker.aggregates.server import ColonyUnregistered
 from broker.archived import EVENTS, LINES
 from broker.errors import Unavailable
@@ -306,6 +306,23 @@ async def test_lines_leave_the_archive_by_whole_months(colony: Colony, archive: 
 
     left = plain(await archive_of(archive, TAG, LINES))
     assert left == plain(await colony.entries(TAG, LINES))
+
+
+async def test_log_of_which_the_archive_has_forgotten_the_last_line_is_gone_on_with(
+    colony: Colony, archive: Archive
+) -> None:
+    """The store may keep lines for longer than the archive, and nothing is said for months."""
+    said = ("p", b"", "e", "worker", "m", "long ago")
+    await colony.store.send("XADD", TAG.key(keys.LOGS), "1700000000000-1", *said)
+    archiver = Archiver(colony.store, colony.store, archive, lines_ms=86_400_000)
+    await archiver.catch_up(await archiver.logs())
+    assert await archive_of(archive, TAG, LINES) == []
+    await colony.live(1)
+
+    await caught_up(colony, archive)
+
+    left = plain(await archive_of(archive, TAG, LINES))
+    assert left == plain(await colony.entries(TAG, LINES))[1:]
 
 
 async def test_tables_are_made_once_whoever_is_at_it(archive_url: str) -> None:
