@@ -26,11 +26,17 @@ class Older:
             Unavailable: the archive is away, or does not go so far: it is not that of this store.
         """
         if self._ends.get(tag, START) < until:
-            self._ends[tag] = await self._archive.position(tag, EVENTS) or START
-        end = self._ends[tag]
+            await self._look(tag, until)
+        found = await self._archive.page(tag, after, until, count)
+        if len(found) < count:
+            # All there is, or all that is left of it.
+            await self._look(tag, until)
+        return found
+
+    async def _look(self, tag: Tag, until: Position) -> None:
+        end = self._ends[tag] = await self._archive.position(tag, EVENTS) or START
         if end < until:
             raise Unavailable(
                 f"the archive has no events after {end}, and the store has none up to {until}:"
                 " this is not its archive"
             )
-        return await self._archive.page(tag, after, until, count)

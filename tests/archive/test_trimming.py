@@ -1,6 +1,7 @@
 """Trimming passes neither the archive nor a checkpoint, and no reader misses what is gone."""
 
 import asyncio
+import math
 from collections.abc import AsyncGenerator, Awaitable, Callable
 
 import pytest
@@ -159,6 +160,24 @@ async def test_archiver_that_another_one_overtakes_goes_on(
     await slow.close()
 
 
+async def test_what_the_archive_has_lost_is_copied_again_and_not_trimmed(
+    lived: Colony, archive: Archive
+) -> None:
+    archiver = Archiver(lived.store, lived.store, archive, projections=[FUNCTIONS], keep_ms=1)
+    archiver._around_at = math.inf  # pyright: ignore[reportPrivateUsage] - not before it is lost
+    await archiver.catch_up(await archiver.logs())
+    before = plain(await lived.entries())
+    await archive.tables.drop()
+    await archive.create()
+
+    archiver._around_at = 0.0  # pyright: ignore[reportPrivateUsage] - now, not in 5 s
+    await archiver.catch_up([])
+    assert plain(await lived.entries()) == before
+    await archiver.catch_up(await archiver._news())  # pyright: ignore[reportPrivateUsage]
+
+    assert plain(await archive_of(archive)) == before
+
+
 async def told(colony: Colony) -> dict[str, object]:
     """What the history of a colony says, in every way it can be asked."""
     history = History(colony.store, colony.store)
@@ -238,6 +257,19 @@ async def test_archive_of_another_store_is_not_read(
     assert await archive_of(other) == []
     assert len(await archive_of(archive)) > len(await lived.entries())
     await other.close()
+
+
+async def test_nothing_is_passed_over_that_the_archive_has_lost(
+    lived: Colony, archive: Archive
+) -> None:
+    await trimmed(lived)
+    lived.store.older = Older(archive)
+    assert (await verify(lived.store, TAG, fold)).differences == ()
+    await archive.tables.drop()
+    await archive.create()
+
+    with pytest.raises(Unavailable, match="no events"):
+        await lived.store.raw_page(TAG, START, 10)
 
 
 async def test_feed_resumes_from_what_was_trimmed(redis_url: str, archive_url: str) -> None:
