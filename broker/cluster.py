@@ -18,7 +18,7 @@ from redis.crc import key_slot
 from broker import keys
 from broker.errors import Overloaded, Unavailable
 from broker.keys import SERVER
-from broker.pipeline import Pipeline, Reply, ReplyError
+from broker.pipeline import TOO_MANY, Pipeline, Reply, ReplyError
 from broker.places import CLUSTER, addresses_in
 
 _log = structlog.get_logger(__name__)
@@ -28,6 +28,8 @@ _LEARN_S = 0.1
 _POLL_S = 0.05
 _REPLICAS_MS = 1_000
 _PATIENCE_S = 10.0
+_WITH_WAIT = 2
+"""Commands that are under way for a write."""
 _SCRIPTS = {"EVALSHA", "EVAL"}
 _numbers = itertools.count(1)
 _readers: dict[int, asyncio.Event] = {}
@@ -114,6 +116,9 @@ class Cluster:
         """A write that replicas must have is followed by the question whether they do."""
         if not self._replicas or args[0] not in _SCRIPTS:
             return await node.call(*args)
+        if not node.has_room(_WITH_WAIT):
+            # The second one alone would be refused when the first one has taken effect.
+            raise Overloaded(TOO_MANY)
         reply, count = node.call(*args), node.call("WAIT", self._replicas, _REPLICAS_MS)
         await asyncio.wait((reply, count))
         if not reply.exception() and _is_repeat(reply.result()):

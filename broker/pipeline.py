@@ -37,6 +37,7 @@ _LOOKS = 4
 """So many times within its patience a pipeline looks whether it was answered."""
 
 
+TOO_MANY = "too many requests are under way, try again"
 _LOST = "the connection to the store was lost"
 _SILENT = "the store does not answer; whether this took effect is unknown, try again"
 
@@ -76,7 +77,7 @@ class Connection(asyncio.Protocol):
         if self._transport is None:
             raise Unavailable(_LOST)
         if len(self._waiting) >= self._max_in_flight:
-            raise Overloaded("too many requests are under way, try again")
+            raise Overloaded(TOO_MANY)
         packed = _pack(args)  # may raise; nothing may be waited for then
         future: asyncio.Future[Reply] = self._loop.create_future()
         self._waiting.append(future)
@@ -84,6 +85,10 @@ class Connection(asyncio.Protocol):
             self._loop.call_soon(self._flush)
         self._out.append(packed)
         return future
+
+    def has_room(self, commands: int) -> bool:
+        """Whether so many more may be under way."""
+        return len(self._waiting) + commands <= self._max_in_flight
 
     def _flush(self) -> None:
         if self._transport is not None and self._out:
@@ -252,6 +257,10 @@ class Pipeline:
 
     def _away(self, *_args: Any) -> asyncio.Future[Reply]:  # noqa: ANN401 - what Redis takes
         raise Unavailable("the store cannot be reached")
+
+    def has_room(self, commands: int) -> bool:
+        """Whether so many more may be under way; without a connection each is told so itself."""
+        return self._connection is None or self._connection.has_room(commands)
 
     def forget(self, *args: Any) -> None:  # noqa: ANN401 - what Redis takes
         """Send a command whose reply does not matter, if there is a connection."""

@@ -9,7 +9,7 @@ from broker.clock import StoreClock
 from broker.cluster import Cluster
 from broker.directory import Directory
 from broker.durability import check_durability
-from broker.errors import Malformed, Unavailable
+from broker.errors import Malformed, Overloaded, Unavailable
 from broker.keys import Tag
 from broker.settings import Durability
 from broker.store import Done, EventStore
@@ -61,6 +61,18 @@ async def test_scripts_run_where_their_colony_is(cluster: Cluster) -> None:
     assert isinstance(outcome, Done)
     assert (await verify(store, TAG, fold)).differences == ()
     assert await Directory(store).every() == []
+
+
+async def test_write_without_room_for_asking_the_replicas_has_no_effect(shards: Shards) -> None:
+    cluster = Cluster(shards.url, max_in_flight=1, replicas=1)
+    await cluster.start()
+    key = TAGS[0].key("crowded")
+
+    with pytest.raises(Overloaded):
+        await cluster.call("EVAL", SET, 1, key)
+
+    assert await cluster.call("GET", key) is None
+    await cluster.close()
 
 
 async def test_streams_of_several_shards_are_waited_for_together(cluster: Cluster) -> None:
