@@ -316,8 +316,11 @@ class EventStore:
                 return NotClaimed(other.decode())
 
     async def project(self, tag: Tag, batch: Batch) -> bool:
-        """Apply a batch of an async projection with its checkpoint; False when fenced off."""
-        names, args = [tag.key(batch.checkpoint)], list[Arg]()
+        """Apply a batch of an async projection with its checkpoint.
+
+        False when fenced off: another one was faster, or the log is gone.
+        """
+        names, args = [tag.key(batch.checkpoint), tag.key(keys.EVENTS)], list[Arg]()
         args += (str(batch.before) if batch.before else "", str(batch.after), len(batch.writes))
         for command, key, values in batch.writes:
             names.append(tag.key(key))

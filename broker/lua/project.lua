@@ -1,12 +1,13 @@
 -- project.lua: the writes of a batch and the checkpoint behind it, in one step.
 --
--- KEYS  checkpoint, one key per write
+-- KEYS  checkpoint, events, one key per write
 -- ARGV  the checkpoint the batch started from ("" for none), the position it ends at,
 --       number of writes, then for each: command, number of arguments, arguments
 --       channel on which progress is told
 --
 -- Replies  {"done"}
---          {"fenced", the checkpoint as it is}: another projector was here, nothing was written
+--          {"fenced", the checkpoint as it is}: another projector was here, or the log was deleted, and
+--          nothing may be left of it; nothing was written
 
 local at = 1
 local function take()
@@ -18,8 +19,9 @@ end
 local before, after = take(), take()
 local current = redis.call('GET', KEYS[1]) or ''
 if current ~= before then return {'fenced', current} end
+if redis.call('EXISTS', KEYS[2]) == 0 then return {'fenced', current} end
 
-for index = 2, tonumber(take()) + 1 do
+for index = 3, tonumber(take()) + 2 do
   local command, count = take(), tonumber(take())
   redis.call(command, KEYS[index], unpack(ARGV, at, at + count - 1))
   at = at + count

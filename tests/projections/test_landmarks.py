@@ -229,3 +229,20 @@ async def test_landmarks_that_are_late_are_not_left_to_spare_time(store: EventSt
     assert not any(in_time)
     assert leisure.hurried
     assert all(leisure.hurried)
+
+
+async def test_nothing_is_left_of_a_colony_that_goes_while_its_events_are_read(
+    store: EventStore, log: Log
+) -> None:
+    class Slow(Leisure):
+        """Rests for as long as it takes to delete the colony."""
+
+        async def rest(self, *, hurry: bool = False) -> None:
+            del hurry
+            every: list[bytes] = await store.send("KEYS", log.tag.key("*"))
+            if every:
+                await store.send("UNLINK", *every)
+
+    await Surveyor(store, fold, every=5, leisure=Slow()).advance(here(log))
+
+    assert await store.send("KEYS", log.tag.key("*")) == []
