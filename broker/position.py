@@ -4,6 +4,9 @@ from typing import NamedTuple
 
 from broker.errors import Malformed
 
+_MOST = 2**64 - 1
+_LONGEST = 41
+
 
 class Position(NamedTuple):
     """Redis stream entry id: milliseconds of the store's clock, and a sequence number within."""
@@ -20,9 +23,14 @@ class Position(NamedTuple):
         """
         plain = text.decode("ascii", "replace") if isinstance(text, bytes) else text
         ms, dash, seq = plain.partition("-")
-        if not (dash and ms.isascii() and ms.isdigit() and seq.isascii() and seq.isdigit()):
-            raise Malformed(f"not a stream position: {plain!r}")
-        return cls(int(ms), int(seq))
+        digits = ms.isascii() and ms.isdigit() and seq.isascii() and seq.isdigit()
+        # Python reads no number of thousands of digits.
+        if not (dash and digits) or len(plain) > _LONGEST:
+            raise Malformed(f"not a stream position: {plain[:_LONGEST]!r}")
+        found = cls(int(ms), int(seq))
+        if found.ms > _MOST or found.seq > _MOST:
+            raise Malformed(f"not a stream position: {plain!r}, no stream goes so far")
+        return found
 
     def __str__(self) -> str:
         return f"{self.ms}-{self.seq}"

@@ -219,6 +219,14 @@ async def test_who_may_not_read_is_refused(tenant: Tenant, api: Api, servers: Se
             assert response.json()["error"] is True
 
 
+@pytest.mark.parametrize("after", ["9" * 5_000 + "-0", "99999999999999999999-0", "later"])
+async def test_position_that_is_none_is_refused(
+    common: Tenant, servers: Servers, after: str
+) -> None:
+    async with asked_for_events(servers[0], common.user, common.name, last=after) as refused:
+        assert refused.status_code == 400
+
+
 async def test_what_is_not_a_signed_request_is_refused(tenant: Tenant, servers: Servers) -> None:
     wrong = sealed(tenant.user, "getcolonymsg", colonyname=tenant.name)
     async with httpx.AsyncClient(base_url=servers[0].url, trust_env=False) as client:

@@ -28,7 +28,16 @@ def test_ten_comes_after_nine() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "1", "-", "1-", "-1", "1-x", "1-2-3", "+1-2", "\u0661-\u0662", " 1-2"]
+    "text",
+    [
+        *("", "1", "-", "1-", "-1", "1-x", "1-2-3", "+1-2", "\u0661-\u0662", " 1-2"),
+        *(
+            "9" * 5_000 + "-0",
+            "0-" + "9" * 5_000,
+            "18446744073709551616-0",
+            "0-18446744073709551616",
+        ),
+    ],
 )
 def test_anything_else_is_malformed(text: str) -> None:
     with pytest.raises(Malformed):
