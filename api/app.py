@@ -32,7 +32,7 @@ from api.tally import Tally
 from api.tracing import tracing
 from broker import keys
 from broker.clock import StoreClock
-from broker.cluster import way_to
+from broker.cluster import Cluster, way_to, way_to_wait
 from broker.directory import Directory
 from broker.durability import check_durability
 from broker.errors import Unavailable
@@ -41,6 +41,7 @@ from broker.keys import SERVER
 from broker.logs import Retention
 from broker.notices import RedisNotices
 from broker.pace import Leisure
+from broker.pipeline import Pipeline
 from broker.presence import Presence
 from broker.reactors.forget import Forgetter
 from broker.reactors.log_retention import LogRetention
@@ -199,7 +200,7 @@ class Server:
     async def _follow(self, stack: AsyncExitStack) -> None:
         """Read along with the streams that subscribers follow, on a connection of its own."""
         store, limits = self.context.store, self.settings.limits
-        waits = way_to(self.settings.redis_url, limits.max_in_flight)
+        waits = self._way_to_wait()
         await waits.start()
         reads = EventStore(waits, fold, store.clock)
         feed = self.feed = Feed(store, reads, limits.max_subscription_backlog)
@@ -214,10 +215,15 @@ class Server:
 
         stack.push_async_callback(stop)
 
+    def _way_to_wait(self) -> Pipeline | Cluster:
+        limits = self.settings.limits
+        patience_s = limits.store_timeout_ms / 1_000
+        return way_to_wait(self.settings.redis_url, limits.max_in_flight, patience_s)
+
     async def _project(self, stack: AsyncExitStack) -> None:
         """Drive the async projections on a connection of their own for blocking reads."""
         store = self.context.store
-        waits = way_to(self.settings.redis_url, self.settings.limits.max_in_flight)
+        waits = self._way_to_wait()
         await waits.start()
         projector = Projector(store, EventStore(waits, fold, store.clock), ASYNC)
         task = asyncio.get_running_loop().create_task(projector.run())

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from broker.cluster import way_to
+from broker.cluster import way_to_wait
 from broker.settings import Settings
 from broker.store import EventStore
 from projections.archiving import archive_at, archiver_of, older_in
@@ -23,7 +23,9 @@ async def archiving(settings: Settings, store: EventStore) -> Callable[[], Await
         Malformed: the driver is not installed, or the address is none.
     """
     archive = archive_at(settings.archive_url, timescaledb=settings.timescaledb)
-    waits = way_to(settings.redis_url, settings.limits.max_in_flight)
+    limits = settings.limits
+    patience_s = limits.store_timeout_ms / 1_000
+    waits = way_to_wait(settings.redis_url, limits.max_in_flight, patience_s)
     await waits.start()
     archiver = archiver_of(store, EventStore(waits, fold, store.clock), archive, settings)
     task = asyncio.get_running_loop().create_task(archiver.run())

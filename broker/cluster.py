@@ -28,6 +28,8 @@ _LEARN_S = 0.1
 _POLL_S = 0.05
 _REPLICAS_MS = 1_000
 _PATIENCE_S = 10.0
+BLOCK_MS = 1_000
+_BLOCKS = 5
 _WITH_WAIT = 2
 """Commands that are under way for a write."""
 _SCRIPTS = {"EVALSHA", "EVAL"}
@@ -310,3 +312,12 @@ def way_to(
         patience_s=patience_s or _PATIENCE_S,
         replicas=replicas,
     )
+
+
+def way_to_wait(url: str, max_in_flight: int, patience_s: float) -> Pipeline | Cluster:
+    """A store by its address, for reads that block for BLOCK_MS at most.
+
+    One that is silent for much longer is given up: its machine may have died without a word.
+    """
+    least_s = _BLOCKS * BLOCK_MS / 1_000 if patience_s else 0.0
+    return way_to(url, max_in_flight, patience_s=max(patience_s, least_s))

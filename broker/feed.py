@@ -17,6 +17,7 @@ import structlog
 
 from broker import archived, keys
 from broker.aggregates.server import ColonyUnregistered
+from broker.cluster import BLOCK_MS
 from broker.decision import Event
 from broker.envelope import RawEntry, position_of, read_entry
 from broker.errors import BrokerError, Overloaded, Unavailable
@@ -270,7 +271,9 @@ class Feed:
         loop = asyncio.get_running_loop()
         self._client = loop.create_task(self._waits.send("CLIENT", "ID"))
         self._client.add_done_callback(hear_out)
-        read = self._waits.send("XREAD", "COUNT", _COUNT, "BLOCK", 0, "STREAMS", *names, *texts)
+        read = self._waits.send(
+            "XREAD", "COUNT", _COUNT, "BLOCK", BLOCK_MS, "STREAMS", *names, *texts
+        )
         self._reading = loop.create_task(read)
         found = await self._reading or ()
         places = dict(zip(names, positions, strict=True))

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import structlog
 
 from broker import keys
+from broker.cluster import BLOCK_MS
 from broker.directory import Colony, Directory
 from broker.envelope import RawEntry, position_of, read_entry, type_of
 from broker.errors import Overloaded, Unavailable
@@ -24,7 +25,6 @@ from projections.projection import Projection
 
 _log = structlog.get_logger(__name__)
 PAGE = 500
-_BLOCK_MS = 1_000
 _AWAY_S = 0.5
 _GATHER_S = 0.05
 """What arrives this soon after the first event of a batch shares its write."""
@@ -106,7 +106,7 @@ class Projector:
         """Return when a stream has an event beyond what was seen, or after a while."""
         streams = [SERVER.key(keys.EVENTS), *(c.tag.key(keys.EVENTS) for c in colonies)]
         positions = ["$", *(str(seen[c.tag.text]) for c in colonies)]
-        options = ("COUNT", 1, "BLOCK", _BLOCK_MS, "STREAMS")
+        options = ("COUNT", 1, "BLOCK", BLOCK_MS, "STREAMS")
         await self._waits.send("XREAD", *options, *streams, *positions)
         await asyncio.sleep(_GATHER_S)
 

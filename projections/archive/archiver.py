@@ -14,6 +14,7 @@ import structlog
 from broker import archived, keys
 from broker.archived import EVENTS, LINES, STREAMS
 from broker.clock import MS_NS
+from broker.cluster import BLOCK_MS
 from broker.directory import Directory
 from broker.envelope import RawEntry, position_of
 from broker.errors import BrokerError, Corrupt, Overloaded, Unavailable
@@ -29,7 +30,6 @@ from projections.projection import Projection
 
 _log = structlog.get_logger(__name__)
 PAGE = 1_000
-_BLOCK_MS = 1_000
 _GATHER_S = 0.1
 """What arrives this soon after the first entry of a page shares its transaction."""
 _AROUND_S = 5.0
@@ -148,7 +148,7 @@ class Archiver:
         if fresh:
             return fresh
         positions = [str(self._reached[log]) for log in waiting]
-        options = ("COUNT", 1, "BLOCK", _BLOCK_MS, "STREAMS")
+        options = ("COUNT", 1, "BLOCK", BLOCK_MS, "STREAMS")
         told = await self.waits.send("XREAD", *options, *(log.key for log in waiting), *positions)
         if told:
             await self._sleep(_GATHER_S)

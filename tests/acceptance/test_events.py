@@ -4,17 +4,19 @@ import asyncio
 import base64
 import signal
 import time
+from contextlib import ExitStack
 from typing import Any
 
 import httpx
 import pytest
 
-from broker.settings import Limits
+from broker.settings import Limits, Role
 from tests.acceptance.asking import Api, sealed
 from tests.acceptance.conftest import OWNER, Found, settings_on
 from tests.acceptance.processes import Server, Store, started
 from tests.acceptance.sockets import Event, Events, asked_for_events, events_of
 from tests.acceptance.tenants import STRANGER, Tenant, found
+from tests.relay import relay_to
 
 Servers = tuple[Server, Server]
 START = "0-0"
@@ -217,6 +219,26 @@ async def test_who_may_not_read_is_refused(tenant: Tenant, api: Api, servers: Se
             assert response.status_code == 403
             await response.aread()
             assert response.json()["error"] is True
+
+
+async def test_feed_goes_on_when_its_way_to_the_store_died_without_a_word(
+    store: Store,
+) -> None:
+    limits = Limits(store_timeout_ms=1_000)
+    with ExitStack() as stack:
+        writer = await asyncio.to_thread(stack.enter_context, started(settings_on(store.url)))
+        async with relay_to(store.url) as relay, Api(writer.url) as api:
+            environ = settings_on(relay.url, limits=limits, roles=frozenset({Role.API}))
+            server = await asyncio.to_thread(stack.enter_context, started(environ))
+            tenant = await found(api, OWNER)
+            async with events_of(server, tenant.user, tenant.name) as feed:
+                await tenant.submit(api)
+                await types(feed, 2)
+
+                relay.fall_silent()
+                process = await tenant.submit(api)
+
+                assert (await feed.next()).data["subject"] == process
 
 
 @pytest.mark.parametrize("after", ["9" * 5_000 + "-0", "99999999999999999999-0", "later"])

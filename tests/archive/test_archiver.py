@@ -23,7 +23,7 @@ from broker.keys import SERVER
 from broker.logs import Retention, trim
 from broker.position import START
 from broker.reactors.purge import purge_removed
-from broker.settings import Role
+from broker.settings import Limits, Role
 from broker.store import BY_SERVER, Claimed
 from projections.archive.archive import Archive
 from projections.archive.archiver import Archiver
@@ -40,6 +40,7 @@ from tests.archive.conftest import (
 )
 from tests.facts import COLONY, LATER, OWNER, SUFFIX, TAG, closed, server_founded, submitted
 from tests.postgres import Postgres, running_postgres
+from tests.relay import relay_to
 from tests.store.ground import append, claim
 
 pytestmark = pytest.mark.real
@@ -223,6 +224,32 @@ async def test_archive_that_may_not_be_written_to_is_asked_anew(
     await caught_up(colony, archive)
 
     assert await is_whole(colony, archive)
+
+
+async def blocked(colony: Colony) -> set[str]:
+    """The connections on which somebody waits for streams."""
+    lines = (await colony.store.send("CLIENT", "LIST")).decode().splitlines()
+    return {line.split()[0] for line in lines if " flags=b" in line}
+
+
+async def test_archiver_goes_on_when_its_way_to_the_store_died_without_a_word(
+    colony: Colony, archive: Archive, archive_url: str, redis_url: str
+) -> None:
+    limits = Limits(store_timeout_ms=1_000)
+    others = await blocked(colony)
+    async with relay_to(redis_url) as relay:
+        environ = settings_on(relay.url, roles=ONLY, archive_url=archive_url, limits=limits)
+        with ExitStack() as stack:
+            await asyncio.to_thread(stack.enter_context, started(environ))
+            await eventually_whole(colony, archive)
+            async with asyncio.timeout(30):
+                while await blocked(colony) <= others:  # noqa: ASYNC110 - another process' doing
+                    await asyncio.sleep(0)
+
+            relay.fall_silent()
+            await colony.live(1)
+
+            await eventually_whole(colony, archive)
 
 
 async def test_server_ends_while_the_archive_hangs(
