@@ -121,10 +121,10 @@ class Archiver:
                     self._reached.pop(log, None)
                     self._stuck[log] = str(error)
                     _log.critical("archive_stopped", colony=log.owner.colony, error=str(error))
+        if time.monotonic() >= self._around_at:
+            lost = await self._look_around() or lost
         if lost is not None:
             raise lost
-        if time.monotonic() >= self._around_at:
-            await self._look_around()
 
     async def logs(self) -> list[Log]:
         """Everything that is to be copied; the server's own log before those of its colonies."""
@@ -215,20 +215,27 @@ class Archiver:
             return True
         return log.tag != SERVER and not await self.store.send("EXISTS", log.key)
 
-    async def _look_around(self) -> None:
-        """Trim, and repeat what is to be known of the archive: somebody may have deleted it."""
-        self._around_at = time.monotonic() + _AROUND_S
+    async def _look_around(self) -> Unavailable | Overloaded | None:
+        """Trim, and repeat what is to be known of the archive: somebody may have deleted it.
+
+        The result is what was wrong with the shard of some colony.
+        """
+        self._around_at, lost = time.monotonic() + _AROUND_S, None
         there = {(one.owner.tag, one.log): one.position for one in await self.archive.positions()}
         for log, position in list(self._reached.items()):
             if there.get((log.tag.text, log.name), START) < position:
                 # The archive has lost this, or was told to: begin with what it has now.
                 del self._reached[log]
             elif position > START and log not in self._stuck:
-                await archived.mark(self.store, log.tag, log.name, position)
-                await self._trim(log, position)
+                try:
+                    await archived.mark(self.store, log.tag, log.name, position)
+                    await self._trim(log, position)
+                except (Unavailable, Overloaded) as error:
+                    lost = error
         if self.lines_ms:
             await self._forget_lines()
         await archived.say_state(self.store, "; ".join(sorted(set(self._stuck.values()))))
+        return lost
 
     async def _trim(self, log: Log, position: Position) -> None:
         if not self.keep_ms or log.name != EVENTS:

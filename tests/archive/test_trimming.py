@@ -3,20 +3,24 @@
 import asyncio
 import math
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import Any
 
 import pytest
 
 from api.history.log import History, Log
 from api.history.moment import Past
 from api.telling import Filter
-from broker import archived
+from broker import archived, keys
+from broker.aggregates.server import ColonyRegistered
 from broker.archived import EVENTS
 from broker.directory import Colony as Place
 from broker.envelope import position_of
 from broker.errors import Trimmed, Unavailable
 from broker.keys import SERVER, Tag
+from broker.pipeline import Reply
 from broker.position import START, Position
 from broker.settings import Role
+from broker.store import EventStore, Link
 from projections import builds
 from projections.archive.archive import Archive
 from projections.archive.archiver import Archiver
@@ -35,8 +39,9 @@ from tests.acceptance.processes import started
 from tests.acceptance.sockets import asked_for_events, events_of
 from tests.acceptance.tenants import found
 from tests.archive.conftest import END, Colony, archive_of, plain, store_at
-from tests.facts import COLONY, SUFFIX, TAG
+from tests.facts import COLONY, SERVER_OWNER, SUFFIX, T0, TAG
 from tests.postgres import Postgres
+from tests.store.ground import append
 
 pytestmark = pytest.mark.real
 LIVES = 120
@@ -176,6 +181,37 @@ async def test_what_the_archive_has_lost_is_copied_again_and_not_trimmed(
     await archiver.catch_up(await archiver._news())  # pyright: ignore[reportPrivateUsage]
 
     assert plain(await archive_of(archive)) == before
+
+
+class ShardAway:
+    """A way to a store of which the shard of one colony is away."""
+
+    def __init__(self, link: Link, tag: Tag) -> None:
+        self._link = link
+        self._prefix = tag.prefix
+
+    async def call(self, *args: Any) -> Reply:  # noqa: ANN401 - what Redis takes
+        """Send one command, if it is about another colony."""
+        if any(isinstance(arg, str) and arg.startswith(self._prefix) for arg in args):
+            raise Unavailable("the shard of this colony cannot be reached")
+        return await self._link.call(*args)
+
+
+async def test_shard_that_is_away_delays_no_trimming_on_others(
+    lived: Colony, archive: Archive
+) -> None:
+    other = ColonyRegistered(
+        subject="other", actor=SERVER_OWNER, at_ns=T0, suffix="0000000b", colony_id="0b" * 32
+    )
+    await append(lived.store, other, tag=SERVER)
+    link = ShardAway(lived.store._link, keys.colony_tag(other.subject, other.suffix))  # pyright: ignore[reportPrivateUsage] - it takes links
+    store = EventStore(link, fold, lived.store.clock)
+    archiver = Archiver(store, store, archive, projections=[FUNCTIONS], keep_ms=1)
+
+    with pytest.raises(Unavailable, match="shard"):
+        await archiver.catch_up(await archiver.logs())
+
+    assert (await archived.marks(lived.store, TAG)).trimmed > START
 
 
 async def told(colony: Colony) -> dict[str, object]:
