@@ -83,7 +83,7 @@ class Checker:
     def _read(self, number: int, text: bytes) -> dict[str, Any] | None:
         try:
             data: object = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             data = None
         if isinstance(data, dict):
             return cast("dict[str, Any]", data)
@@ -101,7 +101,7 @@ class Checker:
             number, position = int(data["n"]), Position.parse(data["position"])
             values, stated = values_of(data), bytes.fromhex(data["hash"])
             name = f"event {number} at {position} ({data['type']})"
-        except (KeyError, TypeError, ValueError, AttributeError, Malformed):
+        except (KeyError, TypeError, ValueError, OverflowError, AttributeError, Malformed):
             self._say(f"line {at} is no event")
             return
         self._in_order(number, position, name)
@@ -153,7 +153,7 @@ class Checker:
             number, events = int(data["block"]), int(data["events"])
             previous, seal = str(data["previous"]), str(data["seal"])
             right = seal_of(previous, self._block)
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             self._say(f"line {at} is no seal")
             return
         name = f"block {number} ({data.get('first')} to {data.get('last')})"

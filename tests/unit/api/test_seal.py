@@ -158,7 +158,9 @@ def test_request_is_known_by_its_bytes() -> None:
     assert checked(log, b"request 4").found == []
 
 
-@pytest.mark.parametrize("text", [b"", b"{}", b"[]", b"x", b'{"format":"colonies-history/9"}'])
+@pytest.mark.parametrize(
+    "text", [b"", b"{}", b"[]", b"x", b'{"format":"colonies-history/9"}', b"[" * 100_000]
+)
 def test_other_file_is_no_log(text: bytes) -> None:
     with pytest.raises(Malformed):
         Checker().run([text])
@@ -169,6 +171,14 @@ def test_line_that_is_no_json_is_named(lines: Lines) -> None:
     texts[3] = b"\xff{"
 
     assert "line 4 cannot be read" in Checker().run(texts).findings
+
+
+@pytest.mark.parametrize("text", [b'{"n":1e999}', b'{"block":1e999}', b"[" * 100_000])
+def test_line_that_is_too_much_for_python_is_named(lines: Lines, text: bytes) -> None:
+    texts = [json.dumps(line).encode() for line in lines]
+    texts[3] = text
+
+    assert any(said.startswith("line 4 ") for said in Checker().run(texts).findings)
 
 
 def test_empty_file_is_no_log() -> None:
