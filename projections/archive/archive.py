@@ -13,6 +13,7 @@ from psycopg import sql
 
 from broker.archived import EVENTS, LINES
 from broker.envelope import RawEntry, position_of
+from broker.errors import Corrupt
 from broker.keys import Tag
 from broker.position import START, Position
 from projections.archive import entries
@@ -119,6 +120,7 @@ class Archive:
 
         Raises:
             Unavailable: PostgreSQL is away, or there is no archive.
+            Corrupt: a row that was not made from an entry.
         """
         until = min(until, _LAST)
         if after >= until:
@@ -137,7 +139,12 @@ class Archive:
         async with self._database.transaction() as connection:
             found = await (await connection.execute(query, args)).fetchall()
         make = entries.event_entry if log == EVENTS else entries.line_entry
-        return [make(*row) for row in found]
+        try:
+            return [make(*row) for row in found]
+        except (TypeError, ValueError, IndexError) as error:
+            raise Corrupt(
+                f"the archive has something of {tag.text} behind {after} that was no entry: {error}"
+            ) from error
 
     async def at(self, tag: Tag, position: Position, log: str = EVENTS) -> RawEntry | None:
         """The entry at a position."""

@@ -5,13 +5,14 @@ import os
 import subprocess
 from typing import Any
 
+import psycopg
 import pytest
 from msgspec.structs import replace
 
 from broker import keys
 from broker.archived import LINES
 from broker.envelope import position_of
-from broker.errors import Clash, NotFound
+from broker.errors import Clash, Corrupt, NotFound
 from broker.keys import SERVER
 from projections.archive.archive import Archive
 from projections.archive.archiver import Archiver
@@ -95,6 +96,31 @@ async def test_empty_archive_restores_nothing(colony: Colony, archive: Archive) 
         await Restore(colony.store, archive, fold).run()
 
     assert await everything(colony.store._link) == {}  # pyright: ignore[reportPrivateUsage]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "events SET exact = '\\x05'",
+        "events SET exact = '\\x9100'",
+        "events SET body = '\\xc1'",
+        "events SET type = 'Unheard'",
+        "lines SET process = 'no hex', exact = NULL",
+        "lines SET exact = '\\x9100'",
+    ],
+)
+async def test_archive_that_was_tampered_with_leaves_a_store_that_serves_nobody(
+    colony: Colony, archive: Archive, archive_url: str, change: str
+) -> None:
+    await colony.live(3)
+    await archived_and_lost(colony, archive)
+    async with await psycopg.AsyncConnection.connect(archive_url) as connection:
+        await connection.execute(f"UPDATE colonies.{change}".encode())
+
+    with pytest.raises(Corrupt):
+        await Restore(colony.store, archive, fold).run()
+
+    assert await colony.store.send("EXISTS", SERVER.key(keys.EVENTS)) == 0
 
 
 async def test_killed_restore_is_gone_on_with_and_serves_nobody_before(
