@@ -11,6 +11,8 @@ import time
 _LONGEST_S = 0.1
 _BUSY = 0.25
 _SELDOM = 49
+_LOOK_S = 0.1
+"""What others do shows in rests of so long together: in one of a millisecond they may just wait."""
 
 
 async def rest(began: float) -> None:
@@ -26,13 +28,18 @@ class Leisure:
 
     def __init__(self) -> None:
         self._ended_s, self._used_s = time.monotonic(), time.process_time()
+        self._rested_s = self._taken_s = 0.0
         self._others = 1.0
 
     def begin(self) -> None:
-        """A step begins, and it shows what others did since the last one."""
-        rested_s, used_s = time.monotonic() - self._ended_s, time.process_time()
-        self._others = (used_s - self._used_s) / rested_s if rested_s > 0 else 1.0
+        """A step begins; what others took since the last one is added to what they took before."""
+        used_s = time.process_time()
+        self._rested_s += time.monotonic() - self._ended_s
+        self._taken_s += used_s - self._used_s
         self._used_s = used_s
+        if self._rested_s >= _LOOK_S:
+            self._others = self._taken_s / self._rested_s
+            self._rested_s = self._taken_s = 0.0
 
     async def rest(self, *, hurry: bool = False) -> None:
         """The step has ended; with ``hurry`` it does not matter what others do."""

@@ -53,3 +53,27 @@ async def test_what_others_do_between_two_steps_counts(monkeypatch: pytest.Monke
         await leisure.rest(hurry=hurry)
 
     assert seen == [(2.0, 0.0), (2.0, 0.5), (2.0, 0.0)]
+
+
+async def test_others_who_wait_for_a_moment_are_not_taken_for_idle(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[float] = []
+
+    def pause(_took_s: float, others: float) -> float:
+        seen.append(others)
+        return 0.0
+
+    watch = Watch()
+    monkeypatch.setattr(pace, "time", watch)
+    monkeypatch.setattr(pace, "pause_s", pause)
+    leisure = Leisure()
+    for _ in range(30):
+        for used in (0.006, 0.0):
+            watch.passes(0.006, used=used)
+            leisure.begin()
+            watch.passes(0.001, used=0.001)
+            await leisure.rest()
+
+    assert seen[0] == 1.0
+    assert min(seen) > 0.4
