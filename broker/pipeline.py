@@ -1,4 +1,4 @@
-"""One full-duplex connection to Redis: commands of one event-loop tick leave in one write.
+"""One full-duplex connection to Redis: commands of one turn of the loop leave in one write.
 
 The one place where we speak RESP ourselves, because the way to Redis is what an API worker spends
 most on: hiredis packs and parses, replies resolve futures in order, nobody waits for a turn.
@@ -57,7 +57,6 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._waiting: deque[asyncio.Future[Reply]] = deque()
-        self._out: list[bytes] = []
         self._max_in_flight = max_in_flight
         self._on_lost = on_lost
         self._heard = False
@@ -81,19 +80,13 @@ class Connection(asyncio.Protocol):
         packed = _pack(args)  # may raise; nothing may be waited for then
         future: asyncio.Future[Reply] = self._loop.create_future()
         self._waiting.append(future)
-        if not self._out:
-            self._loop.call_soon(self._flush)
-        self._out.append(packed)
+        # uvloop gathers what is written in one turn and sends it at its end.
+        self._transport.write(packed)
         return future
 
     def has_room(self, commands: int) -> bool:
         """Whether so many more may be under way."""
         return len(self._waiting) + commands <= self._max_in_flight
-
-    def _flush(self) -> None:
-        if self._transport is not None and self._out:
-            self._transport.write(b"".join(self._out))
-        self._out.clear()
 
     def data_received(self, data: bytes) -> None:
         """Resolve futures in the order their commands left."""
@@ -129,7 +122,6 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Fail whatever had no reply yet."""
         self._transport = None
-        self._out.clear()
         while self._waiting:
             future = self._waiting.popleft()
             if not future.done():
