@@ -38,6 +38,8 @@ DURABLE = {
     "appendfsync": "always",
     "save": "",
     "maxmemory-policy": "noeviction",
+    # The file is written anew when it has doubled, but not while it is read in a second or two.
+    "auto-aof-rewrite-min-size": "268435456",
     "hash-max-listpack-value": "4096",
     "hash-max-listpack-entries": "512",
 }
