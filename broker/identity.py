@@ -112,6 +112,7 @@ def signer(signed: bytes, signature: str) -> str:
     return _id_of(public)
 
 
+@lru_cache(maxsize=_SIGNERS_REMEMBERED)
 def _id_of(public: bytes) -> str:
     return hashlib.sha3_256(public.hex().encode("ascii")).hexdigest()
 
@@ -122,10 +123,14 @@ def _signature_bytes(text: str) -> bytes:
     An ordinary signature passes without arithmetic; whatever is unusual is looked at in the
     reference's order (core.md, section 3).
     """
-    if len(text) == _SIGNATURE_DIGITS and _HEX.match(text):
-        raw = bytes.fromhex(text)
+    if len(text) == _SIGNATURE_DIGITS:
+        try:
+            raw = bytes.fromhex(text)
+        except ValueError:
+            return _examined(text)
         if (
-            raw[64] < _ORDINARY_V
+            len(raw) == _SIGNATURE_BYTES  # it is not with white space among the digits
+            and raw[64] < _ORDINARY_V
             and _ZERO < raw[:32] < _ORDER_BYTES
             and _ZERO < raw[32:64] <= _HALF_ORDER_BYTES
         ):
