@@ -2,6 +2,7 @@
 
 import msgspec
 from msgspec import Raw
+from msgspec.structs import replace
 
 from api import (
     wire,
@@ -55,6 +56,57 @@ def process_of_event(event: ProcessSubmitted, colony_name: str) -> wire_process.
         output=_NOTHING,
         errors=[],
     )
+
+
+def shown_submission(event: ProcessSubmitted, colony_name: str) -> bytes:
+    """``process_of_event`` as JSON; an ordinary one is mostly what every ordinary one is."""
+    if event.env or type(event) is not ProcessSubmitted:
+        return wire.encode(process_of_event(event, colony_name))
+    return _ORDINARY % (
+        event.subject.encode(),
+        event.actor.encode(),
+        wire.encode(event.initiator_name),
+        event.priority_time,
+        wire.rfc3339(event.at_ns).encode(),
+        wire.rfc3339(event.wait_deadline_ns).encode(),
+        event.spec,
+    )
+
+
+def _template() -> bytes:
+    """The JSON of a process that was just submitted, with places for what differs."""
+    event = ProcessSubmitted(
+        subject="@id",
+        actor="@by",
+        at_ns=0,
+        spec=b'"@spec"',
+        initiator_name="@name",
+        function="",
+        label="",
+        priority_time=-1,
+        wait_deadline_ns=0,
+        max_wait_s=0,
+        max_exec_s=0,
+        max_retries=0,
+        requires=b"",
+        env={},
+    )
+    shown = replace(process_of_event(event, ""), submissiontime="@at", waitdeadline="@until")
+    text = wire.encode(shown)
+    for mark, place in (
+        (b'"@id"', b'"%b"'),
+        (b'"@by"', b'"%b"'),
+        (b'"@name"', b"%b"),
+        (b":-1,", b":%d,"),
+        (b'"@at"', b'"%b"'),
+        (b'"@until"', b'"%b"'),
+        (b'"@spec"', b"%b"),
+    ):
+        text = text.replace(mark, place, 1)
+    return text
+
+
+_ORDINARY = _template()
 
 
 def shown_process(row: ProcessRow, colony_name: str) -> wire_process.Process:

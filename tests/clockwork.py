@@ -54,8 +54,8 @@ class Timed(Stage):
             conditions=wire_spec.Conditions(colonyname=COLONY, executortype="cli"),
         )
         message = wire.decode(wire.encode(wire_process.SubmitFuncSpecMsg(spec=spec)), SubmitMsg)
-        submitted: wire_process.Process = await self.say(process.submit, USER, message)
-        return submitted.processid
+        answer: bytes = await self.say(process.submit, USER, message)
+        return wire.decode(answer, wire_process.Process).processid
 
     async def waiting_processes(self) -> int:
         """How many processes wait, as counted."""

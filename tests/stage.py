@@ -164,8 +164,8 @@ class Stage:
         spec = wire_spec.FunctionSpec(funcname="echo", priority=priority, conditions=asked)
         text = wire.encode(wire_process.SubmitFuncSpecMsg(spec=spec))
         message = wire.decode(text, SubmitMsg)
-        answer: wire_process.Process = await self.say(process.submit, caller, message, nonce=nonce)
-        return answer
+        answer: bytes = await self.say(process.submit, caller, message, nonce=nonce)
+        return wire.decode(answer, wire_process.Process)
 
     async def assign(
         self,

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from api import wire, wire_process
 from api.context import Call, Context
 from api.handlers.workflow import sweep_after
-from api.present import process_of_event, shown_process
+from api.present import shown_process, shown_submission
 from api.specs import SubmitMsg, check_free_form, colony_of, command_of, json_list
 from broker import access, keys
 from broker.access import Gate
@@ -30,7 +30,7 @@ Rows = tuple[Gate, ProcessRow | None]
 Decide = Callable[[Gate, ProcessRow | None, int], Decision]
 
 
-async def submit(ctx: Context, call: Call, msg: SubmitMsg) -> wire_process.Process:
+async def submit(ctx: Context, call: Call, msg: SubmitMsg) -> bytes:
     """Queue a function spec."""
     if msg.spec is None:
         raise Invalid("Failed to submit process spec, msg.FunctionSpec is nil")
@@ -61,7 +61,7 @@ async def submit(ctx: Context, call: Call, msg: SubmitMsg) -> wire_process.Proce
     event = await ctx.write(call, read, decide)
     if not isinstance(event, ProcessSubmitted):
         raise Corrupt("a submit that is not in the log")
-    return process_of_event(event, name)
+    return shown_submission(event, name)
 
 
 async def get(ctx: Context, call: Call, msg: wire_process.GetProcessMsg) -> wire_process.Process:

@@ -189,7 +189,9 @@ class AnyOrder(RuleBasedStateMachine):
         )
         message = wire.decode(wire.encode(wire_process.SubmitFuncSpecMsg(spec=spec)), SubmitMsg)
         answer = self.ask(there, who, process.submit, message, "ProcessSubmitted")
-        return NOTHING if answer is None else answer.processid
+        if answer is None:
+            return NOTHING
+        return wire.decode(answer, wire_process.Process).processid
 
     @rule(there=THERE, who=WHO)
     def assign(self, there: bool, who: str) -> None:  # noqa: FBT001

@@ -31,8 +31,8 @@ class Chatting(Stage):
         spec = wire_spec.FunctionSpec(funcname="chat", conditions=conditions, channels=list(names))
         text = wire.encode(wire_process.SubmitFuncSpecMsg(spec=spec))
         message = wire.decode(text, SubmitMsg)
-        submitted: wire_process.Process = await self.say(process.submit, USER, message)
-        return submitted.processid
+        answer: bytes = await self.say(process.submit, USER, message)
+        return wire.decode(answer, wire_process.Process).processid
 
     async def tell(
         self, process_id: str, text: bytes, *, caller: str = USER, number: int = 1, nonce: str = ""
