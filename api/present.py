@@ -58,57 +58,6 @@ def process_of_event(event: ProcessSubmitted, colony_name: str) -> wire_process.
     )
 
 
-def shown_submission(event: ProcessSubmitted, colony_name: str) -> bytes:
-    """``process_of_event`` as JSON; an ordinary one is mostly what every ordinary one is."""
-    if event.env or type(event) is not ProcessSubmitted:
-        return wire.encode(process_of_event(event, colony_name))
-    return _ORDINARY % (
-        event.subject.encode(),
-        event.actor.encode(),
-        wire.encode(event.initiator_name),
-        event.priority_time,
-        wire.rfc3339(event.at_ns).encode(),
-        wire.rfc3339(event.wait_deadline_ns).encode(),
-        event.spec,
-    )
-
-
-def _template() -> bytes:
-    """The JSON of a process that was just submitted, with places for what differs."""
-    event = ProcessSubmitted(
-        subject="@id",
-        actor="@by",
-        at_ns=0,
-        spec=b'"@spec"',
-        initiator_name="@name",
-        function="",
-        label="",
-        priority_time=-1,
-        wait_deadline_ns=0,
-        max_wait_s=0,
-        max_exec_s=0,
-        max_retries=0,
-        requires=b"",
-        env={},
-    )
-    shown = replace(process_of_event(event, ""), submissiontime="@at", waitdeadline="@until")
-    text = wire.encode(shown)
-    for mark, place in (
-        (b'"@id"', b'"%b"'),
-        (b'"@by"', b'"%b"'),
-        (b'"@name"', b"%b"),
-        (b":-1,", b":%d,"),
-        (b'"@at"', b'"%b"'),
-        (b'"@until"', b'"%b"'),
-        (b'"@spec"', b"%b"),
-    ):
-        text = text.replace(mark, place, 1)
-    return text
-
-
-_ORDINARY = _template()
-
-
 def shown_process(row: ProcessRow, colony_name: str) -> wire_process.Process:
     """A process as it is stored."""
     given, stored, started = row.given, row.row, row.started_ns
@@ -137,6 +86,89 @@ def shown_process(row: ProcessRow, colony_name: str) -> wire_process.Process:
         output=Raw(out) if out else _NOTHING,
         errors=unpacked(errors) if errors else [],
     )
+
+
+def shown_submission(event: ProcessSubmitted, colony_name: str) -> bytes:
+    """``process_of_event`` as JSON; an ordinary one is mostly what every ordinary one is."""
+    if event.env or type(event) is not ProcessSubmitted:
+        return wire.encode(process_of_event(event, colony_name))
+    return _SUBMITTED % (
+        event.subject.encode(),
+        event.actor.encode(),
+        wire.encode(event.initiator_name),
+        event.priority_time,
+        wire.rfc3339(event.at_ns).encode(),
+        wire.rfc3339(event.wait_deadline_ns).encode(),
+        event.spec,
+    )
+
+
+def shown_assignment(row: ProcessRow, colony_name: str) -> bytes:
+    """``shown_process`` as JSON of one that was just assigned; an ordinary one as above."""
+    stored, given = row.row, row.given
+    if given["env"] or row.state is not State.RUNNING or not stored.keys() <= _ORDINARY:
+        return wire.encode(shown_process(row, colony_name))
+    return _ASSIGNED % (
+        row.id.encode(),
+        stored[b"by"],
+        wire.encode(given["initiator_name"]),
+        stored[b"holder"],
+        given["priority_time"],
+        wire.rfc3339(row.submitted_ns).encode(),
+        wire.rfc3339(row.started_ns).encode(),
+        wire.rfc3339(row.wait_deadline_ns).encode(),
+        wire.rfc3339(row.exec_deadline_ns).encode(),
+        given["spec"],
+    )
+
+
+_ORDINARY = frozenset(
+    (b"given", b"by", b"at", b"state", b"max_exec", b"wait", b"holder", b"started")
+)
+"""The fields of a process that runs for the first time, in no workflow."""
+
+
+def _templates() -> tuple[bytes, bytes]:
+    """The JSON of a process that was just submitted and assigned, with places for what differs."""
+    text, number, json = Raw(b'"%b"'), Raw(b"%d"), Raw(b"%b")
+    event = ProcessSubmitted(
+        subject="",
+        actor="",
+        at_ns=0,
+        spec=b"",
+        initiator_name="",
+        function="",
+        label="",
+        priority_time=0,
+        wait_deadline_ns=0,
+        max_wait_s=0,
+        max_exec_s=0,
+        max_retries=0,
+        requires=b"",
+        env={},
+    )
+    submitted = replace(
+        process_of_event(event, ""),
+        processid=text,
+        initiatorid=text,
+        initiatorname=json,
+        prioritytime=number,
+        submissiontime=text,
+        waitdeadline=text,
+        spec=json,
+    )
+    assigned = replace(
+        submitted,
+        assignedexecutorid=text,
+        isassigned=True,
+        state=int(State.RUNNING),
+        starttime=text,
+        execdeadline=text,
+    )
+    return wire.encode(submitted), wire.encode(assigned)
+
+
+_SUBMITTED, _ASSIGNED = _templates()
 
 
 def attributes_of(row: ProcessRow, colony_name: str) -> list[wire_attribute.Attribute]:

@@ -181,10 +181,8 @@ class Stage:
         message = wire_process.AssignProcessMsg(
             colonyname=COLONY, timeout=timeout_s, availablecpu=cpu, availablemem=mem
         )
-        answer: wire_process.Process = await self.say(
-            assign.assign, caller, message, nonce=nonce, line=line
-        )
-        return answer
+        answer: bytes = await self.say(assign.assign, caller, message, nonce=nonce, line=line)
+        return wire.decode(answer, wire_process.Process)
 
     async def close(self, process_id: str, caller: str = EXECUTOR, *, nonce: str = "") -> None:
         """Close as successful."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from api import wire, wire_colony, wire_process
 from api.context import Call, Context
-from api.present import shown_process
+from api.present import shown_assignment
 from broker import access, keys
 from broker.access import Gate, MemberRow
 from broker.aggregates import colony as colony_aggregate
@@ -40,9 +40,7 @@ _NOTED_S = 60.0
 _UNDELIVERED = "the reply could not be delivered"
 
 
-async def assign(
-    ctx: Context, call: Call, msg: wire_process.AssignProcessMsg
-) -> wire_process.Process:
+async def assign(ctx: Context, call: Call, msg: wire_process.AssignProcessMsg) -> bytes:
     """Give the caller a process, waiting up to ``timeout`` seconds for one."""
     attempt = await _attempt(ctx, call, msg)
     call.watch()
@@ -51,7 +49,7 @@ async def assign(
         ctx.spawn(_surely(lambda: _give_back(ctx, attempt, row)))
         raise NothingAvailable("the client has gone; the process is queued again")
     call.on_undelivered(lambda: ctx.spawn(_surely(lambda: _give_back(ctx, attempt, row))))
-    return shown_process(row, attempt.colony.name)
+    return shown_assignment(row, attempt.colony.name)
 
 
 @dataclass(slots=True)

@@ -85,7 +85,8 @@ class Mill:
         message = wire.decode(msgspec.json.encode({"spec": spec}), SubmitMsg)
         await self.stage.say(process.submit, self.tenant.user.id, message)
         asked = wire_process.AssignProcessMsg(colonyname=self.tenant.name, timeout=-1)
-        given: wire_process.Process = await self.stage.say(assign.assign, worker.identity.id, asked)
+        answer: bytes = await self.stage.say(assign.assign, worker.identity.id, asked)
+        given = wire.decode(answer, wire_process.Process)
         done = wire_process.CloseSuccessfulMsg(processid=given.processid)
         await self.stage.say(process.close_successful, worker.identity.id, done)
 
