@@ -4,7 +4,8 @@ An entry is flat: ``type v subject actor at cause signed body``. Entries of a st
 field names in the same order, which Redis stores once per node. ``body`` is msgpack and opaque to
 Lua. ``signed`` is the SHA3-256 digest that the request's signature signs, followed by the
 signature (32 + 65 bytes): from it anybody can recover the actor; it is empty for what the server
-did by itself.
+did by itself. Where requests are kept, the first event that one appends has behind these bytes the
+text that was signed; its other events have the same digest and signature alone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,11 +18,14 @@ from broker.position import Position
 from broker.registry import pack, unpack
 
 FIELDS = ("type", "v", "subject", "actor", "at", "cause", "signed", "body")
+DIGEST_BYTES = 32
+PROOF_BYTES = DIGEST_BYTES + 65
+"""Digest and signature; what follows in ``signed`` is the request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """An event with its place in the stream and the proof of who asked for it."""
+    """An event with its place in the stream and the proof of who asked for it, and for what."""
 
     position: Position
     event: Event

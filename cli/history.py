@@ -110,8 +110,8 @@ def replaced(path: Path) -> Generator[TextIO]:
         raise UsageError(f"cannot write {path}: {error.strerror}", hint=hint) from error
 
 
-def checked(path: Path, request: Path | None) -> Report:
-    """What is to be said of an exported log.
+def checked(path: Path, request: Path | None, *, show: bool) -> Report:
+    """What is to be said of an exported log; with ``show``, what each of its requests asked for.
 
     Raises:
         UsageError: it, or the request, cannot be read or is none.
@@ -119,7 +119,7 @@ def checked(path: Path, request: Path | None) -> Report:
     try:
         asked = _payload(request.read_bytes()) if request else b""
         with path.open("rb") as lines:
-            return Checker(asked).run(lines)
+            return Checker(asked, show=show).run(lines)
     except OSError as error:
         hint = "`colonies history export FILE` writes one"
         raise UsageError(f"cannot read {error.filename}: {error.strerror}", hint=hint) from error
@@ -177,6 +177,7 @@ class Teller:
     def data(self, recorded: Recorded) -> dict[str, object]:
         """Everything, for programs."""
         event, proof = recorded.event, Proof.read(recorded.signed)
+        request = {"request": proof.request.decode("ascii", "replace")} if proof.request else {}
         return {
             "position": str(recorded.position),
             "at": rfc3339(event.at_ns),
@@ -189,6 +190,7 @@ class Teller:
             "signer": proof.signer,
             "digest": proof.digest.hex(),
             "signature": proof.signature.hex(),
+            **request,
             "body": _plain(body_of(event)),
         }
 

@@ -7,8 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from api.history.asked import Asked
 from api.history.proof import BY_SERVER, UNREADABLE, Proof
 from api.history.seal import BLOCK, FIRST, FORMAT, SIGNED, fingerprint, seal_of, values_of
+from broker.envelope import PROOF_BYTES
 from broker.errors import Malformed
 from broker.position import START, Position
 
@@ -17,7 +19,11 @@ MOST_FINDINGS = 100
 
 @dataclass(slots=True)
 class Report:
-    """What a file holds and what is wrong with it; ``signers`` counts events by who signed them."""
+    """What a file holds and what is wrong with it.
+
+    ``signers`` counts events by who signed them, ``requests`` those whose request is in the file,
+    ``messages`` the requests by the type of their message.
+    """
 
     colony: str = ""
     events: int = 0
@@ -25,20 +31,28 @@ class Report:
     seal: str = FIRST
     unsigned: int = 0
     signers: Counter[str] = field(default_factory=Counter[str])
+    requests: int = 0
+    messages: Counter[str] = field(default_factory=Counter[str])
     seals: set[str] = field(default_factory=set[str])
     wrong: int = 0
     findings: list[str] = field(default_factory=list[str])
     """The first MOST_FINDINGS of what is wrong."""
     found: list[str] = field(default_factory=list[str])
     """Events that the request asked for which was looked for."""
+    shown: list[str] = field(default_factory=list[str])
+    """Who asked for what in each request of the file, if that is wanted."""
 
 
 class Checker:
     """Reads a file line by line."""
 
-    def __init__(self, request: bytes = b"") -> None:
-        """``request`` is the base64 text of a payload; its events are looked for."""
+    def __init__(self, request: bytes = b"", *, show: bool = False) -> None:
+        """``request`` is the base64 text of a payload; its events are looked for.
+
+        With ``show`` the report has what each request of the file asked for.
+        """
         self.report = Report()
+        self._show = show
         self._wanted = hashlib.sha3_256(request).hexdigest() if request else ""
         self._expected = 1
         self._position = START
@@ -46,6 +60,7 @@ class Checker:
         self._ended = False
         self._nothing = True
         self._request = b""
+        self._kept = False
         self._doers: dict[str, str] = {}
 
     def run(self, lines: Iterable[bytes]) -> Report:
@@ -110,8 +125,6 @@ class Checker:
         self._block.append(stated)
         self.report.events += 1
         self._signed(name, data["actor"], values[SIGNED])
-        if self._wanted and data["digest"] == self._wanted:
-            self.report.found.append(name)
 
     def _in_order(self, number: int, position: Position, name: str) -> None:
         if number == self._expected + 1:
@@ -126,17 +139,34 @@ class Checker:
 
     def _signed(self, name: str, actor: str, signed: bytes) -> None:
         """Remember who did the events of one request; they stand one behind the other."""
-        if signed != self._request:
+        if signed[:PROOF_BYTES] != self._request:
             self._judge_request()
-            self._request, self._doers = signed, {}
+            self._request, self._kept, self._doers = signed[:PROOF_BYTES], False, {}
         self._doers[actor] = name
-        signer = Proof.read(signed).signer
-        if signer == BY_SERVER:
+        proof = Proof.read(signed)
+        if proof.signer == BY_SERVER:
             self.report.unsigned += 1
-        elif signer == UNREADABLE:
+        elif proof.signer == UNREADABLE:
             self._say(f"{name} has a signature that is none")
         else:
-            self.report.signers[signer] += 1
+            self.report.signers[proof.signer] += 1
+        if proof.request:
+            self._kept = self._asked(name, proof)
+        self.report.requests += self._kept
+        if self._wanted and proof.digest.hex() == self._wanted:
+            self.report.found.append(name)
+
+    def _asked(self, name: str, proof: Proof) -> bool:
+        """Whether an event has the very text that was signed, which its others then have, too."""
+        try:
+            asked = Asked.read(proof.request, proof.digest)
+        except Malformed as error:
+            self._say(f"{name} has a request that {error}")
+            return False
+        self.report.messages[asked.kind] += 1
+        if self._show:
+            self.report.shown.append(f"{name}: {proof.signer} asked for {asked.text}")
+        return True
 
     def _judge_request(self) -> None:
         """Who signed a request did at least one of its events.

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
+from broker.envelope import DIGEST_BYTES, PROOF_BYTES
 from broker.errors import BadSignature
 from broker.identity import signer
 
-_DIGEST_BYTES = 32
 BY_SERVER = ""
 UNREADABLE = "?"
 """In place of a signer, where the signature is none."""
@@ -15,20 +15,23 @@ UNREADABLE = "?"
 class Proof:
     """What was signed (its SHA3-256), the signature, and the identity that follows from both.
 
-    All are empty for what the server did by itself.
+    ``request`` is the text that was signed, where the entry has it. All are empty for what the
+    server did by itself.
     """
 
     digest: bytes
     signature: bytes
+    request: bytes
     signer: str
 
     @classmethod
     def read(cls, signed: bytes) -> "Proof":
         """From what an entry of a log carries."""
-        digest, signature = signed[:_DIGEST_BYTES], signed[_DIGEST_BYTES:]
+        digest, signature = signed[:DIGEST_BYTES], signed[DIGEST_BYTES:PROOF_BYTES]
+        request = signed[PROOF_BYTES:]
         if not signed:
-            return cls(b"", b"", BY_SERVER)
+            return cls(b"", b"", b"", BY_SERVER)
         try:
-            return cls(digest, signature, signer(digest, signature.hex()))
+            return cls(digest, signature, request, signer(digest, signature.hex()))
         except BadSignature:
-            return cls(digest, signature, UNREADABLE)
+            return cls(digest, signature, request, UNREADABLE)

@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from broker.envelope import FIELDS, RawEntry, position_of
+from broker.envelope import DIGEST_BYTES, FIELDS, PROOF_BYTES, RawEntry, position_of
 from broker.position import Position
 
 FORMAT = "colonies-history/1"
@@ -20,7 +20,6 @@ BLOCK = 1_000
 FIRST = "0" * 64
 """What the first block names as the one before it."""
 SIGNED = FIELDS.index("signed")
-_DIGEST_BYTES = 32
 
 
 def fingerprint(position: str, values: Sequence[bytes]) -> bytes:
@@ -38,7 +37,10 @@ def seal_of(previous: str, fingerprints: Sequence[bytes]) -> str:
 
 
 def event_line(number: int, raw: RawEntry) -> tuple[dict[str, object], bytes]:
-    """An event as a line has it, and its fingerprint."""
+    """An event as a line has it, and its fingerprint.
+
+    The text of a request stands as it was signed, so that anybody can compute its digest.
+    """
     flat: Sequence[bytes] = raw[1]
     fields = dict(zip(flat[::2], flat[1::2], strict=True))
     values = [fields.get(name.encode(), b"") for name in FIELDS]
@@ -54,11 +56,13 @@ def event_line(number: int, raw: RawEntry) -> tuple[dict[str, object], bytes]:
         "actor": actor.decode(),
         "at": at_ns.decode(),
         "cause": cause.decode(),
-        "digest": signed[:_DIGEST_BYTES].hex(),
-        "signature": signed[_DIGEST_BYTES:].hex(),
+        "digest": signed[:DIGEST_BYTES].hex(),
+        "signature": signed[DIGEST_BYTES:PROOF_BYTES].hex(),
         "body": base64.b64encode(body).decode(),
         "hash": hashed.hex(),
     }
+    if request := signed[PROOF_BYTES:]:
+        line["request"] = request.decode("ascii", "replace")
     return line, hashed
 
 
@@ -69,6 +73,7 @@ def values_of(line: dict[str, Any]) -> list[bytes]:
         KeyError, ValueError, AttributeError: it is no line of an event.
     """
     signed = bytes.fromhex(line["digest"]) + bytes.fromhex(line["signature"])
+    signed += line.get("request", "").encode()
     texts = [line[name].encode() for name in ("type", "v", "subject", "actor", "at", "cause")]
     return [*texts, signed, base64.b64decode(line["body"], validate=True)]
 

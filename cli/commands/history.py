@@ -268,18 +268,26 @@ async def export(file: Path, *, server: Switch = False, options: Options = NONE)
 
 @app.command
 def check(
-    file: Path, *, seal: str = "", request: Path | None = None, options: Options = NONE
+    file: Path,
+    *,
+    seal: str = "",
+    request: Path | None = None,
+    show: Switch = False,
+    options: Options = NONE,
 ) -> None:
     """Check an exported log: nothing changed, removed or moved, and every signature; asks nobody.
+
+    Where the server kept what was signed (COLONIES_KEEP_REQUESTS), also that this is what was.
 
     Args:
         file: the exported log.
         seal: a seal that was noted earlier; what came before it must be the same still.
         request: a signed request as a client sent it (JSON); name the events that it asked for.
+        show: print who asked for what in each request of the file.
         options: global options.
     """
     out = Output.of(options, os.environ)
-    report = history.checked(file, request)
+    report = history.checked(file, request, show=show)
     if seal and seal not in report.seals:
         report.wrong += 1
         report.findings.append(f"no block has the seal {seal}")
@@ -290,16 +298,25 @@ def check(
         "seal": report.seal,
         "unsigned": report.unsigned,
         "signers": dict(report.signers.most_common()),
+        "requests": report.requests,
+        "messages": dict(report.messages.most_common()),
         "findings": report.findings,
         "requested": report.found,
     }
+    if show:
+        data["shown"] = report.shown
     if out.format is Format.TABLE:
-        out.write("".join(f"{text}\n" for text in (*report.findings, *report.found)))
+        texts = (*report.shown, *report.findings, *report.found)
+        out.write("".join(render.printable(text).replace("\n", " ") + "\n" for text in texts))
         if report.wrong:
             shown = {"Events": str(report.events), "Findings": str(report.wrong)}
             out.say("The log is NOT whole", level="ERRO", Colony=report.colony, **shown)
         else:
-            shown = {"Events": str(report.events), "Unsigned": str(report.unsigned)}
+            shown = {
+                "Events": str(report.events),
+                "Requests": str(report.requests),
+                "Unsigned": str(report.unsigned),
+            }
             out.say("The log is whole", Colony=report.colony, Seal=report.seal, **shown)
     else:
         out.show(render.Detail(blocks=(), data=data, ids=[report.seal]))

@@ -13,10 +13,13 @@ from typing import cast
 import httpx
 import pytest
 import redis
+from msgspec.structs import replace
 
-from broker.identity import Identity
+from broker.identity import Identity, digest
 from cli import embedded
 from tests.cli.conftest import PROGRAM, Dev, Shell, clean_environ, free_port
+from tests.facts import closed
+from tests.sealing import exported, raw
 
 SPEC = "function exec --func echo --targettype cli --args hello"
 
@@ -279,6 +282,7 @@ def test_exported_log_is_whole(colony: Shell, worker: Shell, tmp_path: Path) -> 
 
     assert found["events"] == len(events(colony))
     assert (found["findings"], found["seal"]) == ([], seal)
+    assert (found["requests"], found["messages"]) == (0, {})
     assert set(cast("dict[str, int]", found["signers"])) >= {
         colony.environ["USER_ID"],
         colony.environ["WORKER_ID"],
@@ -321,6 +325,19 @@ def test_request_leads_to_what_it_asked_for(colony: Shell, dev: Dev, tmp_path: P
     assert re.match(r"event \d+ at \d+-\d+ \(AssignmentsPaused\)\n", ran.out)
     request.write_text(request.read_text().replace(payload.decode(), "AAAA"))
     assert Shell()(f"history check {file} --request {request}").code == 1
+
+
+def test_shown_request_cannot_steer_the_terminal(tmp_path: Path) -> None:
+    worker, file = Identity.generate(), tmp_path / "log.jsonl"
+    payload = base64.b64encode(b'{"msgtype":"x",\n"a":"\x7f"}')
+    signed = digest(payload) + bytes.fromhex(worker.sign(payload)) + payload
+    lines = exported([raw(1, replace(closed(), actor=worker.id), signed)])
+    file.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+
+    out = Shell().ok(f"history check {file} --show").out
+
+    said = f'event 1 at 1-0 (ProcessClosed): {worker.id} asked for {{"msgtype":"x", "a":"\\x7f"}}\n'
+    assert out == said
 
 
 # ---------------------------------------------------------------- mistakes

@@ -2,21 +2,23 @@
 
 import json
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
-from api.history.check import Checker, Report
-from api.history.seal import BLOCK, FIRST, Sealer
-from broker.envelope import FIELDS, RawEntry, entry
+from api.history.check import Checker
+from api.history.seal import BLOCK, FIRST
+from broker.envelope import RawEntry
 from broker.errors import Malformed
 from broker.identity import Identity, digest
+from tests import sealing
 from tests.facts import closed
+from tests.sealing import Lines, at, checked, exported
 
 WORKER, STRANGER = Identity.from_hex("11" * 32), Identity.from_hex("22" * 32)
 EVENTS = BLOCK + 10
-Lines = list[dict[str, Any]]
+SEAL = "c03ed6a51dc65d7bb91a6df084b31dcb6f439e587d7bec717426c908d6a11393"
+"""Noted when nothing but digest and signature stood in a log. It must never change."""
 
 
 def raw(number: int, *, signer: Identity | None = WORKER) -> RawEntry:
@@ -24,20 +26,7 @@ def raw(number: int, *, signer: Identity | None = WORKER) -> RawEntry:
     event = replace(closed(), subject=f"{number:064d}", actor=WORKER.id)
     payload = b"request %d" % number
     proof = digest(payload) + bytes.fromhex(signer.sign(payload)) if signer else b""
-    values = (v if isinstance(v, bytes) else str(v).encode() for v in entry(event, proof))
-    flat = [
-        part for pair in zip((f.encode() for f in FIELDS), values, strict=True) for part in pair
-    ]
-    return [b"%d-0" % number, flat]
-
-
-def exported(entries: list[RawEntry]) -> Lines:
-    sealer = Sealer("dev")
-    texts = [sealer.head()]
-    for one in entries:
-        texts += sealer.lines(one)
-    texts += sealer.end()
-    return [json.loads(text) for text in texts]
+    return sealing.raw(number, event, proof)
 
 
 @pytest.fixture(scope="module")
@@ -49,15 +38,6 @@ def whole() -> str:
 @pytest.fixture
 def lines(whole: str) -> Lines:
     return json.loads(whole)
-
-
-def checked(lines: Lines, request: bytes = b"") -> Report:
-    return Checker(request).run(json.dumps(line).encode() for line in lines)
-
-
-def at(lines: Lines, number: int) -> int:
-    """Where the line of an event is."""
-    return next(place for place, line in enumerate(lines) if line.get("n") == number)
 
 
 def test_whole_log_is_whole(lines: Lines) -> None:
@@ -73,6 +53,10 @@ def test_seals_of_full_blocks_are_the_same_in_every_export(lines: Lines) -> None
 
     assert earlier[-2] == next(line for line in lines if line.get("block") == 1 and "seal" in line)
     assert earlier[-2]["previous"] == FIRST
+
+
+def test_seals_are_those_of_earlier_versions(lines: Lines) -> None:
+    assert lines[-1]["seal"] == SEAL
 
 
 def changed(lines: Lines, field: str, value: str) -> None:
