@@ -74,6 +74,7 @@ class Rpc:
         self._routes = routes
         self._unsigned = unsigned
         self._limit = context.settings.limits.max_body_bytes
+        self._keeps = context.settings.keep_requests
         self.watchers: list[Watcher] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -135,7 +136,11 @@ class Rpc:
         line.asked = name
         text = wire.unwrap(request.payload)
         message = _message(route, text, name)
-        by = Signed(caller=caller, proof=signed + bytes.fromhex(request.signature))
+        by = Signed(
+            caller=caller,
+            proof=signed + bytes.fromhex(request.signature),
+            request=payload if self._keeps else b"",
+        )
         if message.nonce:
             by = marked(self._context, by, message)
         call = Call(caller=caller, signed=by, payload=text, line=line)

@@ -27,6 +27,9 @@ fields `{" ".join(FIELDS)}`:
 | `signed` | SHA3-256 digest of what was signed (32 bytes), then the signature (65 bytes) |
 | `body` | msgpack map of the fields below |
 
+Where requests are kept (`COLONIES_KEEP_REQUESTS`), the text that was signed stands behind the
+signature in the first event that a request appends; its others have digest and signature alone.
+
 A field that is added later has a default and needs no new version; a changed meaning does.
 """
 

@@ -83,7 +83,8 @@ class Settings:
 
     A colony's log keeps lines for ``log_retention_s`` seconds, up to ``log_retention_bytes`` bytes
     in all. A finished process or workflow is kept for ``success_retention_s`` seconds and so on,
-    by how it ended. 0 is without limit. ``metrics_token`` is what GET /metrics asks for; without
+    by how it ended. 0 is without limit. With ``keep_requests`` the text of each request that led to
+    events stands with the first of these. ``metrics_token`` is what GET /metrics asks for; without
     one it answers this machine only. It tells ``metrics_colonies`` colonies apart.
 
     The archive at ``archive_url`` gets every event and log line, "" is none; ``timescaledb`` says
@@ -103,6 +104,7 @@ class Settings:
     stale_executor_s: int = 600
     cleanup_interval_s: int = 60
     replay_window_ms: int = 300_000
+    keep_requests: bool = False
     log_retention_s: int = LOG_RETENTION_S
     log_retention_bytes: int = 1024**3
     success_retention_s: int = 0
@@ -154,6 +156,7 @@ class Settings:
             stale_executor_s=read.count("COLONIES_STALE_EXECUTOR_DURATION", 600, least=1),
             cleanup_interval_s=read.count("COLONIES_CLEANUP_INTERVAL", 60, least=1),
             replay_window_ms=read.count("COLONIES_REPLAY_WINDOW_MS", 300_000, least=1_000),
+            keep_requests=read.flag("COLONIES_KEEP_REQUESTS"),
             log_retention_s=read.count("COLONIES_LOG_RETENTION", policy_s or LOG_RETENTION_S),
             log_retention_bytes=read.count("COLONIES_LOG_RETENTION_BYTES", 1024**3),
             success_retention_s=read.count("COLONIES_RETENTION_SUCCESS", policy_s),
@@ -214,6 +217,7 @@ class Settings:
             "COLONIES_STALE_EXECUTOR_DURATION": str(self.stale_executor_s),
             "COLONIES_CLEANUP_INTERVAL": str(self.cleanup_interval_s),
             "COLONIES_REPLAY_WINDOW_MS": str(self.replay_window_ms),
+            "COLONIES_KEEP_REQUESTS": str(self.keep_requests).lower(),
             "COLONIES_LOG_RETENTION": str(self.log_retention_s),
             "COLONIES_LOG_RETENTION_BYTES": str(self.log_retention_bytes),
             "COLONIES_RETENTION_SUCCESS": str(self.success_retention_s),

@@ -16,7 +16,7 @@ from broker.access import Hash
 from broker.claiming import claim_script
 from broker.clock import MS_NS, SECOND_NS, US_NS, StoreClock
 from broker.decision import Arg, Decision, Event, Fold, Write, tallied
-from broker.envelope import RawEntry, Recorded, entry, read_entry
+from broker.envelope import DIGEST_BYTES, RawEntry, Recorded, entry, read_entry
 from broker.errors import (
     BrokerError,
     Corrupt,
@@ -33,7 +33,6 @@ from broker.script import APPEND, PROJECT, Script
 
 MOST_TRIES = 8
 _PAGE = 500
-_DIGEST_BYTES = 32
 _AT_ONCE = 256
 _LONG_READS = 8
 """So many may have that many under way: half of what is allowed by default."""
@@ -74,17 +73,26 @@ class Older(Protocol):
 
 
 class Signed(Struct, frozen=True, kw_only=True):
-    """Who asked, the proof of it (digest and signature), and the nonce if there was one."""
+    """Who asked, the proof of it (digest and signature), and the nonce if there was one.
+
+    ``request`` is the text that was signed, where the log is to keep it.
+    """
 
     caller: str
     proof: bytes = b""
+    request: bytes = b""
     nonce: str = ""
     nonce_ms: int = 0
 
     @property
     def digest(self) -> bytes:
         """SHA3-256 of what was signed: tells a repeated request from another with its nonce."""
-        return self.proof[:_DIGEST_BYTES]
+        return self.proof[:DIGEST_BYTES]
+
+    @property
+    def whole(self) -> bytes:
+        """What the first of its events carries; the others carry the proof."""
+        return self.proof + self.request
 
 
 BY_SERVER = Signed(caller="")
@@ -269,9 +277,11 @@ class EventStore:
             args += (kind, *condition)
         args.append(len(decision.events))
         writes = list[Write]()
+        carried = signed.whole
         for event in decision.events:
-            args += entry(event, signed.proof)
+            args += entry(event, carried)
             writes.extend(self._fold(event))
+            carried = signed.proof
         args.append(len(writes))
         for command, key, values in writes:
             names.append(prefix + key)
@@ -299,7 +309,7 @@ class EventStore:
             claim.now_ns,
             claim.now_ns // US_NS,
             claim.now_ns // MS_NS,
-            signed.proof,
+            signed.whole,
             len(claim.classes),
             *claim.classes,
         ]
@@ -458,7 +468,7 @@ def repeat_of(marker: bytes, signed: Signed) -> Repeat:
     Raises:
         Replayed: that was another request.
     """
-    digest, position = marker[:_DIGEST_BYTES], marker[_DIGEST_BYTES:]
+    digest, position = marker[:DIGEST_BYTES], marker[DIGEST_BYTES:]
     if digest != signed.digest:
         raise Replayed("the nonce was used by another request")
     return Repeat(position.decode())

@@ -8,7 +8,7 @@
 --       then the queues of the classes
 -- ARGV  nonce lifetime in ms (0: none), digest of the request, key prefix, colony guard,
 --       member guard, class epoch, the executor's id, now as Unix ns, us and ms, digest and signature of the
---       request, number of classes, the classes
+--       request with its text where that is kept, number of classes, the classes
 --
 -- Replies  {"done", position, process id, its row as field, value, ...}
 --          {"empty"} | {"paused"} | {"conflict", what changed: colony, member or classes}
@@ -56,7 +56,8 @@ if graph then
   local begun = call('HMGET', prefix .. 'w:' .. graph, 'state', 'at')
   if begun[1] == '0' then
     local since = string.sub(begun[2], 1, 16)
-    call('XADD', KEYS[1], '*', --[[event: started]] 'signed', signed)
+    -- the request is kept once: digest and signature have 97 bytes
+    call('XADD', KEYS[1], '*', --[[event: started]] 'signed', string.sub(signed, 1, 97))
     --[[writes: started]]
   end
 end

@@ -1,6 +1,7 @@
 """One guarded step: all expectations hold and everything is written, or nothing is."""
 
 import pytest
+from msgspec.structs import replace
 
 from broker import keys
 from broker.aggregates.colony import AssignmentsPaused
@@ -170,6 +171,18 @@ async def test_stream_is_read_up_to_a_position(store: EventStore) -> None:
     ]
 
 
+# ---------------------------------------------------------------- who asked, and for what
+
+
+async def test_request_is_kept_with_the_first_of_its_events(store: EventStore) -> None:
+    asked = Signed(caller=OWNER, proof=b"p" * 97, request=b"eyJhIjoxfQ==")
+
+    await store.append(TAG, Decision(events=(founded(), PAUSED, PAUSED)), asked)
+
+    carried = [recorded.signed async for recorded in store.events(TAG)]
+    assert carried == [b"p" * 97 + b"eyJhIjoxfQ==", b"p" * 97, b"p" * 97]
+
+
 # ---------------------------------------------------------------- nonces
 
 
@@ -202,6 +215,14 @@ async def test_nonce_of_another_request_is_refused(store: EventStore, link: Link
         await store.append(TAG, Decision(events=(PAUSED,)), signed("n", digest=b"e" * 32))
 
     assert await everything(link) == before
+
+
+async def test_nonce_of_a_kept_request_is_known_by_its_digest(store: EventStore) -> None:
+    decision = Decision(events=(founded(), PAUSED))
+    first = await store.append(TAG, decision, replace(signed("n"), request=b"e30="))
+
+    assert isinstance(first, Done)
+    assert await store.append(TAG, decision, signed("n")) == Repeat(first.last)
 
 
 async def test_nonces_of_two_callers_do_not_meet(store: EventStore) -> None:

@@ -3,11 +3,13 @@
 import asyncio
 
 import pytest
+from msgspec.structs import asdict, replace
 
 from broker import keys
 from broker.aggregates.colony import AssignmentsPaused, AssignmentsResumed, ColonyOwnerChanged
 from broker.aggregates.executor import ExecutorRejected, ExecutorRemoved
-from broker.aggregates.process import ProcessAssigned
+from broker.aggregates.process import NodeSubmitted, ProcessAssigned
+from broker.aggregates.workflow import WorkflowSubmitted
 from broker.decision import Event
 from broker.errors import Replayed
 from broker.matching import Requirement
@@ -25,6 +27,7 @@ from tests.facts import (
     SUFFIX,
     T0,
     TAG,
+    USER,
     class_added,
     inhabited,
     submitted,
@@ -75,6 +78,34 @@ async def test_claim_appends_the_event_the_fold_knows(waiting: EventStore) -> No
         queued_as=keys.queue_member(T0, PROCESS),
         max_exec_s="0" * 10,
     )
+
+
+async def test_request_of_a_claim_is_kept_once(store: EventStore) -> None:
+    node = NodeSubmitted(
+        **asdict(submitted()),
+        graph=SECOND,
+        node="a",
+        order=0,
+        parents=[],
+        children=[],
+        input=b"",
+    )
+    workflow = WorkflowSubmitted(
+        subject=SECOND,
+        actor=USER,
+        at_ns=T0,
+        initiator_name="alice",
+        roots=[PROCESS],
+        processes=[PROCESS],
+    )
+    await append(store, *inhabited(), class_added(), node, workflow)
+    asked = Signed(caller=EXECUTOR, proof=b"p" * 97, request=b"e30=")
+
+    await store.claim(TAG, claim(epoch=1), asked)
+
+    carried = {each.event.TYPE: each.signed async for each in store.events(TAG)}
+    assert carried["ProcessAssigned"] == b"p" * 97 + b"e30="
+    assert carried["WorkflowStarted"] == b"p" * 97
 
 
 @pytest.mark.parametrize("max_exec_s", [-1, 0, 1, 60, 9_999_999_999])
@@ -204,11 +235,11 @@ async def test_repeat_with_a_nonce_claims_nothing_more(waiting: EventStore, link
 
 async def test_nonce_of_another_request_claims_nothing(waiting: EventStore) -> None:
     await append(waiting, submitted(SECOND))
-    nonce = {"caller": EXECUTOR, "nonce": "n"}
-    await waiting.claim(TAG, claim(epoch=1), Signed(**nonce, proof=b"d" * 97, nonce_ms=60_000))
+    first = Signed(caller=EXECUTOR, proof=b"d" * 97, nonce="n", nonce_ms=60_000)
+    await waiting.claim(TAG, claim(epoch=1), first)
 
     with pytest.raises(Replayed):
-        await waiting.claim(TAG, claim(epoch=1), Signed(**nonce, proof=b"e" * 97, nonce_ms=60_000))
+        await waiting.claim(TAG, claim(epoch=1), replace(first, proof=b"e" * 97))
 
     assert (await types(waiting)).count("ProcessAssigned") == 1
 
