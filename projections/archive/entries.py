@@ -14,12 +14,11 @@ from broker.access import LONGEST_NAME
 from broker.aggregates import executor, process, workflow
 from broker.aggregates.attribute import AttributeSet
 from broker.decision import Event
-from broker.envelope import FIELDS, RawEntry, position_of, read_event
+from broker.envelope import DIGEST_BYTES, FIELDS, RawEntry, position_of, read_event
 from broker.packing import packed, unpacked
 from broker.position import Position
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_DIGEST_BYTES = 32
 _MOST = 2**63
 _PROCESSES = {kind.TYPE for kind in process.EVENTS}
 _WORKFLOWS = {kind.TYPE for kind in workflow.EVENTS}
@@ -70,7 +69,7 @@ def _exact(values: Sequence[bytes], texts: Sequence[bytes]) -> bytes | None:
 
 
 def event_row(owner: Owner, raw: RawEntry) -> Row:
-    """An event as EVENT_COLUMNS have it.
+    """An event as EVENT_COLUMNS have it; a request that is kept stands behind its signature.
 
     Raises:
         Corrupt: it cannot be read.
@@ -81,7 +80,7 @@ def event_row(owner: Owner, raw: RawEntry) -> Row:
     return (
         *(moment(position), _text(owner.colony.encode()), owner.tag, position.ms, position.seq),
         *(_text(kind), int(version), _text(subject), _text(actor), int(at_ns), _text(cause)),
-        *(signed[:_DIGEST_BYTES], signed[_DIGEST_BYTES:], body),
+        *(signed[:DIGEST_BYTES], signed[DIGEST_BYTES:], body),
         _exact(values, (kind, subject, actor, cause)),
         *(_name(one) for one in _about(event)),
         _numbers(event),

@@ -4,6 +4,7 @@ import asyncio
 import random
 import re
 import secrets
+from base64 import b64encode
 from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -18,13 +19,14 @@ from psycopg import sql
 from broker import archived, keys
 from broker.aggregates.server import ColonyUnregistered
 from broker.archived import EVENTS, LINES
+from broker.decision import Decision
 from broker.errors import Unavailable
 from broker.keys import SERVER
 from broker.logs import Retention, trim
 from broker.position import START
 from broker.reactors.purge import purge_removed
 from broker.settings import Limits, Role
-from broker.store import BY_SERVER, Claimed
+from broker.store import BY_SERVER, Claimed, Signed
 from projections.archive.archive import Archive
 from projections.archive.archiver import Archiver
 from projections.archive.entries import Owner
@@ -38,7 +40,7 @@ from tests.archive.conftest import (
     plain,
     store_at,
 )
-from tests.facts import COLONY, LATER, OWNER, SUFFIX, TAG, closed, server_founded, submitted
+from tests.facts import COLONY, LATER, OWNER, SUFFIX, TAG, USER, closed, server_founded, submitted
 from tests.postgres import Postgres, running_postgres
 from tests.relay import relay_to
 from tests.store.ground import append, claim
@@ -367,6 +369,8 @@ async def test_question_of_the_docs_has_an_answer(
     colony: Colony, archive: Archive, archive_url: str, text: str
 ) -> None:
     await colony.live(3)
+    asked = Signed(caller=USER, proof=b"p" * 97, request=b64encode(b'{"msgtype":"x"}'))
+    await colony.store.append(TAG, Decision(events=(submitted(),)), asked)
     await caught_up(colony, archive)
 
     async with await psycopg.AsyncConnection.connect(archive_url) as connection:

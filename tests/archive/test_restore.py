@@ -11,9 +11,11 @@ from msgspec.structs import replace
 
 from broker import keys
 from broker.archived import LINES
+from broker.decision import Decision
 from broker.envelope import position_of
 from broker.errors import Clash, Corrupt, NotFound
 from broker.keys import SERVER
+from broker.store import Signed
 from projections.archive.archive import Archive
 from projections.archive.archiver import Archiver
 from projections.archive.restore import Restore
@@ -24,7 +26,7 @@ from tests.acceptance.conftest import settings_on
 from tests.acceptance.processes import launched, started
 from tests.archive.conftest import Colony, eventually_whole
 from tests.cli.conftest import PROGRAM, Shell, clean_environ
-from tests.facts import COLONY, T0, TAG, submitted
+from tests.facts import COLONY, SECOND, T0, TAG, USER, submitted
 from tests.store.ground import append, everything
 
 pytestmark = pytest.mark.real
@@ -58,6 +60,19 @@ async def test_store_is_as_it_was(colony: Colony, archive: Archive) -> None:
     with pytest.raises(Clash):
         await Restore(colony.store, archive, fold).run()
     assert await history_in(colony) == before
+
+
+async def test_requests_that_are_kept_come_back(colony: Colony, archive: Archive) -> None:
+    asked = Signed(caller=USER, proof=b"p" * 97, request=b"e30=" * 10_000)
+    await colony.store.append(TAG, Decision(events=(submitted(), submitted(SECOND))), asked)
+    carried = [each.signed async for each in colony.store.events(TAG)]
+    await archived_and_lost(colony, archive)
+
+    await Restore(colony.store, archive, fold).run()
+
+    back = [each.signed async for each in colony.store.events(TAG)]
+    assert back[:-1] == carried
+    assert carried[-2:] == [asked.proof + asked.request, asked.proof]
 
 
 async def test_colony_that_is_there_is_not_written_over(colony: Colony, archive: Archive) -> None:
