@@ -294,14 +294,15 @@ class EventStore:
 
     async def claim(self, tag: Tag, claim: Claim, signed: Signed) -> Claimed | NotClaimed | Repeat:
         """Give the head of the given classes to an executor, if there is one."""
-        events = tag.key(keys.EVENTS)
-        nonce = tag.key(keys.nonce(signed.caller, signed.nonce)) if signed.nonce else events
-        rows = (keys.COLONY, keys.member(claim.executor_id), keys.CLASSES)
-        names = [events, nonce, *(tag.key(row) for row in rows), *claim.queues]
+        prefix = tag.prefix
+        events = prefix + keys.EVENTS
+        nonce = prefix + keys.nonce(signed.caller, signed.nonce) if signed.nonce else events
+        member = prefix + keys.member(claim.executor_id)
+        names = [events, nonce, prefix + keys.COLONY, member, prefix + keys.CLASSES, *claim.queues]
         args: list[Arg] = [
             signed.nonce_ms if signed.nonce else 0,
             signed.digest,
-            tag.key(""),
+            prefix,
             claim.guard,
             claim.member_guard,
             claim.epoch,

@@ -15,7 +15,7 @@ from broker.aggregates.process import ProcessAssigned
 from broker.aggregates.process_retry import requeue
 from broker.aggregates.process_row import ProcessRow
 from broker.decision import Decision
-from broker.directory import Classes, Colony
+from broker.directory import Classes, Colony, Matching
 from broker.errors import (
     Corrupt,
     Denied,
@@ -35,6 +35,8 @@ from projections.core import listings
 
 _MOST_WAIT_S = 7 * 24 * 3600
 _PATIENCE_S = (0.05, 0.2, 1.0, 5.0, 15.0, 30.0, 60.0)
+_MOST_QUEUES = 256
+"""Heads that the claim compares in one step, during which the store does nothing else."""
 _NOTED_S = 60.0
 """A waiting executor is noted as present, and tries again, this often."""
 _UNDELIVERED = "the reply could not be delivered"
@@ -155,12 +157,40 @@ async def _claim_once(ctx: Context, attempt: _Attempt) -> Claimed | NotClaimed |
     colony = attempt.colony
     classes = await ctx.directory.classes(colony, fresh=False)
     matching = colony.matching(attempt.offer, classes)
-    row = attempt.gate.colony
+    if len(matching.queues) <= _MOST_QUEUES:
+        return await _claim_from(ctx, attempt, matching)
+    while True:
+        foremost, all_of_them = await _foremost(ctx, matching)
+        outcome = await _claim_from(ctx, attempt, foremost)
+        if all_of_them or outcome != NotClaimed("empty"):
+            return outcome
+
+
+async def _foremost(ctx: Context, matching: Matching) -> tuple[Matching, bool]:
+    """Of very many classes those whose heads come first now, and whether no others have any.
+
+    What comes to wait behind this look is told to whoever waits, as ever.
+    """
+    heads = await ctx.store.read(*(("ZRANGE", queue, 0, 0) for queue in matching.queues))
+    found = sorted((head[0], at) for at, head in enumerate(heads) if head)
+    first = [at for _, at in found[:_MOST_QUEUES]]
+    foremost = Matching(
+        of=matching.of,
+        classes=tuple(matching.classes[at] for at in first),
+        queues=tuple(matching.queues[at] for at in first),
+    )
+    return foremost, len(found) <= _MOST_QUEUES
+
+
+async def _claim_from(
+    ctx: Context, attempt: _Attempt, matching: Matching
+) -> Claimed | NotClaimed | Repeat:
+    colony, row = attempt.colony, attempt.gate.colony
     claim = Claim(
         executor_id=attempt.call.caller,
         guard=row.guard if row else 0,
         member_guard=attempt.gate.member.guard if attempt.gate.member else 0,
-        epoch=classes.epoch,
+        epoch=matching.of.epoch,
         classes=matching.classes,
         queues=matching.queues,
         now_ns=ctx.store.clock.now_ns(),

@@ -373,3 +373,51 @@ async def test_paused_colony_says_so_or_what_is_wrong(stage: Stage, timeout_s: i
 
     with pytest.raises(Paused if timeout_s else Invalid):
         await stage.assign(timeout_s=timeout_s)
+
+
+@pytest.fixture
+def two_heads(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A claim compares two heads at most; how many each one did."""
+    monkeypatch.setattr(assign, "_MOST_QUEUES", 2)
+    seen, real = list[int](), stage.store.claim
+
+    async def counted(tag: Tag, wish: Claim, signed: Signed) -> Claimed | NotClaimed | Repeat:
+        seen.append(len(wish.queues))
+        return await real(tag, wish, signed)
+
+    monkeypatch.setattr(stage.store, "claim", counted)
+    return seen
+
+
+async def test_first_of_very_many_classes_comes_first(stage: Stage, two_heads: list[int]) -> None:
+    given = {n: await stage.submit(priority=n, cpu=f"{n}m") for n in (3, 1, 4, 2, 5)}
+
+    taken = [await stage.assign() for _ in given]
+    with pytest.raises(NothingAvailable):
+        await stage.assign()
+
+    assert [one.processid for one in taken] == [given[n].processid for n in (5, 4, 3, 2, 1)]
+    assert max(two_heads) == 2
+
+
+async def test_what_others_left_of_very_many_classes_is_given_out(
+    stage: Stage, two_heads: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The heads that came first are taken between the look and the claim."""
+    await stage.add_executor(OTHER, "other")
+    given = {n: await stage.submit(priority=n, cpu=f"{n}m") for n in (3, 2, 1)}
+    real, rivals = stage.store.read, Stage(stage.store)
+    looked = asyncio.Event()
+
+    async def slow(*commands: tuple[Any, ...]) -> list[Any]:
+        found = await real(*commands)
+        if commands[0][0] == "ZRANGE" and not looked.is_set():
+            looked.set()
+            for _ in range(2):
+                await rivals.assign(OTHER)
+        return found
+
+    monkeypatch.setattr(stage.store, "read", slow)
+
+    assert (await stage.assign()).processid == given[1].processid
+    assert max(two_heads) == 2
