@@ -9,7 +9,11 @@ from broker.access import Gate, member
 from broker.aggregates.process import State
 from broker.aggregates.process_row import ProcessRow, held_as_read
 from broker.decision import Decision, Event
-from broker.errors import Denied, NotFound
+from broker.errors import Denied, Invalid, NotFound
+
+MOST_ATTRIBUTES = 10_000
+MOST_BYTES = 16 * 1024 * 1024
+"""Of all values on a process together: whoever reads the process gets them all."""
 
 
 class AttributeSet(Event, frozen=True, kw_only=True):
@@ -47,6 +51,7 @@ def put(gate: Gate, command: SetAttribute, row: ProcessRow | None, now_ns: int) 
 
     Raises:
         NotFound, Denied: no such process; not running; not the caller's.
+        Invalid: as many, or as much, as a process may have.
     """
     if row is None:
         raise NotFound("Failed to add attribute, process not found")
@@ -58,6 +63,7 @@ def put(gate: Gate, command: SetAttribute, row: ProcessRow | None, now_ns: int) 
             f"Failed to add attribute, only executor with id <{row.holder}> is allowed to set"
             " attributes"
         )
+    _check_room(command, row)
     event = AttributeSet(
         subject=command.attribute_id,
         actor=gate.caller,
@@ -68,3 +74,11 @@ def put(gate: Gate, command: SetAttribute, row: ProcessRow | None, now_ns: int) 
         value=command.value,
     )
     return Decision(expects=(*expects, *held_as_read(row)), events=(event,))
+
+
+def _check_room(command: SetAttribute, row: ProcessRow) -> None:
+    others = [stored for name, stored in row.attributes if name != command.attribute_id]
+    if len(others) >= MOST_ATTRIBUTES:
+        raise Invalid(f"Failed to add attribute, process has {len(others)} attributes, the limit")
+    if sum(map(len, others)) + len(command.value.encode()) > MOST_BYTES:
+        raise Invalid(f"Failed to add attribute, process would have more than {MOST_BYTES} bytes")

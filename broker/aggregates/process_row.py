@@ -1,6 +1,6 @@
 """One process as it is stored, and what a decision may expect of it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -158,13 +158,18 @@ class ProcessRow:
         return b"attributed" in self.row
 
     @property
+    def attributes(self) -> Iterator[tuple[str, bytes]]:
+        """The ids of attributes put on it later, and each as it is stored."""
+        return ((k[2:].decode(), v) for k, v in self.row.items() if k[:2] == b"a:")
+
+    @property
     def added_attributes(self) -> dict[str, tuple[int, str, str]]:
         """Attributes put on it later: id -> type, key, value."""
         return self.attributes_until(LAST_NS)
 
     def attributes_until(self, at_ns: int) -> dict[str, tuple[int, str, str]]:
         """The same, without those set after a moment."""
-        stored = {k[2:].decode(): unpacked(v) for k, v in self.row.items() if k[:2] == b"a:"}
+        stored = {name: unpacked(packed) for name, packed in self.attributes}
         return {i: (kind, key, text) for i, (kind, key, text, at) in stored.items() if at <= at_ns}
 
 

@@ -1,13 +1,14 @@
 """Attributes: put on a running process by the executor that holds it."""
 
 import pytest
+from msgspec.structs import replace
 
 from broker import keys
 from broker.aggregates import attribute
 from broker.aggregates.attribute import AttributeSet, SetAttribute
 from broker.aggregates.executor import ExecutorRejected
 from broker.decision import Event
-from broker.errors import Denied, NotFound
+from broker.errors import Denied, Invalid, NotFound
 from tests.facts import (
     COLONY,
     EXECUTOR,
@@ -85,4 +86,25 @@ def test_only_the_holder_sets_attributes(caller: str) -> None:
 def test_only_members_set_attributes(caller: str) -> None:
     given(*RUNNING).when(put(caller)).rejected(
         Denied, f"Access denied, not a member of Colony with name <{COLONY}>"
+    )
+
+
+def test_a_process_has_so_many_attributes_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attribute, "MOST_ATTRIBUTES", 1)
+    other = replace(event(), subject=keys.attribute_id(PROCESS, "other", 1), key="other")
+
+    given(*RUNNING, event()).when(put(value="43")).then(event("43"))
+    given(*RUNNING, other).when(put()).rejected(
+        Invalid, "Failed to add attribute, process has 1 attributes, the limit"
+    )
+
+
+def test_attributes_take_so_many_bytes_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attribute, "MOST_BYTES", 100)
+    large = "ö" * 50
+
+    given(*RUNNING).when(put(value=large)).then(event(large))
+    given(*RUNNING, event(large)).when(put(value=large)).then(event(large))
+    given(*RUNNING).when(put(value=large + "o")).rejected(
+        Invalid, "Failed to add attribute, process would have more than 100 bytes"
     )
