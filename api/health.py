@@ -1,5 +1,6 @@
 """Is this process alive, does the store answer it, and may it be sent requests?"""
 
+import asyncio
 from collections.abc import Mapping
 
 from starlette.requests import Request
@@ -7,10 +8,12 @@ from starlette.responses import JSONResponse, Response
 
 from api.context import Context
 from broker import archived
-from broker.errors import BrokerError
+from broker.errors import BrokerError, Unavailable
 from broker.store import EventStore
 
 _TEXT = "text/plain; charset=utf-8"
+_PATIENCE_S = 2.0
+"""Who asks wants to know soon; requests wait longer for a store that hangs."""
 _FINE = "ok"
 
 
@@ -22,7 +25,7 @@ async def live(_request: Request) -> Response:
 async def answering(store: EventStore) -> Response:
     """GET /health: 200 with an empty body, as the reference; 503 with a reason without a store."""
     try:
-        await store.send("PING")
+        await _asked(store, "PING")
     except BrokerError as error:
         return Response(str(error), 503, media_type=_TEXT)
     return Response(b"", 200, headers={"content-type": _TEXT})
@@ -37,7 +40,7 @@ async def ready(context: Context, *, stopping: bool) -> Response:
     aside: dict[str, str] = {}
     parts = {"server": "stopping" if stopping else _FINE}
     try:
-        said = await context.store.send("INFO")
+        said = await _asked(context.store, "INFO")
         if context.settings.archive_url:
             aside["archive"] = await _archive(context.store)
     except BrokerError as error:
@@ -49,6 +52,14 @@ async def ready(context: Context, *, stopping: bool) -> Response:
         parts["role"] = _role(about)
     fine = all(part == _FINE for part in parts.values())
     return JSONResponse(parts | aside, 200 if fine else 503)
+
+
+async def _asked(store: EventStore, command: str) -> bytes:
+    try:
+        async with asyncio.timeout(_PATIENCE_S):
+            return await store.send(command)
+    except TimeoutError as error:
+        raise Unavailable(f"the store has not answered for {_PATIENCE_S:g} s") from error
 
 
 async def _archive(store: EventStore) -> str:
