@@ -30,6 +30,12 @@ CREATE TABLE IF NOT EXISTS colonies.migrations (
     applied_at timestamptz NOT NULL DEFAULT now()
 );
 """
+_CALLABLE = """
+SELECT set_config('search_path', quote_ident(nspname), true)
+FROM pg_extension JOIN pg_namespace ON pg_namespace.oid = extnamespace
+WHERE extname = 'timescaledb'
+"""
+"""The functions of TimescaleDB, wherever it was put, for one transaction."""
 Month = tuple[int, int]
 
 
@@ -58,6 +64,8 @@ class Tables:
             )
             known = dict(cast("list[tuple[int, str]]", await found.fetchall()))
             by = known.get(1) or await self._best(connection)
+            if by == _HYPERTABLES:
+                await connection.execute(_CALLABLE)
             for number, names in _migrations(by):
                 if number in known:
                     continue
@@ -106,6 +114,7 @@ class Tables:
         """Drop the partitions of log lines in which all is older; how many."""
         async with self._database.transaction() as connection:
             if not self._plain:
+                await connection.execute(_CALLABLE)
                 dropped = await connection.execute(
                     "SELECT drop_chunks('colonies.lines', older_than => %s)", [before]
                 )
@@ -134,7 +143,8 @@ class Tables:
                     "COLONIES_DB_TIMESCALEDB is true, and the database has no TimescaleDB"
                 )
             return _PLAIN
-        await connection.execute("CREATE EXTENSION IF NOT EXISTS timescaledb")
+        # Unsaid, it would go into our schema for a user with the name of that, and with that.
+        await connection.execute("CREATE EXTENSION IF NOT EXISTS timescaledb SCHEMA public")
         return _HYPERTABLES
 
 
