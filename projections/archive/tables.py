@@ -1,7 +1,7 @@
 """The tables of the archive: made by numbered migrations, and partitioned by time.
 
-Where TimescaleDB is installed they are hypertables, which partition themselves. Elsewhere each has
-a partition a month, made before it is needed.
+Where there is TimescaleDB they are hypertables, which partition themselves. Elsewhere each has a
+partition a month, made before it is needed.
 """
 
 from collections.abc import Iterable
@@ -30,6 +30,11 @@ CREATE TABLE IF NOT EXISTS colonies.migrations (
     applied_at timestamptz NOT NULL DEFAULT now()
 );
 """
+_LOADED = """
+SELECT exists(SELECT FROM pg_extension WHERE extname = 'timescaledb')
+    OR exists(SELECT FROM pg_settings WHERE name = 'timescaledb.disable_load')
+"""
+"""The setting is one of its loader: creating it where that was not loaded ends the connection."""
 _CALLABLE = """
 SELECT set_config('search_path', quote_ident(nspname), true)
 FROM pg_extension JOIN pg_namespace ON pg_namespace.oid = extnamespace
@@ -142,6 +147,9 @@ class Tables:
                 raise Unavailable(
                     "COLONIES_DB_TIMESCALEDB is true, and the database has no TimescaleDB"
                 )
+            return _PLAIN
+        loaded = await (await connection.execute(_LOADED)).fetchone()
+        if not self._wanted and not (loaded and loaded[0]):
             return _PLAIN
         # Unsaid, it would go into our schema for a user with the name of that, and with that.
         await connection.execute("CREATE EXTENSION IF NOT EXISTS timescaledb SCHEMA public")

@@ -364,6 +364,24 @@ async def test_tables_are_made_once_whoever_is_at_it(archive_url: str) -> None:
         await one.close()
 
 
+async def test_timescaledb_that_the_server_has_not_loaded_is_none(archive_url: str) -> None:
+    """As where its package is installed and nothing else was done: creating it hangs up."""
+    async with await psycopg.AsyncConnection.connect(archive_url, autocommit=True) as connection:
+        named = "CREATE VIEW pg_available_extensions AS SELECT 'timescaledb'::name AS name"
+        await connection.execute(named)
+        name = sql.Identifier(connection.info.dbname)
+        shown = sql.SQL("ALTER DATABASE {} SET search_path = public, pg_catalog")
+        await connection.execute(shown.format(name))
+    insisting, content = Archive(archive_url, timescaledb=True), Archive(archive_url)
+
+    with pytest.raises(Unavailable, match="timescaledb"):
+        await insisting.create()
+
+    assert await content.create() == ["001_tables.sql"]
+    for one in (insisting, content):
+        await one.close()
+
+
 @pytest.mark.parametrize("text", re.findall(r"```sql\n(.*?)```", DOCUMENT.read_text(), re.DOTALL))
 async def test_question_of_the_docs_has_an_answer(
     colony: Colony, archive: Archive, archive_url: str, text: str
