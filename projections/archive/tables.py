@@ -52,7 +52,7 @@ class Tables:
         self._database = database
         self._wanted = timescaledb
         self._partitions: set[Month] = set()
-        self._plain = True
+        self._by: str | None = None
 
     async def migrate(self) -> list[str]:
         """Bring the tables up to date, whoever else is at it; what was applied.
@@ -82,7 +82,7 @@ class Tables:
                     " VALUES (%s, %s, %s)",
                     [number, names[0], by],
                 )
-        self._plain = by == _PLAIN
+        self._by = by
         return applied
 
     async def drop(self) -> bool:
@@ -92,16 +92,17 @@ class Tables:
             found = await connection.execute("SELECT to_regnamespace('colonies') IS NOT NULL")
             row = await found.fetchone()
             await connection.execute("DROP SCHEMA IF EXISTS colonies CASCADE")
-        self._partitions.clear()
+        self.forget()
         return bool(row and row[0])
 
     def forget(self) -> None:
         """Trust nothing that was seen before: the tables may have been made anew."""
         self._partitions.clear()
+        self._by = None
 
     async def make_room(self, moments: Iterable[datetime]) -> None:
         """Make the partitions in which some moments are, those of today, and the next ones."""
-        if not self._plain:
+        if await self._partitioned_by() == _HYPERTABLES:
             return
         wanted = {(at.year, at.month) for at in (*moments, datetime.now(UTC))}
         wanted |= {_next(month) for month in wanted}
@@ -117,8 +118,9 @@ class Tables:
 
     async def forget_lines(self, before: datetime) -> int:
         """Drop the partitions of log lines in which all is older; how many."""
+        by = await self._partitioned_by()
         async with self._database.transaction() as connection:
-            if not self._plain:
+            if by == _HYPERTABLES:
                 await connection.execute(_CALLABLE)
                 dropped = await connection.execute(
                     "SELECT drop_chunks('colonies.lines', older_than => %s)", [before]
@@ -135,6 +137,17 @@ class Tables:
                 await connection.execute(sql.SQL("DROP TABLE {}").format(_named(name)))
                 self._partitions.discard(_month(name))
         return len(old)
+
+    async def _partitioned_by(self) -> str:
+        """What partitions the tables: whoever made them decided that."""
+        if self._by is None:
+            async with self._database.transaction() as connection:
+                found = await connection.execute(
+                    "SELECT partitioned_by FROM colonies.migrations WHERE number = 1"
+                )
+                row = await found.fetchone()
+            self._by = str(row[0]) if row else _PLAIN
+        return self._by
 
     async def _best(self, connection: Connection) -> str:
         if self._wanted is False:

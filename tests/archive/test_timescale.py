@@ -10,7 +10,8 @@ import psycopg
 import pytest
 
 from broker import archived
-from broker.archived import LINES
+from broker.archived import EVENTS, LINES
+from broker.errors import Unavailable
 from broker.position import START
 from projections.archive.archive import Archive
 from projections.archive.archiver import Archiver
@@ -98,3 +99,20 @@ async def test_lines_leave_the_archive_by_whole_chunks(colony: Colony, archive: 
 
     left = plain(await archive_of(archive, TAG, LINES))
     assert left == plain(await colony.entries(TAG, LINES))
+
+
+async def test_archiver_learns_that_tables_were_made_anew_in_another_way(
+    colony: Colony, archive: Archive
+) -> None:
+    await colony.live(1)
+    page, owner = await colony.entries(), Owner(COLONY, TAG.text)
+    other = Archive(URL, timescaledb=False)
+    await other.tables.drop()
+    assert await other.create() == BOTH[:1]
+    with pytest.raises(Unavailable):
+        await archive.copy(owner, EVENTS, START, page)
+
+    archive.tables.forget()
+
+    assert await archive.copy(owner, EVENTS, START, page)
+    await other.close()
