@@ -5,8 +5,9 @@ the one the page was read from. So an archiver that dies anywhere leaves whole p
 the same page one is told that the other was faster.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import cast
 
 from psycopg import sql
@@ -25,6 +26,8 @@ _ROWS = {EVENTS: entries.event_row, LINES: entries.line_row}
 _COLUMNS = {EVENTS: entries.EVENT_COLUMNS, LINES: entries.LINE_COLUMNS}
 _LAST = Position(253_402_300_799_999, 2**63 - 1)
 """The end of the year 9999, beyond which a database has no time."""
+_WEEK_MS = 7 * 86_400_000
+_FURTHER = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,16 +131,21 @@ class Archive:
         chosen = entries.EVENT_SELECTED if log == EVENTS else entries.LINE_SELECTED
         query = sql.SQL(
             "SELECT {chosen} FROM {table} WHERE tag = %s"
-            " AND (ms, seq) > (%s, %s) AND (ms, seq) <= (%s, %s) AND at >= %s {until}"
+            " AND (ms, seq) > (%s, %s) AND (ms, seq) <= (%s, %s) AND at >= {begin} AND at <= {end}"
             " ORDER BY ms, seq LIMIT %s"
-        ).format(
-            chosen=sql.SQL(chosen),
-            table=sql.Identifier(SCHEMA, log),
-            until=sql.SQL("AND at <= {}").format(moment(until)) if until < _LAST else sql.SQL(""),
         )
-        args = [tag.text, *after, *until, moment(after), count]
+        args, found = [tag.text, *after, *until, count], []
         async with self._database.transaction() as connection:
-            found = await (await connection.execute(query, args)).fetchall()
+            for end in _horizons(after, until):
+                asked = query.format(
+                    chosen=sql.SQL(chosen),
+                    table=sql.Identifier(SCHEMA, log),
+                    begin=moment(after),
+                    end=end,
+                )
+                found = await (await connection.execute(asked, args)).fetchall()
+                if len(found) == count:
+                    break
         make = entries.event_entry if log == EVENTS else entries.line_entry
         try:
             return [make(*row) for row in found]
@@ -152,6 +160,18 @@ class Archive:
         before = Position(ms, seq - 1) if seq else Position(ms - 1, _LAST.seq)
         found = await self.page(tag, before, position, 1, log)
         return found[0] if found else None
+
+
+def _horizons(after: Position, until: Position) -> Iterator[datetime]:
+    """Up to when to look for what follows a position, each a while further, until the end.
+
+    A page is mostly in one partition or two; the plan of a question without an end has them all.
+    """
+    ahead = _WEEK_MS
+    while after.ms + ahead < until.ms:
+        yield moment(Position(after.ms + ahead, 0))
+        ahead *= _FURTHER
+    yield moment(until)
 
 
 async def _moved(  # noqa: PLR0917 - the page, spelled out

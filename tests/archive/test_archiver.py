@@ -20,6 +20,7 @@ from broker import archived, keys
 from broker.aggregates.server import ColonyUnregistered
 from broker.archived import EVENTS, LINES
 from broker.decision import Decision
+from broker.envelope import position_of
 from broker.errors import Unavailable
 from broker.keys import SERVER
 from broker.logs import Retention, trim
@@ -33,6 +34,7 @@ from projections.archive.entries import Owner
 from tests.acceptance.conftest import settings_on
 from tests.acceptance.processes import Server, started
 from tests.archive.conftest import (
+    END,
     Colony,
     archive_of,
     eventually_whole,
@@ -120,6 +122,21 @@ async def test_page_that_another_archiver_copied_is_not_copied_again(
 
     assert answers == [True, False]
     assert plain(await archive_of(archive)) == plain(page)
+
+
+async def test_page_goes_on_over_years_in_which_nothing_was_said(archive: Archive) -> None:
+    days = (0, 3, 5, 40, 400, 4_000, 4_001)
+    said = [b"p", b"", b"e", b"worker", b"m", b"a line"]
+    page = [(b"%d-0" % (1_300_000_000_000 + day * 86_400_000), said) for day in days]
+    assert await archive.copy(Owner(COLONY, TAG.text), LINES, START, page)
+
+    for count in (1, 2, 3, 10):
+        found = list[tuple[bytes, list[bytes]]]()
+        after = START
+        while got := await archive.page(TAG, after, END, count, LINES):
+            found += plain(got)
+            after = position_of(got[-1])
+        assert found == plain(page)
 
 
 async def test_killed_archivers_leave_nothing_out_and_nothing_twice(
