@@ -86,7 +86,9 @@ class Archiver:
         while not self._stopping.is_set():
             try:
                 if not prepared:
-                    await self.archive.create()
+                    applied = await self.archive.create()
+                    if applied:
+                        _log.info("archive_made", applied=applied)
                     prepared = True
                 await self.catch_up(await self._news())
                 failures = 0

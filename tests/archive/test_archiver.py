@@ -32,7 +32,7 @@ from projections.archive.archive import Archive
 from projections.archive.archiver import Archiver
 from projections.archive.entries import Owner
 from tests.acceptance.conftest import settings_on
-from tests.acceptance.processes import Server, started
+from tests.acceptance.processes import Server, launched, started
 from tests.archive.conftest import (
     END,
     Colony,
@@ -379,6 +379,13 @@ async def test_tables_are_made_once_whoever_is_at_it(archive_url: str) -> None:
     assert sorted(applied) == [[], [], [], ["001_tables.sql"]]
     for one in several:
         await one.close()
+
+
+def test_archiver_says_what_it_made(archive_url: str, redis_url: str) -> None:
+    with launched(settings_on(redis_url, roles=ONLY, archive_url=archive_url)) as server:
+        said = server.log.until(lambda line: "archive_made" in line)
+
+    assert "001_tables.sql" in said
 
 
 async def test_timescaledb_that_the_server_has_not_loaded_is_none(archive_url: str) -> None:
