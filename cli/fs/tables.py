@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from api.wire_file import File, Snapshot
+from api.wire_file import File, S3Object, Snapshot
 from cli import render, spec
 from cli.fs.plan import Down, Plan, Up
 
@@ -70,7 +70,7 @@ def plan_data(found: Plan) -> dict[str, object]:
 
 def revision(file: File) -> render.Block:
     """Everything about one revision, but the secrets."""
-    place = file.ref.s3object
+    place = _masked(file.ref.s3object)
     rows: list[render.Row] = [
         ("Filename", file.name),
         ("Id", render.Id(file.fileid)),
@@ -87,9 +87,9 @@ def revision(file: File) -> render.Block:
         ("S3 Region", place.region),
         ("S3 Bucket", place.bucket),
         ("S3 Object", place.object),
-        ("S3 Accesskey", MASK),
-        ("S3 Secretkey", MASK),
-        ("Encryption Key", MASK),
+        ("S3 Accesskey", place.accesskey),
+        ("S3 Secretkey", place.secretkey),
+        ("Encryption Key", place.encryptionkey),
         ("Encryption Alg", place.encryptionalg),
     ]
     return render.Block(rows=rows)
@@ -97,15 +97,18 @@ def revision(file: File) -> render.Block:
 
 def revision_data(file: File) -> object:
     """The same for a program; what is masked stays so."""
-    place = file.ref.s3object
-    masked = msgspec.structs.replace(
+    ref = msgspec.structs.replace(file.ref, s3object=_masked(file.ref.s3object))
+    return spec.plain(msgspec.structs.replace(file, ref=ref))
+
+
+def _masked(place: S3Object) -> S3Object:
+    """A place without its secrets; where there is none, there is no mask either."""
+    return msgspec.structs.replace(
         place,
         accesskey=place.accesskey and MASK,
         secretkey=place.secretkey and MASK,
         encryptionkey=place.encryptionkey and MASK,
     )
-    ref = msgspec.structs.replace(file.ref, s3object=masked)
-    return spec.plain(msgspec.structs.replace(file, ref=ref))
 
 
 def snapshot(found: Snapshot, files: Sequence[File]) -> render.Detail:
