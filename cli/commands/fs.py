@@ -8,6 +8,7 @@ from cyclopts import App, Parameter
 
 from api.wire_file import File
 from cli import render
+from cli.commands.fs_gc import gc
 from cli.commands.fs_sync import Dir, Label, clean, sync
 from cli.errors import UsageError
 from cli.fs import safe, tables
@@ -20,6 +21,7 @@ from cli.session import Session
 app = App(name="fs", help="Manage file storage.", help_format="plaintext")
 app.command(sync)
 app.command(clean)
+app.command(gc)
 app.command("cli.commands.fs_label:app", name="label", help="Manage labels.")
 app.command("cli.commands.fs_snapshot:app", name="snapshot", help="Manage snapshots.")
 app.command("cli.commands.fs_key:app", name="key", help="Manage the key that encrypts files.")

@@ -7,7 +7,6 @@ from cyclopts import App, Parameter
 
 from api.wire_file import (
     CreateSnapshotMsg,
-    GetSnapshotsMsg,
     RemoveAllSnapshotMsg,
     RemoveSnapshotMsg,
     Snapshot,
@@ -97,8 +96,7 @@ async def ls(*, options: Options = NONE) -> None:
         options: global options.
     """
     async with Session(options) as session:
-        message = GetSnapshotsMsg(colonyname=session.colony)
-        found = await session.client().ask_list(message, Snapshot)
+        found = await shelf_of(session).snapshots()
         session.out.show(
             render.Listing(
                 header=("NAME", "ID", "LABEL", "FILES", "ADDED"),
@@ -167,6 +165,8 @@ async def remove(
 ) -> None:
     """Remove a snapshot; files that are in their label stay.
 
+    The bytes that it alone named stay until `colonies fs gc`.
+
     Args:
         snapshotid: its id.
         snapshotname: its name.
@@ -186,7 +186,7 @@ async def remove(
 
 @app.command
 async def removeall(*, options: Options = NONE) -> None:
-    """Remove all snapshots of the colony.
+    """Remove all snapshots of the colony; bytes that they alone named stay until `colonies fs gc`.
 
     Args:
         options: global options; --yes does not ask.

@@ -74,7 +74,7 @@ async def sync(
             if outlook.plans:
                 session.out.agree("Are you sure you want to continue?")
                 if any(plan.ups for plan in outlook.plans):
-                    await transfer.prepare()
+                    await transfer.prepare(await shelf.upload_prefix())
                 total = Totals.of(outlook.plans).size
                 with (
                     directory_of(path, create=True) as directory,

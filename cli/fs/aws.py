@@ -38,6 +38,13 @@ class Control(Protocol):
         MultipartUpload: Mapping[str, Sequence[Mapping[str, object]]],  # noqa: N803
     ) -> object: ...
     async def abort_multipart_upload(self, *, Bucket: str, Key: str, UploadId: str) -> object: ...  # noqa: N803, D102
+    async def list_objects_v2(  # noqa: D102
+        self,
+        *,
+        Bucket: str,  # noqa: N803
+        Prefix: str,  # noqa: N803
+        StartAfter: str,  # noqa: N803
+    ) -> Mapping[str, Any]: ...
 
 
 @asynccontextmanager

@@ -1,8 +1,10 @@
 """What the server says of files, labels and snapshots, and what it is told."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from api.wire_colony import Colony, GetColonyMsg
 from api.wire_file import (
     AddFileMsg,
     AddFilesMsg,
@@ -12,6 +14,7 @@ from api.wire_file import (
     GetFileMsg,
     GetFilesMsg,
     GetSnapshotMsg,
+    GetSnapshotsMsg,
     Label,
     Reference,
     RemoveFileMsg,
@@ -31,6 +34,11 @@ _PAGE = 1000
 _CHECKSUM = "SHA256"
 _PROTOCOL = "s3"
 _NOT_FOUND = frozenset({400, 404})
+_ID = re.compile(r"[0-9a-f]{64}")
+
+
+class NoId(CliError):
+    """A colony without an id, as other servers may have it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +90,29 @@ class Shelf:
             if len(page) != _PAGE or len(found) == known:
                 return found
             after = max(each.name for each in page)
+
+    async def prefix(self) -> str:
+        """What the keys of the colony's objects begin with: its id, as names recur.
+
+        Raises:
+            CliError: the server says no id that could be told from other keys.
+        """
+        found = await self.client.ask(GetColonyMsg(colonyname=self.colony), Colony)
+        if not _ID.fullmatch(found.colonyid):
+            raise NoId(f"the server says no id of {self.colony}, which its objects begin with")
+        return f"{found.colonyid}/"
+
+    async def upload_prefix(self) -> str:
+        """The same for new objects; without an id they begin with nothing, and are nobody's."""
+        try:
+            return await self.prefix()
+        except (NoId, RpcError):
+            return ""
+
+    async def snapshots(self) -> list[Snapshot]:
+        """All snapshots, newest first."""
+        message = GetSnapshotsMsg(colonyname=self.colony)
+        return await self.client.ask_list(message, Snapshot)
 
     async def revisions(self, label: str, name: str, *, latest: bool = False) -> list[File]:
         """All revisions of a file, newest first, or only that one."""

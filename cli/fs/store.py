@@ -85,6 +85,15 @@ class Upload:
     id: str
 
 
+@dataclass(frozen=True, slots=True)
+class Present:
+    """An object that is there, since when by the clock of the object store."""
+
+    key: str
+    size: int
+    modified: datetime
+
+
 class ObjectStore:
     """The bucket of some settings; connections are shared."""
 
@@ -193,6 +202,29 @@ class ObjectStore:
                         return
                 except Interrupted as error:
                     await retry.pause(error)
+
+    async def present(self, prefix: str) -> AsyncGenerator[Present]:
+        """The objects whose keys begin like this, by key; none where there is no bucket."""
+        client, after = await self._client(), ""
+        while True:
+            try:
+                with translated(self.settings, "list the bucket"):
+                    page = await client.list_objects_v2(
+                        Bucket=self.settings.bucket, Prefix=prefix, StartAfter=after
+                    )
+            except StoreRefusal as error:
+                if error.code != "NoSuchBucket":
+                    raise
+                return
+            found = [
+                Present(each["Key"], each["Size"], each["LastModified"])
+                for each in page.get("Contents", ())
+            ]
+            for each in found:
+                yield each
+            if not page.get("IsTruncated") or not found:
+                return
+            after = found[-1].key
 
     async def get(
         self, key: str, start: int, length: int, *, total: int, bucket: str = ""

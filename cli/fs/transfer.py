@@ -8,6 +8,7 @@ the two, so that repeating it sends the same bytes, whatever happens to the file
 import asyncio
 import hashlib
 import os
+import re
 import secrets
 import tempfile
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
@@ -23,7 +24,7 @@ from cli.fs.partial import Partial, Stamp
 from cli.fs.pieces import Bytes, Changed, Digests, Stretch, read, write_at
 from cli.fs.refusals import StoreRefusal
 from cli.fs.settings import S3Settings
-from cli.fs.store import SLICE, Count, ObjectStore, Piece, Upload
+from cli.fs.store import SLICE, Count, ObjectStore, Piece, Present, Upload
 from cli.fs.threads import in_thread
 
 PART = 8 * 1024 * 1024
@@ -34,6 +35,7 @@ _TRIES = 3
 _LOST = "NoSuchUpload"
 # The listing of a label says nothing of encryption; the name of the object does.
 SEALED_SUFFIX = ".sealed"
+_NAME = re.compile(rf"[0-9a-f]{{64}}({re.escape(SEALED_SUFFIX)})?")
 
 T = TypeVar("T")
 Naming = Callable[[int, str], Facts] | None
@@ -55,14 +57,16 @@ class Transfer:
         self._parts = parts
         self._receiver = Receiver(store, parts=parts)
         self._colony_key = colony_key
+        self._prefix = ""
 
     @property
     def settings(self) -> S3Settings:
         """Where the bucket is."""
         return self._store.settings
 
-    async def prepare(self) -> None:
-        """See to it that there is a bucket to upload to."""
+    async def prepare(self, prefix: str) -> None:
+        """See to it that there is a bucket to upload to, under keys that begin with the prefix."""
+        self._prefix = prefix
         await self._store.ensure_bucket()
 
     async def upload(
@@ -85,7 +89,7 @@ class Transfer:
             Changed: the file was written to meanwhile; no object is left.
         """
         before = Stamp.of(os.fstat(fd))
-        key = _fresh_key(sealed=sealed_for is not None)
+        key = self._fresh_key(sealed=sealed_for is not None)
         outgoing = await self._sent(
             key, lambda: _Outgoing(fd, before.size, shown, sealed=sealed_for is not None), count
         )
@@ -99,7 +103,7 @@ class Transfer:
         """Keep at most ``SMALL`` bytes as a new object; as ``upload``."""
         cipher = FileCipher.fresh() if sealed_for else None
         kept = Object(
-            key=_fresh_key(sealed=cipher is not None),
+            key=self._fresh_key(sealed=cipher is not None),
             size=len(data),
             checksum=hashlib.sha256(data).hexdigest(),
         )
@@ -139,6 +143,11 @@ class Transfer:
     async def forget(self, key: str, *, bucket: str = "") -> None:
         """Remove an object."""
         await self._store.delete(key, bucket=bucket)
+
+    async def present(self, prefix: str) -> list[Present]:
+        """The objects that uploads under this prefix have left there."""
+        own = re.compile(re.escape(prefix) + _NAME.pattern)
+        return [each async for each in self._store.present(prefix) if own.fullmatch(each.key)]
 
     async def _sent(
         self, key: str, outgoing: Callable[[], "_Outgoing"], count: Count
@@ -197,6 +206,9 @@ class Transfer:
         except* CliError as group:
             raise first(group) from group
         return tags
+
+    def _fresh_key(self, *, sealed: bool) -> str:
+        return self._prefix + secrets.token_hex(32) + (SEALED_SUFFIX if sealed else "")
 
     def _cipher(self, kept: Object, facts: Facts) -> FileCipher | None:
         """What an object was encrypted with, if it was."""
@@ -291,10 +303,6 @@ async def _tried(
             if undo is not None:
                 undo()
     raise AssertionError
-
-
-def _fresh_key(*, sealed: bool) -> str:
-    return secrets.token_hex(32) + (SEALED_SUFFIX if sealed else "")
 
 
 class _Counted:

@@ -139,7 +139,7 @@ class _Files:
         with self._directory.below(self._place(wanted.dir)) as target:
             outlook = await survey(self._shelf, target, task)
             if any(plan.ups for plan in outlook.plans):
-                await self._transfer.prepare()
+                await self._transfer.prepare(await self._shelf.upload_prefix())
             synchroniser = Synchroniser(self._shelf, target, self._transfer, Silent())
             outcome = await synchroniser.run(outlook.plans, task)
         _check([*outlook.refused, *outcome.failures])

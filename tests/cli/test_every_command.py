@@ -88,7 +88,7 @@ ELSEWHERE = {
     "events": {"tail"},
     "executor": {"chid", "run"},
     "fs": {
-        *("sync", "clean", "ls", "info", "get", "remove", "label ls", "label remove"),
+        *("sync", "clean", "gc", "ls", "info", "get", "remove", "label ls", "label remove"),
         *("key generate", "key show", "snapshot create", "snapshot ls", "snapshot info"),
         *("snapshot download", "snapshot remove", "snapshot removeall"),
     },
@@ -135,6 +135,7 @@ BY_ID = (
     f"fs get -i {NOWHERE} -d {{file}}",
     f"fs remove -i {NOWHERE}",
     "fs sync -l /x -d {file} --dry",
+    "fs gc --yes",
     "fs label ls",
     "fs label remove -l /x",
     "fs snapshot ls",
