@@ -186,17 +186,24 @@ class Shelf:
         return await self._unnamed([file])
 
     async def _unnamed(self, files: Sequence[File]) -> list[Object]:
-        """The objects of revisions that no snapshot keeps."""
-        return [object_of(file) for file in files if not await self._is_kept(file)]
+        """The objects of removed revisions of a file that no snapshot and no other one names.
 
-    async def _is_kept(self, file: File) -> bool:
+        Clients of other makes may give several revisions of a file the same object.
+        """
+        named = [found for file in files for found in await self._left(fileid=file.fileid)]
+        named += await self._left(label=files[0].label, name=files[0].name) if files else []
+        keys = {found.ref.s3object.object for found in named}
+        return [object_of(file) for file in files if file.ref.s3object.object not in keys]
+
+    async def _left(self, *, fileid: str = "", label: str = "", name: str = "") -> list[File]:
+        """What is still there, in its label or kept by a snapshot."""
+        message = GetFileMsg(colonyname=self.colony, fileid=fileid, label=label, name=name)
         try:
-            await self.revision(file.fileid)
+            return await self.client.ask_list(message, File)
         except RpcError as error:
             if error.status not in _NOT_FOUND:
                 raise
-            return False
-        return True
+            return []
 
     async def snapshot(self, *, snapshot_id: str = "", name: str = "") -> Snapshot:
         """A snapshot by its id, or by its name."""

@@ -1,5 +1,6 @@
 """``colonies fs`` against a real server and a real object store."""
 
+import asyncio
 import hashlib
 import os
 import stat
@@ -8,7 +9,10 @@ from typing import Any, cast
 
 import pytest
 
+from api.wire_file import AddFileMsg, File
+from cli.client import Client
 from cli.fs.plan import Remote
+from cli.fs.remote import Shelf
 from cli.fs.sync import Outlook, Task, survey
 from cli.fs.tree import Directory
 from tests.cli.conftest import Dev, Shell
@@ -136,6 +140,24 @@ def test_bytes_that_a_snapshot_names_stay(
     shell.ok(f"fs snapshot download -n {label[1:]} -d {tmp_path / 'b'}")
     assert read(tmp_path / "b") == {"n": label, "sub/m": "m"}
     shell.ok(f"fs snapshot remove -n {label[1:]}")
+
+
+@pytest.mark.parametrize("removed", ["older", "newer"])
+async def test_bytes_that_another_revision_names_stay(
+    shell: Shell, tmp_path: Path, label: str, member: Client, removed: str
+) -> None:
+    """Other clients may give each revision of a file the same object."""
+    write(tmp_path / "a", {"n": "bytes"})
+    await asyncio.to_thread(shell.ok, f"fs sync -l {label} -d {tmp_path / 'a'} --yes")
+    shelf = Shelf(member, "dev")
+    (older,) = await shelf.revisions(label, "n")
+    newer = await member.ask(AddFileMsg(file=older), File)
+    gone, left = (older, newer) if removed == "older" else (newer, older)
+
+    await asyncio.to_thread(shell.ok, f"fs remove -i {gone.fileid}")
+    await asyncio.to_thread(shell.ok, f"fs get -i {left.fileid} -d {tmp_path / 'b'}")
+
+    assert read(tmp_path / "b") == {"n": "bytes"}
 
 
 def is_kept(dev: Dev, content: str) -> bool:
