@@ -1,14 +1,13 @@
 """Snapshots put into directories."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 from api.wire_file import File, Snapshot
-from cli.errors import CliError
 from cli.fs import safe
 from cli.fs.progress import Watching
 from cli.fs.remote import Shelf, object_of
-from cli.fs.sync import PARALLEL, Outcome, digest_of, each, fetch, of_one_file
+from cli.fs.sync import PARALLEL, Outcome, digest_of, each, fetch, noted
 from cli.fs.threads import in_thread
 from cli.fs.transfer import Transfer
 from cli.fs.tree import Directory
@@ -42,19 +41,9 @@ class Restorer:
 
         Files that are here and different are replaced; those that fail are noted.
         """
-        steps: list[Callable[[], Awaitable[None]]] = [
-            partial(self._noted, snapshot, file) for file in files
-        ]
-        await each(PARALLEL, steps)
+        steps = (partial(self._one, snapshot, file) for file in files)
+        await each(PARALLEL, (partial(noted, self._outcome, step) for step in steps))
         return self._outcome
-
-    async def _noted(self, snapshot: Snapshot, file: File) -> None:
-        try:
-            await self._one(snapshot, file)
-        except CliError as error:
-            if not of_one_file(error):
-                raise
-            self._outcome.failures.append(error.message)
 
     async def _one(self, snapshot: Snapshot, file: File) -> None:
         name = safe.checked(file.name)

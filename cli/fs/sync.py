@@ -126,10 +126,19 @@ def digest_of(directory: Directory, parts: Parts, name: str, size: int) -> str:
     return digest.hexdigest()
 
 
-def of_one_file(error: CliError) -> bool:
-    """Whether the other files may do better."""
-    gone = isinstance(error, StoreRefusal) and error.status == _GONE
-    return gone or isinstance(error, _OF_ONE_FILE)
+async def noted(outcome: Outcome, step: Callable[[], Awaitable[None]]) -> None:
+    """Take a step with one file; what goes wrong with that one only is noted, and no more.
+
+    Raises:
+        CliError: the other files would not do better.
+    """
+    try:
+        await step()
+    except CliError as error:
+        gone = isinstance(error, StoreRefusal) and error.status == _GONE
+        if not (gone or isinstance(error, _OF_ONE_FILE)):
+            raise
+        outcome.failures.append(error.message)
 
 
 async def surplus(shelf: Shelf, directory: Directory, task: Task) -> list[tuple[Parts, str]]:
@@ -192,17 +201,10 @@ class Synchroniser:
     def _steps(self, plans: Iterable[Plan], task: Task) -> Iterator[Callable[[], Awaitable[None]]]:
         for plan in plans:
             for up in plan.ups:
-                yield partial(self._noted, partial(self._up, plan, up, encrypt=task.encrypt))
+                step = partial(self._up, plan, up, encrypt=task.encrypt)
+                yield partial(noted, self._outcome, step)
             for down in plan.downs:
-                yield partial(self._noted, partial(self._down, plan, down))
-
-    async def _noted(self, step: Callable[[], Awaitable[None]]) -> None:
-        try:
-            await step()
-        except CliError as error:
-            if not of_one_file(error):
-                raise
-            self._outcome.failures.append(error.message)
+                yield partial(noted, self._outcome, partial(self._down, plan, down))
 
     async def _up(self, plan: Plan, up: Up, *, encrypt: bool) -> None:
         sealed_for = partial(self._shelf.facts, plan.label, up.name) if encrypt else None
