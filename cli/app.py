@@ -122,7 +122,9 @@ def _let_help_flow(app: "App", arguments: Sequence[str]) -> None:
         if word.startswith("-") or word not in app:
             break
         app = app[word]
-    described, sections, rest = cleandoc(app.help).partition("\n\nArgs:\n")
+    # A group that is itself a command has two texts; the command's own says more than one line.
+    told = (app.default_command.__doc__ if app.default_command else None) or app.help
+    described, sections, rest = cleandoc(told).partition("\n\nArgs:\n")
     app.help = re.sub(r"(?<!\n)\n(?![\n ])", " ", described) + sections + rest
 
 

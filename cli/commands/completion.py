@@ -17,7 +17,7 @@ app = App(
 _SCRIPTS = {
     "bash": r"""_colonies() {
     local IFS=$'\n'
-    COMPREPLY=($(colonies __complete "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null))
+    COMPREPLY=($("$1" __complete "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null))
 }
 complete -o default -F _colonies colonies
 """,
@@ -44,10 +44,13 @@ def script(
     no_descriptions: Annotated[bool, Parameter(negative="")] = False,
     options: Options = NONE,
 ) -> None:
-    """Print the autocompletion script for a shell.
+    """Print the autocompletion script for a shell; it offers names and ids of the server, too.
 
-    bash: source <(colonies completion bash). zsh: the same, after compinit. fish: colonies
-    completion fish | source. It offers names and ids known to the server, too.
+    The line for a terminal, and in the file behind it for all that are opened from then on:
+
+      bash  source <(colonies completion bash)     ~/.bashrc
+      zsh   source <(colonies completion zsh)      ~/.zshrc, after compinit
+      fish  colonies completion fish | source      ~/.config/fish/config.fish
 
     Args:
         shell: bash, zsh or fish.

@@ -94,6 +94,21 @@ def test_every_group_has_help(shell: Shell, group: str) -> None:
     assert ran.out.startswith(f"Usage: colonies {group}")
 
 
+@pytest.mark.parametrize(
+    ("group", "text"),
+    [
+        ("completion", "bash  source <(colonies completion bash)"),
+        ("config", "with -v every value and its source"),
+        ("dev", "The data is kept, with the keys"),
+        ("doctor", "The exit code is 1 when something is wrong."),
+    ],
+)
+def test_a_group_that_is_a_command_says_all_that_the_command_says(
+    shell: Shell, group: str, text: str
+) -> None:
+    assert text in shell.ok(f"{group} --help", COLUMNS="100").out
+
+
 def test_every_command_has_help_for_itself_and_for_each_of_its_options() -> None:
     missing: list[str] = []
     explained = {

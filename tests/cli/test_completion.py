@@ -67,25 +67,28 @@ def test_it_is_silent_when_it_knows_nothing(shell: Shell, tmp_path: Path) -> Non
 def test_the_script_is_one_the_shell_reads(shell: Shell, name: str, tmp_path: Path) -> None:
     script = tmp_path / "script"
     script.write_text(shell.ok(f"completion {name}").out)
-    assert "colonies __complete" in script.read_text()
+    assert " __complete " in script.read_text()
     program = shutil.which(name)
     if program is None:
         pytest.skip(f"{name} is not installed")
     subprocess.run([program, "-n", str(script)], check=True)  # noqa: S603 - a shell
 
 
-def test_bash_completes_with_it(shell: Shell, tmp_path: Path) -> None:
+def test_bash_completes_with_it_also_a_program_that_is_not_on_the_path(
+    shell: Shell, tmp_path: Path
+) -> None:
     program = tmp_path / "colonies"
     program.write_text(
         f'#!/bin/sh\nexec {sys.executable} -c "from cli.app import main; main()" "$@"\n'
     )
     program.chmod(0o755)
-    asked = "COMP_WORDS=(colonies executor get --name dev); COMP_CWORD=4; _colonies"
+    asked = "COMP_WORDS=(colonies executor get --name dev); COMP_CWORD=4; _colonies ./colonies"
     script = shell.ok("completion bash").out + asked + '; echo "${COMPREPLY[@]}"'
     environ = {**clean_environ(), **shell.environ}
     ran = subprocess.run(  # noqa: S603 - a shell
         ["/bin/bash", "-c", script],
-        env={**environ, "PATH": f"{tmp_path}:{environ['PATH']}"},
+        cwd=tmp_path,
+        env=environ,
         capture_output=True,
         text=True,
         check=True,
