@@ -2,7 +2,7 @@
 
 import re
 import time
-from datetime import datetime
+from datetime import UTC, datetime
 
 from broker.errors import Malformed
 from broker.position import START, Position
@@ -26,6 +26,11 @@ def until(text: str) -> Position:
     if "-" in text and text.replace("-", "").isdigit() and text.count("-") == 1:
         return _position(text)
     return Position(_milliseconds(text), _LAST_SEQ)
+
+
+def time_of(position: Position) -> datetime:
+    """When a position is; now for one that is not yet."""
+    return datetime.fromtimestamp(min(position.ms / 1_000, time.time()), UTC)
 
 
 def since(text: str) -> Position:

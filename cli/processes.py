@@ -120,11 +120,11 @@ def _row(process: wire_process.Process, time: str, *, wide: bool) -> render.Row:
     return [*row, process.initiatorname, function.label or ""] if wide else row
 
 
-def blocks(process: wire_process.Process) -> list[render.Block]:
-    """Everything about one process."""
+def blocks(process: wire_process.Process, at: datetime | None = None) -> list[render.Block]:
+    """Everything about one process; ``at`` is when it was so, without it now."""
     function = _function(process)
     return [
-        render.Block(caption="Process", rows=_process_rows(process)),
+        render.Block(caption="Process", rows=_process_rows(process, at or datetime.now(UTC))),
         *spec_blocks(function),
         render.Block(
             caption="Attributes",
@@ -159,7 +159,7 @@ def attribute_type(number: int) -> str:
     return _ATTRIBUTE_TYPES[number] if 0 <= number < len(_ATTRIBUTE_TYPES) else str(number)
 
 
-def _process_rows(process: wire_process.Process) -> list[render.Row]:
+def _process_rows(process: wire_process.Process, at: datetime) -> list[render.Row]:
     began = process.starttime if render.parse_moment(process.starttime) else ""
     return [
         ("ID", render.Id(process.processid)),
@@ -172,8 +172,8 @@ def _process_rows(process: wire_process.Process) -> list[render.Row]:
         ("EndTime", render.moment(process.endtime)),
         ("WaitDeadline", render.moment(process.waitdeadline)),
         ("ExecDeadline", render.moment(process.execdeadline)),
-        ("WaitingTime", _between(process.submissiontime, began or process.endtime)),
-        ("ProcessingTime", _between(process.starttime, process.endtime)),
+        ("WaitingTime", _between(process.submissiontime, began or process.endtime, at)),
+        ("ProcessingTime", _between(process.starttime, process.endtime, at)),
         ("Retries", str(process.retries)),
         ("Errors", "\n".join(process.errors)),
         ("Output", spec.words(process.output)),
@@ -224,12 +224,12 @@ def _function(process: wire_process.Process) -> wire_spec.FunctionSpec:
     return wire.decode(bytes(process.spec), wire_spec.FunctionSpec)
 
 
-def _between(begin: str, end: str) -> str:
-    """How long something took, or has taken so far by our clock; nothing before it began."""
+def _between(begin: str, end: str, at: datetime) -> str:
+    """How long something took, or had taken at a moment by our clock; nothing before it began."""
     first, last = render.parse_moment(begin), render.parse_moment(end)
     if first is None:
         return "-"
-    return render.duration(((last or datetime.now(UTC)) - first).total_seconds())
+    return render.duration(((last or at) - first).total_seconds())
 
 
 def _cut(text: str, longest: int) -> str:

@@ -173,7 +173,8 @@ async def at(
                 if found is None:
                     hint = f"`colonies history show --process {whole}` shows its events"
                     raise CliError(f"there was no process {whole} at {moment}", hint=hint)
-                out.show(render.Detail(blocks=blocks(found), data=spec.plain(found), ids=[whole]))
+                shown = blocks(found, moments.time_of(until))
+                out.show(render.Detail(blocks=shown, data=spec.plain(found), ids=[whole]))
             case "stats":
                 counts = await past.statistics()
                 block = render.Block(caption="Process statistics", rows=statistics(counts))
@@ -182,8 +183,8 @@ async def at(
                 queue = await past.queue(count)
                 out.show(listing(queue.first, render.State.WAITING, wide=out.verbose))
                 if queue.waiting > len(queue.first) and out.format is Format.TABLE:
-                    shown = {"Shown": str(len(queue.first)), "Waiting": str(queue.waiting)}
-                    out.say("More waited than are shown", Count=str(count), **shown)
+                    counted = {"Shown": str(len(queue.first)), "Waiting": str(queue.waiting)}
+                    out.say("More waited than are shown", Count=str(count), **counted)
 
 
 @app.command
