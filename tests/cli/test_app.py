@@ -4,7 +4,9 @@ import inspect
 import os
 import re
 import resource
+import signal
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -207,6 +209,34 @@ def test_a_reader_that_went_away_is_no_reason_for_a_traceback(shell: Shell) -> N
         process.stdout.close()
         assert process.stderr is not None
         assert "Traceback" not in process.stderr.read()
+
+
+def test_an_interrupt_while_it_is_being_imported_is_no_reason_for_a_traceback() -> None:
+    interrupted = """\
+import signal, sys
+from cli import entry
+
+class Interrupts:
+    def find_spec(self, name, *rest):
+        signal.raise_signal(signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupts())
+entry.main()
+"""
+    ran = subprocess.run(  # noqa: S603 - ourselves
+        [sys.executable, "-c", interrupted], capture_output=True, text=True, check=False
+    )
+    assert (ran.returncode, ran.stderr) == (-signal.SIGINT, "")
+
+
+def test_the_entry_runs_the_command_line() -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", "from cli.entry import main; main()"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ran.stdout == overview()
 
 
 def test_keys_are_generated_offline_and_their_ids_shown(tmp_path: Path) -> None:
