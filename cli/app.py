@@ -7,7 +7,7 @@ Every group is named here with one line of help and imported only when it is cal
 import gc
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from cli.argv import CONTINUATION, normalise
 from cli.errors import CliError, Exit, UsageError
 
 if TYPE_CHECKING:
-    from cyclopts import App, CycloptsError
+    from cyclopts import App, CycloptsError, MissingArgumentError, UnknownCommandError
 
 GROUPS = {
     "attribute": "Manage process attributes",
@@ -130,14 +130,19 @@ def _let_help_flow(app: "App", arguments: Sequence[str]) -> None:
 
 def _usage_error(error: "CycloptsError", arguments: Sequence[str]) -> UsageError:
     """What cyclopts found wrong, in our words where its own are none of a user's."""
-    from cyclopts import UnknownCommandError, UnusedCliTokensError  # noqa: PLC0415 - see build
+    from cyclopts import (  # noqa: PLC0415 - see build
+        MissingArgumentError,
+        UnknownCommandError,
+        UnusedCliTokensError,
+    )
 
     text = str(error).strip()
     known = arguments[:2]
     if isinstance(error, UnknownCommandError):
-        known = arguments[:1]
-        if arguments[1].startswith("-"):
-            text = f"`colonies {arguments[0]}` needs a command"
+        known = list(error.command_chain or arguments[:1])
+        text = _unknown_command(known, error)
+    if isinstance(error, MissingArgumentError):
+        text = _missing(error)
     if isinstance(error, UnusedCliTokensError):
         unused = error.unused_tokens or []
         text = f"nothing is expected here: {' '.join(unused)}"
@@ -148,6 +153,32 @@ def _usage_error(error: "CycloptsError", arguments: Sequence[str]) -> UsageError
             return UsageError(text, hint=f"a switch is set with an equals sign: {switch}")
     words = [word for word in known if not word.startswith("-")]
     return UsageError(text, hint=f"see `colonies {' '.join([*words, '--help'])}`")
+
+
+def _unknown_command(known: Sequence[str], error: "UnknownCommandError") -> str:
+    """What is said of the first word that is no command of the group before it."""
+    group, unknown = " ".join(known), (error.unused_tokens or [""])[0]
+    if unknown.startswith("-"):
+        return f"`colonies {group}` needs a command"
+    commands = [name for name in error.app or () if not name.startswith("-")]
+    near = _near(unknown, commands)
+    return f"unknown command '{group} {unknown}'" + (
+        f", did you mean '{group} {near}'?" if near else ""
+    )
+
+
+def _missing(error: "MissingArgumentError") -> str:
+    """What is said of an argument that is not there, or of an option without its value."""
+    argument = error.argument
+    if argument is None:
+        return "an argument is missing"
+    typed = [error.keyword, *(token.keyword for token in argument.tokens)]
+    for option in filter(None, typed):
+        return f"{option} needs a value"
+    name = argument.name
+    if argument.field_info.is_positional:
+        return f"{name.lstrip('-').upper()} ({name}) is missing"
+    return f"{name} is missing"
 
 
 def _switch_before(unused: Sequence[str], arguments: Sequence[str]) -> str:
@@ -171,14 +202,19 @@ def _complete(words: Sequence[str]) -> int:
 def _check_group(name: str) -> None:
     if name in GROUPS:
         return
-    from difflib import get_close_matches  # noqa: PLC0415 - only for a mistake
-
-    near = get_close_matches(name, GROUPS, n=1)
+    near = _near(name, GROUPS)
     what = "option" if name.startswith("-") else "command"
     raise UsageError(
-        f"unknown {what} {name!r}" + (f", did you mean {near[0]!r}?" if near else ""),
+        f"unknown {what} {name!r}" + (f", did you mean {near!r}?" if near else ""),
         hint="`colonies --help` lists the commands",
     )
+
+
+def _near(word: str, known: Iterable[str]) -> str:
+    """The known word that somebody may have meant; empty when there is none."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only for a mistake
+
+    return next(iter(get_close_matches(word, list(known), n=1)), "")
 
 
 def overview() -> str:

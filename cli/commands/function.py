@@ -134,7 +134,10 @@ async def execute(
     """
     async with Session(options) as session:
         if not targettype and not targetname:
-            raise UsageError("who may take it?", hint="give --targettype TYPE or --targetname NAME")
+            raise UsageError(
+                "--targettype or --targetname is missing",
+                hint="who may take it? executors of a type, or one with a name: `executor ls`",
+            )
         targets = [await _executor(session, name) for name in spec.split(targetname)]
         function = wire_spec.FunctionSpec(
             funcname=func,
