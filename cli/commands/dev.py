@@ -7,7 +7,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from broker.archive_url import HOST as DB_HOST
 from broker.defaults import DEFAULT_PORT
 from broker.settings import Settings
 from cli import bootstrap, embedded, gateway
@@ -33,6 +34,10 @@ app = App(name="dev", help="Start a development server.", help_format="plaintext
 _PROFILE = "dev"
 _MOST_PORT = 65_535
 _S3_PORT = 50_090
+# These are in the `export` lines of an SDK, too, or say only what was built.
+_OF_CLIENTS = frozenset(
+    {"COLONIES_SERVER_PORT", "COLONIES_SERVER_TLS", "BUILD_VERSION", "BUILD_TIME"}
+)
 _ANYWHERE = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared, not listened on
 
 
@@ -50,7 +55,8 @@ def dev(
     """Start a development server with a colony, a user and an executor; Ctrl-C stops it.
 
     The data is kept, with the keys, in the user's data directory (or COLONIES_HOME), and a second
-    start finds everything as it was. Clients on this machine find it by the profile `dev`.
+    start finds everything as it was. Clients on this machine find it by the profile `dev`. Of the
+    settings of `colonies server start` it takes none.
 
     Args:
         listen: address to listen on; 0.0.0.0 lets other machines in (127.0.0.1).
@@ -63,6 +69,8 @@ def dev(
     """
     began = time.monotonic()
     port = _port(options)
+    if unused := _unused(os.environ):
+        _warn(f"note: `colonies dev` takes no settings; not used: {', '.join(unused)}")
     directory = data_dir(os.environ) / _PROFILE
     with ExitStack() as stack:
         store = stack.enter_context(embedded.running(directory, _warn))
@@ -218,6 +226,12 @@ class _Objects:
         if running or (ours and ours.access == kept.get("s3_accesskey")):
             return {name: text for name, text in kept.items() if name.startswith("fs_")}
         return kept
+
+
+def _unused(environ: Mapping[str, str]) -> list[str]:
+    """Variables with which somebody may expect to change this server."""
+    ours = Settings(redis_url="", server_id="").to_env()
+    return [name for name in (*ours, DB_HOST) if environ.get(name) and name not in _OF_CLIENTS]
 
 
 def _warn(text: str) -> None:

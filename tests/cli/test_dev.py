@@ -115,10 +115,10 @@ def test_it_stops_cleanly(tmp_path: Path, number: signal.Signals) -> None:
     assert not (tmp_path / "home" / "dev" / "store.sock").exists()
 
 
-def run_dev(home: Path, *options: str) -> "subprocess.CompletedProcess[str]":
+def run_dev(home: Path, *options: str, **environ: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(  # noqa: S603 - ourselves
         [*PROGRAM, "dev", *options],
-        env={**clean_environ(), "COLONIES_HOME": str(home)},
+        env={**clean_environ(), **environ, "COLONIES_HOME": str(home)},
         capture_output=True,
         text=True,
         timeout=60,
@@ -139,6 +139,13 @@ def test_a_second_one_on_the_same_data_is_refused(dev: Dev) -> None:
     ran = run_dev(dev.home, "--port", str(free_port()))
     assert ran.returncode == 1
     assert f"is used by another process ({dev.process.pid})" in ran.stderr
+
+
+def test_settings_that_it_does_not_take_are_named(dev: Dev) -> None:
+    settings = {"COLONIES_ARCHIVE_URL": "postgresql://db", "COLONIES_KEEP_REQUESTS": "true"}
+    ran = run_dev(dev.home, **dev.exports, **settings)
+    note, *_ = ran.stderr.splitlines()
+    assert note.endswith("not used: COLONIES_KEEP_REQUESTS, COLONIES_ARCHIVE_URL")
 
 
 @pytest.mark.parametrize("port", ["0", "x", "70000"])
