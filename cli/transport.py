@@ -5,6 +5,7 @@ talking to the server.
 """
 
 import asyncio
+import socket
 import ssl
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
@@ -19,6 +20,7 @@ from cli.errors import Unanswered, Unreachable
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_NAME_HINT = "is the name right? `colonies config` shows it"
 _JSON_HEADERS = b"content-type: application/json\r\naccept: application/json\r\n"
 
 
@@ -165,8 +167,17 @@ class Transport:
             return reply
 
     def request(self, method: str, path: str, body: bytes) -> bytes:
-        """A whole request."""
-        host = self.address.host.encode("idna").decode("ascii")
+        """A whole request.
+
+        Raises:
+            Unreachable: the address is none.
+        """
+        try:
+            host = self.address.host.encode("idna").decode("ascii")
+        except UnicodeError as error:
+            raise Unreachable(
+                f"{self.address.host!r} is no name of a host", hint=_NAME_HINT
+            ) from error
         head = f"{method} {path} HTTP/1.1\r\nhost: {host}:{self.address.port}\r\n"
         length = f"content-length: {len(body)}\r\n\r\n"
         return head.encode("ascii") + _JSON_HEADERS + length.encode("ascii") + body
@@ -218,9 +229,11 @@ class Transport:
                 hint="check COLONIES_SERVER_HOST and COLONIES_SERVER_PORT; `colonies config`",
             ) from error
         except (OSError, UnicodeError, OverflowError) as error:
+            asked = "is it running? `colonies dev` starts one, `colonies config` shows which"
+            unknown = isinstance(error, socket.gaierror)
             raise Unreachable(
                 f"{self.address} cannot be reached: {_reason(error)}",
-                hint="is it running? `colonies dev` starts one, `colonies config` shows which",
+                hint=_NAME_HINT if unknown else asked,
             ) from error
 
     @cached_property

@@ -193,6 +193,13 @@ def test_a_server_that_is_not_there_is_exit_code_3(shell: Shell) -> None:
         assert "hint: is it running?" in ran.err
 
 
+@pytest.mark.parametrize("host", ["nowhere.invalid", "a..b"])
+def test_a_host_that_has_no_address_is_asked_about(shell: Shell, host: str) -> None:
+    ran = shell(f"process psw --host {host}")
+    assert ran.code == 3
+    assert "hint: is the name right?" in ran.err
+
+
 def test_global_options_work_on_both_sides(shell: Shell) -> None:
     assert shell.ok("--json process psw").out == shell.ok("process psw --json").out
     assert shell.ok("-o json process psw").out == shell.ok("process psw -o json").out
