@@ -215,7 +215,10 @@ class Teller:
         return text
 
     def _cut(self, text: str) -> str:
-        return text if self._whole or len(text) <= _CUT else f"{text[: _CUT - 3]}..."
+        if self._whole or len(text) <= _CUT:
+            return text
+        dots = "…" if self._style.unicode else "..."
+        return text[: _CUT - len(dots)] + dots
 
 
 def _plain(body: Mapping[str, object]) -> dict[str, object]:

@@ -15,6 +15,7 @@ from api.history.moment import Past
 from api.telling import Filter
 from broker.archive_url import archive_url
 from broker.defaults import LOG_RETENTION_S
+from broker.errors import NotFound
 from broker.position import START
 from cli import history, ids, moments, render, spec
 from cli.commands.server import statistics
@@ -79,7 +80,7 @@ async def verify(*, options: Options = NONE) -> None:
         out.show(listing)
     if rows:
         raise CliError(
-            f"{len(rows)} values are not what the log says",
+            f"values that are not what the log says: {len(rows)}",
             hint="somebody wrote to the store, or this is a bug; docs/history.md says what to do",
         )
 
@@ -234,7 +235,13 @@ async def restore(*, logage: int = LOG_RETENTION_S, options: Options = NONE) -> 
         hint = "export COLONIES_ARCHIVE_URL, the one that the servers had"
         raise UsageError("no archive is known", hint=hint)
     async with history.opened(options) as opened:
-        done = await archive.restored(opened.store, url, logage)
+        try:
+            done = await archive.restored(opened.store, url, logage)
+        except NotFound as error:
+            hint = (
+                "is it the one that the servers had? `colonies database status` shows what is in it"
+            )
+            raise CliError(str(error), hint=hint) from error
     rows: list[render.Row] = [
         (one.colony or _THE_SERVER, str(one.events), str(one.keys), str(one.lines)) for one in done
     ]
@@ -323,7 +330,7 @@ def check(
         out.show(render.Detail(blocks=(), data=data, ids=[report.seal]))
     if report.wrong:
         raise CliError(
-            f"{report.wrong} things are wrong with {file}",
+            f"things that are wrong with {file}: {report.wrong}",
             hint="compare with an export that was made earlier; docs/history.md says how",
         )
     if request is not None and not report.found:

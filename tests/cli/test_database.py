@@ -31,6 +31,9 @@ def test_database_lives_from_create_to_drop(shell: Shell, database: str) -> None
     assert "up to date" in here.ok("database create").err
     assert here.ok("database create --json").json == {"applied": []}
     assert "Nothing is archived yet" in here.ok("database status").err
+    nothing = here("history restore")
+    assert nothing.code == 1
+    assert "the archive holds nothing\nhint: is it the one that the servers had?" in nothing.err
     assert here.ok("database status --json").json == []
 
     asked = here("database drop", stdin="no\n")

@@ -86,7 +86,7 @@ def test_changed_field_is_named(colony: Shell, worker: Shell, dev: Dev) -> None:
         {"key": f"p:{process_id}", "field": "state", "live": "3", "log": "2"}
     ]
     assert f"| p:{process_id} | state | 3    | 2   |" in table.out
-    assert "1 values are not what the log says" in ran.err
+    assert "values that are not what the log says: 1" in ran.err
     assert "hint: " in ran.err
 
 
