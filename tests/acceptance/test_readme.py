@@ -126,6 +126,20 @@ def test_workflow_of_the_readme_is_drawn(checkout: Checkout) -> None:
     assert "4 nodes: 4 waiting" in printed
 
 
+def test_workflow_of_the_readme_ends_where_the_executor_of_the_readme_runs(
+    checkout: Checkout,
+) -> None:
+    submit = next(x for x in _block("sh", "workflow submit").splitlines() if x.startswith("id="))
+    run = _block("sh", "executor run").strip()
+
+    checkout.sh(
+        f"{run} >executor.log 2>&1 & executor=$!; trap 'kill $executor; wait' EXIT\n"
+        f"{submit.removesuffix(')')} --wait)"
+    )
+
+    assert (checkout.path / "executor.log").read_text().count("closed as Successful") >= 4
+
+
 def test_commands_the_readme_names_are_targets_of_the_makefile() -> None:
     targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
 
