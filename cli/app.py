@@ -7,12 +7,13 @@ Every group is named here with one line of help and imported only when it is cal
 import gc
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from cli.argv import CONTINUATION, normalise
 from cli.errors import CliError, Exit, UsageError
+from cli.nearest import nearest
 
 if TYPE_CHECKING:
     from cyclopts import App, CycloptsError, MissingArgumentError, UnknownCommandError
@@ -161,7 +162,7 @@ def _unknown_command(known: Sequence[str], error: "UnknownCommandError") -> str:
     if unknown.startswith("-"):
         return f"`colonies {group}` needs a command"
     commands = [name for name in error.app or () if not name.startswith("-")]
-    near = _near(unknown, commands)
+    near = nearest(unknown, commands)
     return f"unknown command '{group} {unknown}'" + (
         f", did you mean '{group} {near}'?" if near else ""
     )
@@ -202,19 +203,12 @@ def _complete(words: Sequence[str]) -> int:
 def _check_group(name: str) -> None:
     if name in GROUPS:
         return
-    near = _near(name, GROUPS)
+    near = nearest(name, GROUPS)
     what = "option" if name.startswith("-") else "command"
     raise UsageError(
         f"unknown {what} {name!r}" + (f", did you mean {near!r}?" if near else ""),
         hint="`colonies --help` lists the commands",
     )
-
-
-def _near(word: str, known: Iterable[str]) -> str:
-    """The known word that somebody may have meant; empty when there is none."""
-    from difflib import get_close_matches  # noqa: PLC0415 - only for a mistake
-
-    return next(iter(get_close_matches(word, list(known), n=1)), "")
 
 
 def overview() -> str:

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 from msgspec import UNSET, Raw
+from msgspec.structs import fields
 
 from api import wire, wire_executor, wire_location, wire_spec
 from broker.errors import Malformed
 from cli.errors import UsageError
+from cli.nearest import nearest
 
 _UNLIMITED = -1
 
@@ -95,12 +97,29 @@ def with_defaults(
         UsageError: not the shape of a function spec.
     """
     spec = _shaped(document, wire_spec.FunctionSpec, source, place=place)
-    given = cast("dict[str, object]", document)
+    # Letter case does not count, as for the server.
+    given = {key.lower(): value for key, value in cast("dict[str, object]", document).items()}
+    where = f"{_called(source)}, {place}" if place else _called(source)
+    _note_unknown(given, wire_spec.FunctionSpec, where)
+    conditions = given.get("conditions")
+    if isinstance(conditions, dict):
+        named = cast("dict[str, object]", conditions)
+        _note_unknown([key.lower() for key in named], wire_spec.Conditions, f"{where}, conditions")
     spec.maxwaittime = spec.maxwaittime if "maxwaittime" in given else _UNLIMITED
     spec.maxexectime = spec.maxexectime if "maxexectime" in given else _UNLIMITED
     spec.conditions = spec.conditions or wire_spec.Conditions()
     spec.conditions.colonyname = spec.conditions.colonyname or colony
     return spec
+
+
+def _note_unknown(names: Iterable[str], kind: type[wire.Wire], where: str) -> None:
+    """Say which fields nobody reads: a server passes over them, and over what was meant."""
+    known = [field.encode_name for field in fields(kind)]
+    for name in names:
+        if name not in known:
+            near = nearest(name, known)
+            meant = f", did you mean {near!r}?" if near else ""
+            sys.stderr.write(f"note: {where}: the field {name!r} is not known{meant}\n")
 
 
 def executor(source: str) -> tuple[wire_executor.Executor, wire_location.Location | None]:

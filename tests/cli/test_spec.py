@@ -88,3 +88,21 @@ def test_free_form_values_are_shown_as_words() -> None:
     assert spec.words(spec.json_text(["a", 1, {"b": None}])) == 'a 1 {"b": null}'
     assert spec.words(spec.json_text({"name": "x", "cmd": "python3"})) == "cmd:python3 name:x"
     assert not spec.words(spec.json_text([]))
+
+
+def test_fields_that_nobody_reads_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    spec.function_spec('{"condition": {}, "conditions": {"executertype": "t", "x": 1}}', "dev")
+
+    assert capsys.readouterr().err == (
+        "note: the specification: the field 'condition' is not known, did you mean 'conditions'?\n"
+        "note: the specification, conditions: the field 'executertype' is not known, "
+        "did you mean 'executortype'?\n"
+        "note: the specification, conditions: the field 'x' is not known\n"
+    )
+
+
+def test_letter_case_of_fields_does_not_count(capsys: pytest.CaptureFixture[str]) -> None:
+    found = spec.function_spec('{"MaxWaitTime": 7, "Conditions": {"ExecutorType": "t"}}', "dev")
+
+    assert found.maxwaittime == 7
+    assert capsys.readouterr().err == ""
