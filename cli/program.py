@@ -1,8 +1,21 @@
-"""What this program was built from."""
+"""What this program is called, and what it was built from."""
 
 import os
+import shutil
+import sys
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
+from pathlib import Path
+
+NAME = "colonies"
+
+
+def program() -> str:
+    """What to type for this program: its name, or where it is when a shell does not find it."""
+    typed = Path(sys.argv[0])
+    found = shutil.which(NAME)
+    known = typed.name != NAME or (found is not None and typed.resolve() == Path(found).resolve())
+    return NAME if known else str(typed)
 
 
 def version() -> str:

@@ -26,7 +26,7 @@ from cli.errors import CliError, UsageError
 from cli.gateway import Gateway
 from cli.options import NONE, Options
 from cli.profile import ProfileStore, data_dir, write_private
-from cli.program import build_time, version
+from cli.program import build_time, program, version
 from cli.transport import Address
 
 app = App(name="dev", help="Start a development server.", help_format="plaintext")
@@ -190,7 +190,7 @@ class _Ready:
             f"  Data       {self.directory}\n"
             f"{self._objects()}"
             f"  Profile    {_PROFILE}{other}\n\n"
-            "Commands on this machine need no configuration: colonies executor ls\n"
+            f"Commands on this machine need no configuration: {program()} executor ls\n"
             "An SDK needs:\n"
         )
 
