@@ -1,7 +1,7 @@
 """``colonies doctor``: is everything as the configuration says, and what to do where it is not."""
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -65,7 +65,9 @@ async def doctor(*, options: Options = NONE) -> int:
         checks = dict(_CHECKS)
         if any(session.config.get(name) for name in _S3):
             checks["object store"] = _object_store
-        findings = [await _guarded(name, check, session) for name, check in checks.items()]
+        findings = _told_once(
+            [await _guarded(name, check, session) for name, check in checks.items()]
+        )
         rows: list[render.Row] = [(f.check, f.verdict, f.found, f.cure) for f in findings]
         session.out.show(
             render.Listing(
@@ -90,6 +92,17 @@ async def _guarded(
         return await check(session, name)
     except CliError as error:
         return Finding(name, _FAIL, error.message, error.hint)
+
+
+def _told_once(findings: Sequence[Finding]) -> list[Finding]:
+    """The findings; those that failed as an earlier one did, as they all do without a server."""
+    told: dict[tuple[str, str], str] = {}
+    shown: list[Finding] = []
+    for one in findings:
+        first = told.setdefault((one.found, one.cure), one.check) if one.verdict == _FAIL else ""
+        again = first not in {"", one.check}
+        shown.append(Finding(one.check, _SKIP, f"see {first}") if again else one)
+    return shown
 
 
 async def _server(session: Session, name: str) -> Finding:

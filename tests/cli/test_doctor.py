@@ -45,6 +45,13 @@ def test_a_server_that_is_away_is_found(shell: Shell) -> None:
     assert "colonies dev" in found["cure"]
 
 
+def test_what_one_failure_says_of_all_checks_is_said_once(shell: Shell) -> None:
+    ran = shell(f"doctor --port {free_port()}")
+
+    assert ran.out.count("connection refused") == 1
+    assert ran.out.count("see server") == 7
+
+
 def test_each_wrong_key_is_named(shell: Shell) -> None:
     stranger = new_key()["prvkey"]
     found = findings(
