@@ -9,13 +9,20 @@ from broker.errors import Malformed
 from broker.identity import digest
 
 
-class _Typed(msgspec.Struct):
+class _Exact(msgspec.Struct):
     """The one field that is read here. Others may hold what only their message understands."""
 
     msgtype: str = ""
 
 
-_typed = msgspec.json.Decoder(_Typed).decode
+class _Lenient(wire.Wire):
+    """The same as ``wire.decode`` reads it."""
+
+    msgtype: str = ""
+
+
+_exact = msgspec.json.Decoder(_Exact).decode
+_anything = msgspec.json.Decoder().decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +46,25 @@ class Asked:
         if not text:
             raise Malformed("no server accepts: it is no base64")
         try:
-            kind = _typed(text).msgtype or wire.decode(text, wire.Message).msgtype
+            kind = _kind_of(text)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError, Malformed) as error:
             raise Malformed("no server accepts: it is no message in JSON") from error
         if not kind:
             raise Malformed("no server accepts: it names no message")
         return cls(kind, text.decode("utf-8", "replace"))
+
+
+def _kind_of(text: bytes) -> str:
+    """The type that a server takes a message for.
+
+    It reads one in the prescribed spelling strictly. In any other the last of what spells the type
+    counts; but that is found only in what it can read without knowing the message.
+
+    Raises:
+        DecodeError, RecursionError, UnicodeDecodeError, Malformed: it cannot be read.
+    """
+    try:
+        _anything(text)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
+        return _exact(text).msgtype
+    return wire.decode(text, _Lenient).msgtype

@@ -122,8 +122,9 @@ def test_other_request_beside_a_signature_is_named_though_the_seals_fit() -> Non
         (payload(b'{"msgtype":"x","a":' + b"[" * 100_000), "it is no message in JSON"),
         (payload(b"[]"), "it is no message in JSON"),
         (payload(b'{"msgtype":5}'), "it is no message in JSON"),
+        (payload(b'{"msgtype":"x","MSGTYPE":5}'), "it is no message in JSON"),
         (payload(b'{"msgtype":"x","a":1'), "it is no message in JSON"),
-        (payload(b'{"a":1e999}'), "it is no message in JSON"),
+        (payload(b'{"a":1e999}'), "it names no message"),
         (payload(b"{}"), "it names no message"),
         (payload(b" " * MEGABYTES), "it is no message in JSON"),
     ],
@@ -145,10 +146,14 @@ def test_request_that_no_server_accepts_is_named(request_: bytes, fault: str) ->
         b'{"MsgType":"x"}',
         b'{"msgtype":"x","text":"%s"}' % (b"a" * MEGABYTES),
         b' {"a":{"msgtype":"y"},\n"msgtype":"x"} ',
+        b'{"msgtype":"y","MSGTYPE":"x"}',
+        b'{"MSGTYPE":"y","msgtype":"x","MsgType":null}',
+        b'{"msgtype":null,"MsgType":"x"}',
+        b'{"msgtype":5,"msgtype":"x"}',
     ],
     ids=lambda text: repr(text)[:32],
 )
-def test_unusual_request_is_read(text: bytes) -> None:
+def test_unusual_request_is_read_as_the_server_does(text: bytes) -> None:
     report = checked(exported(asked(payload(text))))
 
     assert (report.findings, report.messages) == ([], {"x": 1})
