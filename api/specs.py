@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import TypeVar
 
+import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 from msgspec.structs import replace
 
@@ -20,11 +21,17 @@ from broker.resources import in_bytes, millicores, shown_mebibytes, shown_millic
 MOST_ENVIRONMENT = 50_000
 """Each is a write of the append, during which the store does nothing else."""
 MOST_CHANNELS = 100
+_HEADROOM = 700
+"""Levels of nesting that could be read besides those of a value: Python counts calls among them,
+and whoever reads it later, as when its time is over, may be called from further down."""
+_SHALLOW = 200
+"""So few brackets cannot be nested too deep."""
 _ANYBODY = ["*"]
 _REMEMBERED = 4_096
 _LONGEST_REMEMBERED = 4_096
 T = TypeVar("T")
 S = TypeVar("S", bound=Struct)
+_any_json = msgspec.json.Decoder(Raw).decode
 
 
 def remembered(work: Callable[[bytes], T]) -> Callable[[bytes], T]:
@@ -230,7 +237,7 @@ def _typed(value: Raw, opening: bytes, default: Raw) -> Raw:
         return default
     if not text.startswith(opening):
         raise Malformed("Failed to submit process, invalid JSON")
-    return Raw(_utf8(text, "Failed to submit process"))
+    return Raw(_readable(text, "Failed to submit process"))
 
 
 def json_list(value: Raw, what: str) -> bytes | None:
@@ -244,13 +251,21 @@ def json_list(value: Raw, what: str) -> bytes | None:
         return None
     if not text.startswith(b"["):
         raise Malformed(f"{what}, invalid JSON")
-    return None if not text[1:-1].strip() else _utf8(text, what)
+    return None if not text[1:-1].strip() else _readable(text, what)
 
 
-def _utf8(text: bytes, what: str) -> bytes:
-    """The decoder does not look into free-form values; a reply with broken text would be ours."""
+def _readable(text: bytes, what: str) -> bytes:
+    """The decoder only skips free-form values; what others cannot read would be our reply.
+
+    Raises:
+        Malformed: it is no UTF-8, or nested too deep.
+    """
     try:
         text.decode()
+        if text.count(b"[") + text.count(b"{") > _SHALLOW:
+            _any_json(b"[" * _HEADROOM + text + b"]" * _HEADROOM)
     except UnicodeDecodeError as error:
         raise Malformed(f"{what}, invalid JSON") from error
+    except RecursionError as error:
+        raise Malformed(f"{what}, invalid JSON: nested too deep") from error
     return text

@@ -1,12 +1,15 @@
 """Function specs: echoed as the reference echoes them, and turned into what is matched."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from msgspec import Raw
 
 from api import wire
-from api.specs import SubmitMsg, check_free_form, command_of
+from api.specs import SubmitMsg, check_free_form, command_of, json_list
+from broker.aggregates.backoff import backoff_in
 from broker.aggregates.process_submit import SubmitProcess
 from broker.errors import Invalid, Malformed
 from broker.matching import Requirement
@@ -41,7 +44,10 @@ EMPTY: dict[str, Any] = {
 
 
 def command(**spec: Any) -> SubmitProcess:  # noqa: ANN401 - any JSON
-    text = json.dumps({"spec": spec}).encode()
+    return command_in(json.dumps({"spec": spec}).encode())
+
+
+def command_in(text: bytes) -> SubmitProcess:
     message = wire.decode(text, SubmitMsg)
     assert message.spec is not None
     check_free_form(message.spec)
@@ -175,3 +181,51 @@ def test_two_specs_with_the_same_conditions_do_not_share_what_one_changes() -> N
 
     assert first.requires == second.requires
     assert first.spec != second.spec
+
+
+# -------------------------------------------------------------------- nesting
+
+
+def lists(levels: int) -> bytes:
+    return b"[" * levels + b"]" * levels
+
+
+def nested(levels: int) -> SubmitProcess:
+    return command_in(b'{"spec":{"args":%b}}' % lists(levels))
+
+
+def further_down(frames: int, work: Callable[[], object]) -> object:
+    """What some work returns that is begun so many calls further down."""
+    return further_down(frames - 1, work) if frames else work()
+
+
+def is_accepted(levels: int) -> bool:
+    try:
+        nested(levels)
+    except Malformed:
+        return False
+    return True
+
+
+def test_whatever_is_accepted_can_be_read_where_more_calls_are_under_way() -> None:
+    deepest = next(levels for levels in range(1_000, 0, -1) if is_accepted(levels))
+    stored = nested(deepest).spec
+
+    assert further_down(500, lambda: backoff_in(stored)) is None
+
+
+def test_ordinary_nesting_is_accepted() -> None:
+    assert json.loads(nested(250).spec)["args"]
+    assert json_list(Raw(lists(250)), "Failed") == lists(250)
+
+
+def test_wide_values_are_not_taken_for_deep_ones() -> None:
+    wide = b"[%b]" % b",".join([b'[{"a":{}}]'] * 10_000)
+
+    assert json_list(Raw(wide), "Failed") == wide
+
+
+@pytest.mark.parametrize("text", [lists(900), b'[{"a":' * 450 + b"1" + b"}]" * 450])
+def test_output_that_is_nested_too_deep_is_refused(text: bytes) -> None:
+    with pytest.raises(Malformed, match=r"^Failed, invalid JSON: nested too deep$"):
+        json_list(Raw(text), "Failed")
