@@ -21,6 +21,7 @@ from broker.schema import Schema
 from cli import render, spec
 from cli.client import Client
 from cli.errors import UsageError
+from cli.given import given_json
 
 _APPROVED = 1
 _NOT_SAID = "-"
@@ -95,7 +96,7 @@ async def executors(client: Client, colony: str) -> list[Executor]:
 
 def content(text: Raw | UnsetType) -> dict[str, object]:
     """A spec or a status; nothing is an empty one."""
-    value = cast("object", json.loads(bytes(text))) if isinstance(text, Raw) else None
+    value = given_json(bytes(text)) if isinstance(text, Raw) else None
     return cast("dict[str, object]", value) if isinstance(value, dict) else {}
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import codecs
+import errno
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
@@ -31,15 +32,18 @@ async def start(command: Sequence[str], environ: Mapping[str, str]) -> asyncio.s
     Raises:
         OSError: it cannot be run.
     """
-    return await asyncio.create_subprocess_exec(
-        *command,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env=environ,
-        # A Ctrl-C of the terminal is its parent's to handle: the work is to be finished first.
-        start_new_session=True,
-    )
+    try:
+        return await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=environ,
+            # A Ctrl-C of the terminal is its parent's to handle: the work is to be finished first.
+            start_new_session=True,
+        )
+    except ValueError as error:  # a name or a value that no environment can hold
+        raise OSError(errno.EINVAL, str(error)) from error
 
 
 async def finish(child: asyncio.subprocess.Process, given: bytes, said: Line) -> Ran:

@@ -20,6 +20,7 @@ from broker.envelope import Recorded
 from broker.errors import BrokerError, Clash, Malformed, Trimmed, Unavailable
 from cli import embedded, render
 from cli.errors import CliError, Unreachable, UsageError
+from cli.given import given_json
 from cli.options import Options
 from cli.profile import data_dir
 from cli.session import settle
@@ -223,4 +224,4 @@ class Teller:
 
 def _plain(body: Mapping[str, object]) -> dict[str, object]:
     """A body whose stored JSON is data like the rest."""
-    return json.loads(encode(body))
+    return cast("dict[str, object]", given_json(encode(body)))

@@ -14,6 +14,7 @@ from msgspec.structs import fields
 from api import wire, wire_executor, wire_location, wire_spec
 from broker.errors import Malformed
 from cli.errors import UsageError
+from cli.given import given_json
 from cli.nearest import nearest
 
 _UNLIMITED = -1
@@ -194,12 +195,12 @@ def json_text(value: object) -> Raw:
 
 def plain(value: wire.Wire | Sequence[wire.Wire]) -> object:
     """A structure as plain JSON values, exactly as it is spelled on the wire."""
-    return cast("object", json.loads(wire.encode(value)))
+    return given_json(wire.encode(value))
 
 
 def words(text: Raw) -> str:
     """A free-form JSON list as words with spaces between them, an object as ``key:value``."""
-    value = cast("object", json.loads(bytes(text) or b"null"))
+    value = given_json(bytes(text) or b"null")
     if isinstance(value, dict):
         items = sorted(cast("dict[str, object]", value).items())
         return " ".join(f"{key}:{_word(item)}" for key, item in items)

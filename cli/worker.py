@@ -19,6 +19,7 @@ from cli import child, spec
 from cli.child import Ran
 from cli.client import Client
 from cli.errors import RpcError, Unreachable
+from cli.given import given_json
 from cli.loglines import LogLines
 
 _ASK_S = 20
@@ -197,7 +198,7 @@ def environment(
     process: wire_process.Process, function: wire_spec.FunctionSpec
 ) -> Mapping[str, str]:
     """What a command finds in its environment; the process' own variables do not go before ours."""
-    arguments: object = json.loads(bytes(function.args) or b"[]")
+    arguments = given_json(bytes(function.args) or b"[]")
     words = cast("list[object]", arguments) if isinstance(arguments, list) else []
     return {
         **(function.env or {}),

@@ -12,6 +12,7 @@ from cli import feed, ids, render, spec, workflows
 from cli.client import Client
 from cli.errors import CliError
 from cli.feed import Happening
+from cli.given import given_json
 from cli.options import NONE, Format, Options
 from cli.processes import whole_id
 from cli.session import Session
@@ -82,7 +83,7 @@ async def _executor_id(client: Client, colony: str, executor: str) -> str:
 
 
 def _print(session: Session, happening: Happening) -> None:
-    event = cast("dict[str, object]", json.loads(happening.data))
+    event = cast("dict[str, object]", given_json(happening.data))
     if session.out.format is Format.TABLE:
         session.out.write(_line(event, whole=not session.out.stdout.isatty()))
     else:

@@ -1,6 +1,7 @@
 """A real development server, and the command line run against it as a user does."""
 
 import asyncio
+import base64
 import io
 import json
 import os
@@ -17,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
+import httpx
 import pytest
 from cyclopts import App
 
@@ -246,3 +248,21 @@ def new_key() -> dict[str, str]:
     """A new key and its id, as ``key generate --json`` prints them."""
     identity = Identity.generate()
     return {"id": identity.id, "prvkey": identity.prvkey}
+
+
+def submit_text(dev: Dev, shell: Shell, part: str) -> str:
+    """Submit a spec of which a part is JSON that our own client would not write; its id."""
+    who = Identity.from_hex(shell.environ["COLONIES_PRVKEY"])
+    name = shell.environ["COLONIES_COLONY_NAME"]
+    conditions = f'"conditions":{{"colonyname":"{name}","executortype":"cli"}}'
+    text = f'{{"msgtype":"submitfuncspecmsg","spec":{{{conditions},{part}}}}}'
+    payload = base64.b64encode(text.encode())
+    envelope = {
+        "payloadtype": "submitfuncspecmsg",
+        "payload": payload.decode(),
+        "signature": who.sign(payload),
+    }
+    reply = httpx.post(f"http://127.0.0.1:{dev.port}/api", json=envelope).json()
+    found = re.search(rb'"processid":"(\w+)"', base64.b64decode(reply["payload"]))
+    assert found is not None, reply
+    return found[1].decode()

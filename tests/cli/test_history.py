@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from broker.identity import Identity, digest
 from cli import embedded
-from tests.cli.conftest import PROGRAM, Dev, Shell, clean_environ, free_port
+from tests.cli.conftest import PROGRAM, Dev, Shell, clean_environ, free_port, submit_text
 from tests.facts import closed
 from tests.sealing import exported, raw
 
@@ -91,6 +91,19 @@ def test_changed_field_is_named(colony: Shell, worker: Shell, dev: Dev) -> None:
 
 
 # ---------------------------------------------------------------- show
+
+
+def test_number_that_is_none_for_python_is_shown(dev: Dev, colony: Shell) -> None:
+    digits = "9" * 5_000
+    process_id = submit_text(dev, colony, f'"args":[{digits}]')
+
+    submitted, *_ = events(colony, f"--process {process_id}")
+
+    assert cast("dict[str, dict[str, object]]", submitted["body"])["spec"]["args"] == [digits]
+    assert digits in colony.ok(f"process get {process_id} -o json").out
+    assert digits in colony.ok(f"events tail -p {process_id} --all --count 1").out
+    for line in (f"history at now process {process_id}", "process psw --ids"):
+        assert process_id in colony.ok(line).out
 
 
 def test_events_say_who_when_and_what(colony: Shell, worker: Shell) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 from collections.abc import Generator
@@ -10,7 +11,19 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import cast
 
-from tests.cli.conftest import PROGRAM, Shell, clean_environ, free_port, running_dev
+import pytest
+
+from tests.cli.conftest import (
+    PROGRAM,
+    Dev,
+    Shell,
+    clean_environ,
+    free_port,
+    running_dev,
+    submit_text,
+)
+
+DIGITS = "9" * 5_000
 
 
 class Runner:
@@ -100,6 +113,26 @@ def test_a_command_that_does_not_exist_fails_the_process(worker: Shell) -> None:
     with running(worker, "", "no-such-command"):
         ran = worker(f"process get {process} --wait")
     assert "no-such-command cannot be run: No such file or directory" in ran.err
+
+
+@pytest.mark.parametrize(
+    "part", ['"funcname":"a\\u0000b"', '"env":{"A=B":"c"}', '"env":{"A":"\\u0000"}']
+)
+def test_what_no_environment_can_hold_fails_the_process_and_not_the_executor(
+    worker: Shell, part: str
+) -> None:
+    spec = f'{{{part},"conditions":{{"executortype":"cli"}}}}'
+    process, ordinary = worker.ok(f"function submit --spec {shlex.quote(spec)}").id, submit(worker)
+    with running(worker, "", "echo", "done"):
+        ran = worker(f"process get {process} --wait")
+        assert worker.ok(f"process get {ordinary} --wait --out").out == "done\n"
+    assert "echo cannot be run: " in ran.err
+
+
+def test_an_argument_that_is_no_number_for_python_is_passed_on(dev: Dev, worker: Shell) -> None:
+    process = submit_text(dev, worker, f'"args":[{DIGITS},1]')
+    with running(worker, "", "sh", "-c", 'echo "$COLONIES_ARGS"'):
+        assert worker.ok(f"process get {process} --wait --out").out == f'["{DIGITS}", 1]\n'
 
 
 def test_a_new_executor_is_registered_and_removed_again(colony: Shell) -> None:
