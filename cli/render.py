@@ -19,6 +19,8 @@ _MILLI, _SECOND = 1_000, 1_000_000  # microseconds
 _NEVER = "0001-01-01T"
 _MESSAGE_WIDTH = 44
 _LEVEL_COLOURS = {"INFO": 36, "WARN": 33, "ERRO": 31, "DEBU": 90}
+_NO_TEXT = re.compile("[\ud800-\udfff]")
+"""Halves of characters: JSON can say them, and nothing can print them."""
 _NOT_YAML = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff\ufeff\ufffe\uffff]")
 _PLAIN_VALUE = frozenset(
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._/@^+:,=~%"
@@ -221,7 +223,8 @@ def _quoted(value: str) -> str:
 
 def to_json(data: object) -> str:
     """Indented JSON; two runs print the same."""
-    return json.dumps(data, indent=2, ensure_ascii=False) + "\n"
+    text = json.dumps(data, indent=2, ensure_ascii=False)
+    return _NO_TEXT.sub(lambda found: f"\\u{ord(found[0]):04x}", text) + "\n"
 
 
 def to_yaml(data: object) -> str:

@@ -353,6 +353,18 @@ def test_shown_request_cannot_steer_the_terminal(tmp_path: Path) -> None:
     assert out == said
 
 
+def test_half_a_character_in_a_file_is_told_of_as_json(tmp_path: Path) -> None:
+    head, *_, end = exported([])
+    lines = [{**head, "colony": "\ud800"}, {**end, "end": "\udfff"}]
+    (tmp_path / "log").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    ran = Shell().program(f"history check {tmp_path / 'log'} --json")
+
+    found = cast("dict[str, object]", ran.json)
+    assert (ran.code, found["colony"]) == (1, "\ud800")
+    assert found["findings"] == ["the end says \udfff events, there are 0"]
+
+
 # ---------------------------------------------------------------- mistakes
 
 
