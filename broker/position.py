@@ -38,3 +38,5 @@ class Position(NamedTuple):
 
 START = Position(0, 0)
 """Before the first event of any stream."""
+END = Position(_MOST, _MOST)
+"""The last that any stream can have; the store takes no question about what is behind it."""

@@ -28,7 +28,7 @@ from broker.errors import (
 )
 from broker.keys import Key, Tag
 from broker.pipeline import Reply, ReplyError
-from broker.position import START, Position
+from broker.position import END, START, Position
 from broker.script import APPEND, PROJECT, Script
 
 MOST_TRIES = 8
@@ -415,6 +415,8 @@ class EventStore:
         Raises:
             Trimmed: nobody here knows where that is.
         """
+        if after == END:
+            return []
         last = str(until) if until else "+"
         page, mark = await self.read(
             ("XRANGE", tag.key(keys.EVENTS), f"({after}", last, "COUNT", count),

@@ -249,6 +249,14 @@ async def test_position_that_is_none_is_refused(
         assert refused.status_code == 400
 
 
+async def test_nothing_follows_the_last_position_there_can_be(
+    common: Tenant, servers: Servers
+) -> None:
+    last = f"{2**64 - 1}-{2**64 - 1}"
+    async with asked_for_events(servers[0], common.user, common.name, last=last) as answer:
+        assert answer.status_code == 200
+
+
 async def test_what_is_not_a_signed_request_is_refused(tenant: Tenant, servers: Servers) -> None:
     wrong = sealed(tenant.user, "getcolonymsg", colonyname=tenant.name)
     async with httpx.AsyncClient(base_url=servers[0].url, trust_env=False) as client:
