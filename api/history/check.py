@@ -10,11 +10,14 @@ from typing import Any, cast
 from api.history.asked import Asked
 from api.history.proof import BY_SERVER, UNREADABLE, Proof
 from api.history.seal import BLOCK, FIRST, FORMAT, SIGNED, fingerprint, seal_of, values_of
+from broker.aggregates.colony import ColonyFounded
+from broker.aggregates.server import ServerFounded
 from broker.envelope import PROOF_BYTES
 from broker.errors import Malformed
 from broker.position import START, Position
 
 MOST_FINDINGS = 100
+_THE_SERVER = "the server"
 
 
 @dataclass(slots=True)
@@ -122,9 +125,21 @@ class Checker:
         self._in_order(number, position, name)
         if fingerprint(str(position), values) != stated:
             self._say(f"{name} was changed")
+        self._named(name, data["type"], data["subject"])
         self._block.append(stated)
         self.report.events += 1
         self._signed(name, data["actor"], values[SIGNED])
+
+    def _named(self, name: str, kind: str, subject: str) -> None:
+        """See that the log is whose the first line says; no seal vouches for that line."""
+        if kind not in {ColonyFounded.TYPE, ServerFounded.TYPE}:
+            return
+        whose = subject if kind == ColonyFounded.TYPE else ""
+        if whose != self.report.colony:
+            named = self.report.colony or _THE_SERVER
+            self._say(
+                f"{name} begins the log of {whose or _THE_SERVER}, the file is named after {named}"
+            )
 
     def _in_order(self, number: int, position: Position, name: str) -> None:
         if number == self._expected + 1:
@@ -176,7 +191,7 @@ class Checker:
         signer = Proof.read(self._request).signer
         if signer not in {BY_SERVER, UNREADABLE, *self._doers}:
             actor, name = next(iter(self._doers.items()))
-            self._say(f"{name} names {actor or 'the server'}, but was signed by {signer}")
+            self._say(f"{name} names {actor or _THE_SERVER}, but was signed by {signer}")
 
     def _seal(self, at: int, data: dict[str, Any]) -> None:
         try:

@@ -8,11 +8,13 @@ from msgspec.structs import replace
 
 from api.history.check import Checker
 from api.history.seal import BLOCK, FIRST
+from broker.aggregates.server import ServerFounded
+from broker.decision import Event
 from broker.envelope import RawEntry
 from broker.errors import Malformed
 from broker.identity import Identity, digest
 from tests import sealing
-from tests.facts import closed
+from tests.facts import T0, closed, founded
 from tests.sealing import Lines, at, checked, exported
 
 WORKER, STRANGER = Identity.from_hex("11" * 32), Identity.from_hex("22" * 32)
@@ -155,6 +157,29 @@ def test_line_that_is_no_json_is_named(lines: Lines) -> None:
     texts[3] = b"\xff{"
 
     assert "line 4 cannot be read" in Checker().run(texts).findings
+
+
+@pytest.mark.parametrize(
+    ("begins", "given", "whose", "named"),
+    [
+        (founded(), "other", "dev", "other"),
+        (founded(), "", "dev", "the server"),
+        (ServerFounded(subject=WORKER.id, actor="", at_ns=T0), "other", "the server", "other"),
+    ],
+)
+def test_log_that_is_given_another_name_is_named(
+    begins: Event, given: str, whose: str, named: str
+) -> None:
+    lines = exported([sealing.raw(1, begins, b"")])
+    lines[0]["colony"] = given
+
+    assert checked(lines).findings == [
+        f"event 1 at 1-0 ({begins.TYPE}) begins the log of {whose}, the file is named after {named}"
+    ]
+
+
+def test_log_that_has_its_own_name_is_whole() -> None:
+    assert checked(exported([sealing.raw(1, founded(), b"")])).findings == []
 
 
 @pytest.mark.parametrize("text", [b'{"n":1e999}', b'{"block":1e999}', b"[" * 100_000])
