@@ -1,5 +1,6 @@
 """Fixtures that every kind of test may use."""
 
+import signal
 from collections.abc import AsyncGenerator, Iterator
 
 import hypothesis
@@ -17,6 +18,8 @@ IN_FLIGHT = 4_096
 # How long an example takes says more about the machine than about the code.
 hypothesis.settings.register_profile("project", deadline=None)
 hypothesis.settings.load_profile("project")
+# Whoever runs us in the background may have us ignore Ctrl-C, and whatever we start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
