@@ -25,7 +25,7 @@ MANY = int(os.environ.get("FS_FILES", "100000"))
 LABELS = ("/a", "/a/b")
 STEP = 5_000
 A_FEW, A_LITTLE = 2, 256
-"""Commands and bytes by which two equal lives may differ: numbers grow, an answer may be fetched."""
+"""Commands and bytes by which two equal lives may differ: numbers grow, an answer is fetched."""
 pytestmark = pytest.mark.real
 
 
