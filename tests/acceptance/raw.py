@@ -49,7 +49,7 @@ class Raw:
                 if error.partial:
                     raise AssertionError(f"half a response: {error.partial!r}") from error
                 return None
-            except ConnectionResetError:
+            except (ConnectionResetError, BrokenPipeError):  # the latter of what was sent before
                 return None
             first, *lines = head.decode("latin-1").rstrip("\r\n").split("\r\n")
             version, status = first.split(" ")[:2]

@@ -251,8 +251,11 @@ async def test_nothing_is_read_for_those_who_have_gone(
 
 async def test_who_reads_nothing_is_closed_and_misses_nothing_by_it(store: Store) -> None:
     limits = Limits(idle_timeout_ms=1_000, max_subscription_backlog=10)
-    with started(settings_on(store.url, limits=limits)) as server:
-        async with Api(server.url) as api:
+    with (
+        started(settings_on(store.url, limits=limits)) as server,
+        started(settings_on(store.url)) as other,
+    ):
+        async with Api(other.url) as api:
             tenant = await found(api, OWNER)
             process, worker = await running(tenant, api)
             text = "x" * 60_000
@@ -262,6 +265,11 @@ async def test_who_reads_nothing_is_closed_and_misses_nothing_by_it(store: Store
                 await say(api, worker, process, "first")
                 first = (await lines(slow))[0]
                 assert await texts(quick, 1) == ["first"]
+                both = server.sockets
+
+                async def closed() -> bool:
+                    return server.sockets < both
+
                 for _ in range(20):
                     answer = await api.ask(
                         worker.identity, "addlogsmsg", processid=process, messages=[text] * 20
@@ -269,6 +277,7 @@ async def test_who_reads_nothing_is_closed_and_misses_nothing_by_it(store: Store
                     assert answer.ok == {}
                     assert await texts(quick, 20) == [text] * 20
 
+                await eventually(closed, "the slow one to be closed")
                 # The second is for one that does not read the reason either, for five seconds.
                 ends = {Ended(1013, "too slow: nothing was read for 1 s"), Ended(1006, "")}
                 assert await slow.ended() in ends
