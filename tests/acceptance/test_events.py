@@ -224,7 +224,7 @@ async def test_who_may_not_read_is_refused(tenant: Tenant, api: Api, servers: Se
 async def test_feed_goes_on_when_its_way_to_the_store_died_without_a_word(
     store: Store,
 ) -> None:
-    limits = Limits(store_timeout_ms=1_000)
+    limits = Limits(store_timeout_ms=2_000)
     with ExitStack() as stack:
         writer = await asyncio.to_thread(stack.enter_context, started(settings_on(store.url)))
         async with relay_to(store.url) as relay, Api(writer.url) as api:
