@@ -7,7 +7,7 @@ projector that dies anywhere leaves the checkpoint where its effect ends.
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import structlog
 
@@ -16,11 +16,12 @@ from broker.cluster import BLOCK_MS
 from broker.directory import Colony, Directory
 from broker.envelope import RawEntry, position_of, read_entry, type_of
 from broker.errors import Overloaded, Unavailable
-from broker.keys import SERVER
+from broker.keys import SERVER, Tag
 from broker.pace import rest
 from broker.position import START, Position
 from broker.store import Batch, EventStore
 from projections import builds, checkpoint
+from projections.merging import merged
 from projections.projection import Projection
 
 _log = structlog.get_logger(__name__)
@@ -53,33 +54,36 @@ class Projector:
         Raises:
             Corrupt: an event that cannot be read. Skipping it would make every later row wrong.
         """
-        seen: dict[str, Position] = {}
+        seen: dict[Tag, Position] = {}
+        told: Collection[Tag] | None = None
         while not self._stopping:
             try:
                 colonies = await self._directory.every()
-                lost = await self._catch_up_all(colonies, seen)
+                due = [c for c in colonies if told is None or c.tag in told or c.tag not in seen]
+                lost = await self._catch_up_all(due, seen)
                 if lost is not None:
                     raise lost
-                await self._wait(colonies, seen)
+                told = await self._wait(colonies, seen)
             except (Unavailable, Overloaded) as error:
+                told = None
                 if not self._stopping:
                     _log.warning("projector_postponed", error=str(error))
                     await asyncio.sleep(_AWAY_S)
 
     async def _catch_up_all(
-        self, colonies: Sequence[Colony], seen: dict[str, Position]
+        self, colonies: Sequence[Colony], seen: dict[Tag, Position]
     ) -> Unavailable | Overloaded | None:
         """All of which the shard is there; what was wrong with another one."""
         lost = None
         for colony in colonies:
             try:
-                seen[colony.tag.text] = await self.catch_up(colony)
+                seen[colony.tag] = await self.catch_up(colony)
             except (Unavailable, Overloaded) as error:
                 lost = error
         return lost
 
     async def catch_up(self, colony: Colony) -> Position:
-        """Apply everything there is to apply; how far all projections have come."""
+        """Apply what there is to apply now; how far all projections have come."""
         reached = [await self._project(colony, projection) for projection in self._projections]
         return min(reached, default=START)
 
@@ -95,20 +99,30 @@ class Projector:
             batch = batch_of(projection, build, before, page)
             if await store.project(tag, batch):
                 before = batch.after
+                if len(page) < PAGE:
+                    break  # what came meanwhile is gathered, too
             else:
                 build = await builds.served(store, tag, projection)
                 before = await checkpoint.of_build(store, tag, projection, build)
-            if len(page) == PAGE:
-                await rest(began)
+            await rest(began)
         return before or START
 
-    async def _wait(self, colonies: Sequence[Colony], seen: dict[str, Position]) -> None:
-        """Return when a stream has an event beyond what was seen, or after a while."""
-        streams = [SERVER.key(keys.EVENTS), *(c.tag.key(keys.EVENTS) for c in colonies)]
-        positions = ["$", *(str(seen[c.tag.text]) for c in colonies)]
+    async def _wait(
+        self, colonies: Sequence[Colony], seen: Mapping[Tag, Position]
+    ) -> Collection[Tag] | None:
+        """Return when a stream has an event beyond what was seen: those of which that is known.
+
+        None after a while in which nothing happened: then it is time to look at all of them.
+        """
+        tags = {
+            SERVER.key(keys.EVENTS): SERVER,
+            **{c.tag.key(keys.EVENTS): c.tag for c in colonies},
+        }
+        positions = ["$", *(str(seen[c.tag]) for c in colonies)]
         options = ("COUNT", 1, "BLOCK", BLOCK_MS, "STREAMS")
-        await self._waits.send("XREAD", *options, *streams, *positions)
+        found = await self._waits.send("XREAD", *options, *tags, *positions)
         await asyncio.sleep(_GATHER_S)
+        return {tags[name.decode()] for name, _ in found} if found else None
 
 
 def batch_of(
@@ -117,7 +131,7 @@ def batch_of(
     """What some entries mean for a build, and the checkpoint behind them."""
     reads = projection.reads
     wanted = (raw for raw in page if reads is None or type_of(raw) in reads)
-    writes = (write for raw in wanted for write in projection.fold(read_entry(raw).event))
+    writes = merged(write for raw in wanted for write in projection.fold(read_entry(raw).event))
     return Batch(
         checkpoint=checkpoint.checkpoint_key(projection, build),
         before=before,

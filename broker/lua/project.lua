@@ -9,23 +9,18 @@
 --          {"fenced", the checkpoint as it is}: another projector was here, or the log was deleted, and
 --          nothing may be left of it; nothing was written
 
-local at = 1
-local function take()
-  local value = ARGV[at]
-  at = at + 1
-  return value
-end
+local call, argv = redis.call, ARGV
 
-local before, after = take(), take()
-local current = redis.call('GET', KEYS[1]) or ''
-if current ~= before then return {'fenced', current} end
-if redis.call('EXISTS', KEYS[2]) == 0 then return {'fenced', current} end
+local current = call('GET', KEYS[1]) or ''
+if current ~= argv[1] then return {'fenced', current} end
+if call('EXISTS', KEYS[2]) == 0 then return {'fenced', current} end
 
-for index = 3, tonumber(take()) + 2 do
-  local command, count = take(), tonumber(take())
-  redis.call(command, KEYS[index], unpack(ARGV, at, at + count - 1))
-  at = at + count
+local at = 4
+for index = 3, tonumber(argv[3]) + 2 do
+  local last = at + 1 + tonumber(argv[at + 1])
+  call(argv[at], KEYS[index], unpack(argv, at + 2, last))
+  at = last + 1
 end
-redis.call('SET', KEYS[1], after)
-redis.call('PUBLISH', take(), after)
+call('SET', KEYS[1], argv[2])
+call('PUBLISH', argv[at], argv[2])
 return {'done'}
