@@ -17,53 +17,55 @@ from broker.keys import Key
 Arg = str | bytes | int | float
 
 
-Expect = tuple[str, Key, tuple[Arg, ...]]
-"""A condition on one row: what ``append.lua`` compares, the key, and what that takes."""
+Test = tuple[str | int, ...]
+"""What ``append.lua`` looks at: the kind of a condition, then the names it needs."""
+Expect = tuple[Test, Key, tuple[Arg, ...]]
+"""A condition on one row: the test, the key, and the values it is to have."""
 
 
 def equals(key: Key, field: str, value: Arg) -> Expect:
     """A hash field has exactly this value."""
-    return ("equals", key, (field, value))
+    return (("equals", field), key, (value,))
 
 
 def matches(key: Key, **fields: Arg) -> Expect:
     """Fields of a hash have exactly these values; all are read at once."""
-    return ("matches", key, (len(fields), *fields, *fields.values()))
+    return (("matches", len(fields), *fields), key, tuple(fields.values()))
 
 
 def above(key: Key, field: str, value: int) -> Expect:
     """A counter in a hash is there and greater than this."""
-    return ("above", key, (field, value))
+    return (("above", field), key, (value,))
 
 
 def below(key: Key, field: str, value: int) -> Expect:
     """A counter in a hash is there and less than this."""
-    return ("below", key, (field, value))
+    return (("below", field), key, (value,))
 
 
 def lacks(key: Key, field: str) -> Expect:
     """A hash has no such field, or does not exist."""
-    return ("lacks", key, (field,))
+    return (("lacks",), key, (field,))
 
 
 def has(key: Key, field: str) -> Expect:
     """A hash has this field."""
-    return ("has", key, (field,))
+    return (("has",), key, (field,))
 
 
 def absent(key: Key) -> Expect:
     """There is no such key."""
-    return ("absent", key, ())
+    return (("absent",), key, ())
 
 
 def listed(key: Key, member: str) -> Expect:
     """A sorted set has this member."""
-    return ("listed", key, (member,))
+    return (("listed",), key, (member,))
 
 
 def counts(key: Key, members: int) -> Expect:
     """A set has so many members."""
-    return ("counts", key, (members,))
+    return (("counts",), key, (members,))
 
 
 Write = tuple[str, Key, tuple[Arg, ...]]

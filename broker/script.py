@@ -1,6 +1,7 @@
 """Lua scripts: loaded from the package, called by hash, sent whole where they are not known."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 
@@ -12,6 +13,13 @@ class Script:
     name: str
     text: str
     sha: str
+
+    def completed(self, parts: Mapping[str, str]) -> "Script":
+        """The script with Lua source where its text has a mark, such as ``--[[writes]]``."""
+        text = self.text
+        for mark, source in parts.items():
+            text = text.replace(f"--[[{mark}]]", source)
+        return of_text(self.name, text)
 
 
 def of_text(name: str, text: str) -> Script:
@@ -42,3 +50,5 @@ RESTORE = _load("restore")
 RESTORE_LINES = _load("restore_lines")
 CLAIM = _load("claim")
 """Not complete: ``broker/claiming.py`` fills in what the fold writes."""
+PREPARED = _load("prepared")
+"""Not complete: ``broker/prepared.py`` makes one of it for each form an event comes in."""

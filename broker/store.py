@@ -29,6 +29,7 @@ from broker.errors import (
 from broker.keys import Key, Tag
 from broker.pipeline import Reply, ReplyError
 from broker.position import END, START, Position
+from broker.prepared import Prepared
 from broker.script import APPEND, PROJECT, Script
 
 MOST_TRIES = 8
@@ -173,6 +174,7 @@ class EventStore:
         self._link = link
         self._fold = fold
         self._claim = claim_script(fold)
+        self._prepared = Prepared(fold)
         self._attempts = attempts
         self.origin = origin
         self.clock = clock
@@ -253,7 +255,7 @@ class EventStore:
         self, tag: Tag, decision: Decision, signed: Signed
     ) -> Done | Conflict | Repeat:
         """One guarded step: every expectation holds and all is written, or nothing is."""
-        reply = await self.call(APPEND, *self._append_args(tag, decision, signed))
+        reply = await self.call(*self._asked(tag, decision, signed))
         match reply[0]:
             case b"done":
                 return Done(decision.events, reply[1].decode(), decision.wakes)
@@ -264,17 +266,37 @@ class EventStore:
             case other:
                 raise Corrupt(f"append.lua answered {other!r}")
 
-    def _append_args(
+    def _asked(
         self, tag: Tag, decision: Decision, signed: Signed
-    ) -> tuple[list[str], list[Arg]]:
+    ) -> tuple[Script, list[str], list[Arg]]:
         prefix = tag.prefix
         events = prefix + keys.EVENTS
         nonce = prefix + keys.nonce(signed.caller, signed.nonce) if signed.nonce else events
-        names, args = [events, nonce], list[Arg]()
-        args += (signed.nonce_ms if signed.nonce else 0, signed.digest, len(decision.expects))
-        for kind, key, condition in decision.expects:
-            names.append(prefix + key)
-            args += (kind, *condition)
+        names = [events, nonce, *[prefix + key for _, key, _ in decision.expects]]
+        args: list[Arg] = [signed.nonce_ms if signed.nonce else 0, signed.digest]
+        wakes = tallied(decision.wakes)
+        prepared = self._prepared.of(decision)
+        if prepared is None:
+            script = APPEND
+            self._spell(prefix, decision, signed, names, args)
+            args.append(len(wakes))
+        else:
+            script, values = prepared
+            args += (prefix, signed.whole)
+            for _, _, expected in decision.expects:
+                args += expected
+            args += values
+        for text, count in wakes:
+            args += (keys.wake_channel(tag), f"{text}|{count}|{self.origin}")
+        return script, names, args
+
+    def _spell(
+        self, prefix: str, decision: Decision, signed: Signed, names: list[str], args: list[Arg]
+    ) -> None:
+        """Say everything that is to be tested and written, as append.lua wants it."""
+        args.append(len(decision.expects))
+        for test, _, expected in decision.expects:
+            args += (*test, *expected)
         args.append(len(decision.events))
         writes = list[Write]()
         carried = signed.whole
@@ -286,11 +308,6 @@ class EventStore:
         for command, key, values in writes:
             names.append(prefix + key)
             args += (command, len(values), *values)
-        wakes = tallied(decision.wakes)
-        args.append(len(wakes))
-        for text, count in wakes:
-            args += (keys.wake_channel(tag), f"{text}|{count}|{self.origin}")
-        return names, args
 
     async def claim(self, tag: Tag, claim: Claim, signed: Signed) -> Claimed | NotClaimed | Repeat:
         """Give the head of the given classes to an executor, if there is one."""

@@ -68,19 +68,19 @@ def _holds(values: dict[Key, Value], expect: Expect) -> bool:
     row = values.get(expect[1])
     as_hash = cast("Hash", row or {})
     match expect:
-        case ("equals", _, (field, value)):
+        case (("equals", field), _, (value,)):
             return as_hash.get(str(field).encode()) == encoded(value)
-        case ("matches", _, (int(count), *given)):
-            pairs = zip(given[:count], given[count:], strict=True)
+        case (("matches", _, *fields), _, wanted):
+            pairs = zip(fields, wanted, strict=True)
             return all(as_hash.get(str(f).encode()) == encoded(v) for f, v in pairs)
-        case ("above" | "below" as kind, _, (field, value)):
+        case (("above" | "below" as kind, field), _, (value,)):
             counted = int(as_hash.get(str(field).encode(), b"%d" % value))
             return counted > int(value) if kind == "above" else counted < int(value)
-        case ("has" | "listed" | "lacks" as kind, _, (field,)):
+        case (("has" | "listed" | "lacks" as kind,), _, (field,)):
             return (str(field).encode() in (row or {})) is (kind != "lacks")
-        case ("absent", _, ()):
+        case (("absent",), _, ()):
             return row is None
-        case ("counts", _, (members,)):
+        case (("counts",), _, (members,)):
             return len(row or ()) == members
         case _:
             raise AssertionError(f"unknown expectation {expect}")

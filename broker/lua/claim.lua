@@ -45,7 +45,7 @@ local found = call('HMGET', row, 'max_exec', 'graph')
 local seconds, graph = tonumber(found[1] or '0'), found[2]
 local exec = string.format('%010.0f', seconds)
 
-local position = call('XADD', KEYS[1], '*', --[[event]] 'signed', signed)
+local position = call('XADD', KEYS[1], '*', --[[event]])
 --[[writes]]
 if seconds > 0 then
   local due = string.format('%.0f', tonumber(ms) + seconds * 1000)
@@ -56,8 +56,7 @@ if graph then
   local begun = call('HMGET', prefix .. 'w:' .. graph, 'state', 'at')
   if begun[1] == '0' then
     local since = string.sub(begun[2], 1, 16)
-    -- the request is kept once: digest and signature have 97 bytes
-    call('XADD', KEYS[1], '*', --[[event: started]] 'signed', string.sub(signed, 1, 97))
+    call('XADD', KEYS[1], '*', --[[event: started]])
     --[[writes: started]]
   end
 end

@@ -66,8 +66,8 @@ FAILING = [
 
 
 def spelled(expect: Expect) -> str:
-    kind, key, condition = expect
-    return "-".join(str(part)[:12] for part in (kind, key, *condition))
+    test, key, values = expect
+    return "-".join(str(part)[:12] for part in (*test, key, *values))
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ async def test_unknown_expectation_is_refused_before_anything_is_written(
     inhabited_store: EventStore, link: Link
 ) -> None:
     before = await everything(link)
-    odd: Expect = ("resembles", keys.COLONY, ("guard", 1))
+    odd: Expect = (("resembles", "guard"), keys.COLONY, (1,))
 
     with pytest.raises(Corrupt, match="resembles"):
         await inhabited_store.append(TAG, Decision(expects=(odd,), events=(PAUSED,)), BY_SERVER)
