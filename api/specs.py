@@ -51,9 +51,8 @@ class SubmitMsg(wire.Message):
 
 
 class _Asked(Struct, frozen=True):
-    """What conditions say: the colony, what is stored and shown, and what is matched."""
+    """What conditions say: what is stored and shown, and what is matched."""
 
-    colony_name: str
     shown: Raw
     requires: bytes
 
@@ -132,8 +131,8 @@ def node_of(spec: SubmittedSpec, colony_name: str, suffix: str) -> Node:
     )
 
 
-def check_free_form(spec: SubmittedSpec) -> None:
-    """Look at what the decoder left as text, and put what is missing.
+def check_free_form(spec: SubmittedSpec) -> str:
+    """Look at what the decoder left as text, and put what is missing; the colony it is meant for.
 
     Raises:
         Invalid: more environment variables than one step may write.
@@ -150,7 +149,7 @@ def check_free_form(spec: SubmittedSpec) -> None:
     spec.args = _typed(spec.args, b"[", Raw(b"[]"))
     spec.kwargs = _typed(spec.kwargs, b"{", Raw(b"{}"))
     spec.fs = _filesystem(bytes(spec.fs))
-    _decoded_conditions(bytes(spec.conditions))
+    return colony_of(spec)
 
 
 @remembered
@@ -171,7 +170,7 @@ def _asked(text: bytes) -> _Asked:
     conditions = _part(text, wire_spec.Conditions)
     requirement = _normalise_conditions(conditions)
     shown = Raw(wire.encode(conditions))
-    return _Asked(conditions.colonyname or "", shown, requirement.pack())
+    return _Asked(shown, requirement.pack())
 
 
 def _part(text: bytes, kind: type[S]) -> S:
@@ -237,7 +236,8 @@ def _typed(value: Raw, opening: bytes, default: Raw) -> Raw:
         return default
     if not text.startswith(opening):
         raise Malformed("Failed to submit process, invalid JSON")
-    return Raw(_readable(text, "Failed to submit process"))
+    _check_readable(text, "Failed to submit process")
+    return value
 
 
 def json_list(value: Raw, what: str) -> bytes | None:
@@ -251,10 +251,13 @@ def json_list(value: Raw, what: str) -> bytes | None:
         return None
     if not text.startswith(b"["):
         raise Malformed(f"{what}, invalid JSON")
-    return None if not text[1:-1].strip() else _readable(text, what)
+    if not text[1:-1].strip():
+        return None
+    _check_readable(text, what)
+    return text
 
 
-def _readable(text: bytes, what: str) -> bytes:
+def _check_readable(text: bytes, what: str) -> None:
     """The decoder only skips free-form values; what others cannot read would be our reply.
 
     Raises:
@@ -268,4 +271,3 @@ def _readable(text: bytes, what: str) -> bytes:
         raise Malformed(f"{what}, invalid JSON") from error
     except RecursionError as error:
         raise Malformed(f"{what}, invalid JSON: nested too deep") from error
-    return text
