@@ -29,7 +29,9 @@ _ORDER_BYTES = _ORDER.to_bytes(32, "big")
 _HALF_ORDER_BYTES = _HALF_ORDER.to_bytes(32, "big")
 _KEY_DIGITS = 64
 _COMPRESSED_FLAG = 4
-_SIGNERS_REMEMBERED = 16_384
+_SIGNERS_REMEMBERED = 1_024
+"""Most come once, and whatever is remembered for long has left the caches when it is forgotten."""
+_IDENTITIES_REMEMBERED = 16_384
 
 
 def is_identity(text: str) -> bool:
@@ -112,7 +114,7 @@ def signer(signed: bytes, signature: str) -> str:
     return _id_of(public)
 
 
-@lru_cache(maxsize=_SIGNERS_REMEMBERED)
+@lru_cache(maxsize=_IDENTITIES_REMEMBERED)
 def _id_of(public: bytes) -> str:
     return hashlib.sha3_256(public.hex().encode("ascii")).hexdigest()
 
