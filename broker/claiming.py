@@ -45,13 +45,16 @@ def claim_script(fold: Fold) -> Script:
     always = list(fold(replace(_SAMPLE, max_exec_s=UNLIMITED_EXEC)))
     bounded = list(fold(replace(_SAMPLE, max_exec_s=_ONE_SECOND)))
     deadline = [write for write in bounded if write not in always]
+    started = list(fold(_STARTED))
     return CLAIM.completed(
         {
+            "keys": _SOURCE.keys(bounded),
+            "keys: started": _SOURCE.keys(started),
             "event": _SOURCE.entry(_SAMPLE, "signed"),
             "writes": _SOURCE.writes(always),
             "deadline": _SOURCE.writes(deadline),
             # the request is kept once: digest and signature have 97 bytes
             "event: started": _SOURCE.entry(_STARTED, "string.sub(signed, 1, 97)"),
-            "writes: started": _SOURCE.writes(fold(_STARTED)),
+            "writes: started": _SOURCE.writes(started),
         }
     )

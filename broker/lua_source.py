@@ -30,6 +30,11 @@ class Source:
             for name, value in pairs
         )
 
+    def keys(self, writes: Iterable[Write]) -> str:
+        """The keys that are written, each once; the variable ``prefix`` is what they begin with."""
+        found = (f"prefix .. {self._expression(key)}" for _, key, _ in writes)
+        return ", ".join(dict.fromkeys(found))
+
     def writes(self, writes: Iterable[Write]) -> str:
         """A call each; the variable ``prefix`` is what keys begin with."""
         lines: list[str] = []

@@ -166,11 +166,13 @@ class Prepared:
         values = form.values(sample)
         source = Source({v: f"argv[{at}]" for at, v in enumerate(values, expected + 1)})
         last = expected + len(values)
+        writes = list(self._fold(sample))
         return PREPARED.completed(
             {
                 "expectations": "\n".join(conditions),
+                "keys": source.keys(writes),
                 "event": source.entry(sample, "argv[4]"),
-                "writes": source.writes(self._fold(sample)),
+                "writes": source.writes(writes),
                 "notice": f"call('PUBLISH', argv[{last + 1}], argv[{last + 2}])" * notices,
             }
         )

@@ -132,6 +132,19 @@ class Shards:
                 return next(node for node in self.nodes if node.port == primary[1])
         raise AssertionError(f"nobody serves {tag}")
 
+    @contextmanager
+    def moving(self, tag: Tag) -> Generator[None]:
+        """The slot of a colony is being moved to another primary, until that is called off."""
+        slot, source = key_slot(tag.prefix.encode()), self.primary_of(tag)
+        target = next(node for node in self.nodes[:SHARDS] if node is not source)
+        target.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", source.ask("CLUSTER", "MYID"))
+        source.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", target.ask("CLUSTER", "MYID"))
+        try:
+            yield
+        finally:
+            for node in (source, target):
+                node.ask("CLUSTER", "SETSLOT", slot, "STABLE")
+
     def replaced(self, tag: Tag, node: Node) -> None:
         """Wait until somebody else serves the keys of a colony."""
         self._until(lambda: self.primary_of(tag) is not node)

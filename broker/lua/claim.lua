@@ -45,6 +45,15 @@ local found = call('HMGET', row, 'max_exec', 'graph')
 local seconds, graph = tonumber(found[1] or '0'), found[2]
 local exec = string.format('%010.0f', seconds)
 
+-- They are not declared, so a cluster that is moving this slot would refuse them one by one, below.
+local there
+if graph then
+  there = redis.pcall('EXISTS', --[[keys]], --[[keys: started]])
+else
+  there = redis.pcall('EXISTS', --[[keys]])
+end
+if type(there) == 'table' then return redis.error_reply('TRYAGAIN ' .. there.err) end
+
 local position = call('XADD', KEYS[1], '*', --[[event]])
 --[[writes]]
 if seconds > 0 then

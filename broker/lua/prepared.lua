@@ -29,6 +29,10 @@ if failed then
 end
 
 local prefix = argv[3]
+-- They are not declared, so a cluster that is moving this slot would refuse them one by one, below.
+local there = redis.pcall('EXISTS', --[[keys]])
+if type(there) == 'table' then return redis.error_reply('TRYAGAIN ' .. there.err) end
+
 local position = call('XADD', KEYS[1], '*', --[[event]])
 --[[writes]]
 

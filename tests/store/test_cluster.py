@@ -1,24 +1,43 @@
 """Redis Cluster behind a Link: each colony on its shard, through the loss of a primary."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 
 import pytest
+from msgspec.structs import replace
 
+from broker import keys
 from broker.clock import StoreClock
 from broker.cluster import Cluster
+from broker.decision import Decision, has, matches
 from broker.directory import Directory
 from broker.durability import check_durability
 from broker.errors import Malformed, Overloaded, Unavailable
 from broker.keys import Tag
 from broker.settings import Durability
-from broker.store import Done, EventStore
+from broker.store import BY_SERVER, Done, EventStore
 from projections.core import fold
 from projections.replay import verify
-from tests.facts import TAG, class_added, inhabited, submitted
+from tests.facts import (
+    CLI,
+    EXECUTOR,
+    OTHER,
+    PROCESS,
+    SECOND,
+    SUFFIX,
+    T0,
+    TAG,
+    approved,
+    assigned,
+    class_added,
+    closed,
+    executor_added,
+    inhabited,
+    submitted,
+)
 from tests.patience import until_answer
 from tests.shards import Shards, running_cluster
-from tests.store.ground import append
+from tests.store.ground import append, claim
 
 pytestmark = pytest.mark.real
 TAGS = [Tag(f"colony{number}") for number in range(8)]
@@ -152,6 +171,41 @@ async def test_command_that_is_sent_elsewhere_arrives(shards: Shards, cluster: C
     known[:] = [wrong] * len(known)
 
     assert await cluster.call("GET", tag.key("moved")) == b"x"
+
+
+async def submits(store: EventStore, tag: Tag) -> object:
+    event = submitted(SECOND, max_exec_s=60, wait_deadline_ns=T0 + 10**9)
+    known = has(keys.CLASSES, CLI.class_key)
+    return await store.append(tag, Decision(expects=(known,), events=(event,)), BY_SERVER)
+
+
+async def closes(store: EventStore, tag: Tag) -> object:
+    running = matches(keys.process(PROCESS), state=1, holder=EXECUTOR, started=T0 + 5)
+    return await store.append(tag, Decision(expects=(running,), events=(closed(),)), BY_SERVER)
+
+
+async def claims(store: EventStore, tag: Tag) -> object:
+    queue = tag.key(keys.queue(CLI.class_key))
+    asked = replace(claim(epoch=1, executor_id=OTHER), queues=(queue,))
+    return await store.claim(tag, asked, BY_SERVER)
+
+
+@pytest.mark.parametrize("write", [submits, closes, claims])
+async def test_write_while_its_slot_is_moved_is_refused_as_a_whole(
+    shards: Shards, cluster: Cluster, write: Callable[[EventStore, Tag], Awaitable[object]]
+) -> None:
+    """A cluster refuses a key that is not there yet: it may be where the slot is moved to."""
+    store, tag = EventStore(cluster, fold, StoreClock()), Tag(f"moved{write.__name__}")
+    people = (*inhabited(), executor_added(OTHER, "other"), approved(OTHER))
+    third = "3" * 56 + SUFFIX
+    await append(store, *people, class_added(), submitted(), assigned(), submitted(third), tag=tag)
+
+    with shards.moving(tag), pytest.raises(Unavailable):
+        await write(store, tag)
+
+    assert (await verify(store, tag, fold)).differences == ()
+    await write(store, tag)
+    assert (await verify(store, tag, fold)).events == len(people) + 5
 
 
 async def test_store_is_unavailable_when_no_node_answers() -> None:
