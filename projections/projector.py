@@ -89,8 +89,7 @@ class Projector:
 
     async def _project(self, colony: Colony, projection: Projection) -> Position:
         store, tag = self._store, colony.tag
-        build = await builds.served(store, tag, projection)
-        before = await checkpoint.of_build(store, tag, projection, build)
+        build, before = await self._served(tag, projection)
         while not self._stopping:
             began = time.monotonic()
             page = await store.raw_page(tag, before or START, PAGE)
@@ -102,10 +101,18 @@ class Projector:
                 if len(page) < PAGE:
                     break  # what came meanwhile is gathered, too
             else:
-                build = await builds.served(store, tag, projection)
-                before = await checkpoint.of_build(store, tag, projection, build)
+                build, before = await self._served(tag, projection)
             await rest(began)
         return before or START
+
+    async def _served(self, tag: Tag, projection: Projection) -> tuple[int, Position | None]:
+        """The build that is served and how far it has come."""
+        while True:
+            build = await builds.served(self._store, tag, projection)
+            before = await checkpoint.of_build(self._store, tag, projection, build)
+            # Between the two questions another one may have taken its place.
+            if before != builds.RETIRED:
+                return build, before
 
     async def _wait(
         self, colonies: Sequence[Colony], seen: Mapping[Tag, Position]

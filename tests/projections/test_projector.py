@@ -16,7 +16,9 @@ from broker.store import Batch, EventStore
 from projections import checkpoint
 from projections.core import fold
 from projections.functions import FUNCTIONS, read
+from projections.projection import Projection
 from projections.projector import PAGE, Projector
+from projections.rebuild import rebuild
 from tests.conftest import IN_FLIGHT
 from tests.facts import COLONY, LATER, OWNER, SUFFIX, T0, TAG, class_added, founded, inhabited
 from tests.projections.test_rebuild import HERE, ends, projector
@@ -79,6 +81,26 @@ async def test_one_that_was_fenced_off_goes_on_where_the_other_is(
 
     assert fenced == [True, False]
     assert not (await checkpoint.lag(store, TAG, FUNCTIONS)).behind
+
+
+async def test_build_that_is_switched_while_it_looks_is_followed(
+    store: EventStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or it would wait for events behind the end of every log."""
+    await append(store, *inhabited(), *ends(10))
+    await projector(store).catch_up(HERE)
+    last, of_build = await checkpoint.load(store, TAG, FUNCTIONS), checkpoint.of_build
+
+    async def late(
+        store: EventStore, tag: Tag, projection: Projection, build: int
+    ) -> Position | None:
+        monkeypatch.undo()
+        await rebuild(store, tag, projection)
+        return await of_build(store, tag, projection, build)
+
+    monkeypatch.setattr(checkpoint, "of_build", late)
+
+    assert await projector(store).catch_up(HERE) == last
 
 
 @pytest.mark.real
