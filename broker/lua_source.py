@@ -45,7 +45,7 @@ class Source:
 
     def _expression(self, value: Arg) -> str:
         parts = [part for part in self._split.split(_text(value)) if part]
-        return " .. ".join(self._variables.get(p) or quoted(p) for p in parts) or "''"
+        return " .. ".join(self._variables.get(p) or _quoted(p) for p in parts) or "''"
 
 
 def _text(value: Arg) -> str:
@@ -54,7 +54,11 @@ def _text(value: Arg) -> str:
     return raw.decode("latin-1")
 
 
-def quoted(text: str) -> str:
-    """A Lua string, of one character a byte."""
+def quoted(value: Arg) -> str:
+    """A Lua string."""
+    return _quoted(_text(value))
+
+
+def _quoted(text: str) -> str:
     plain = (c if (c.isascii() and c.isalnum()) or c in ":_/ " else f"\\{ord(c):03d}" for c in text)
     return "'" + "".join(plain) + "'"

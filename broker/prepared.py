@@ -186,7 +186,7 @@ def _values_of(test: Test) -> int:
 def _condition(index: int, test: Test, value: int) -> str | None:
     """Lua that sets ``failed`` if an expectation does not hold; None when no such test is known."""
     kind, *names = test
-    key, fields = f"KEYS[{index + 3}]", [quoted(str(name)) for name in names]
+    key, fields = f"KEYS[{index + 3}]", [quoted(name) for name in names]
     match kind:
         case "equals":
             found, differs = f"call('HGET', {key}, {fields[0]})", f"found ~= argv[{value}]"

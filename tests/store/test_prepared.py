@@ -32,6 +32,7 @@ from tests.facts import (
     closed,
     inhabited,
     submitted,
+    user_added,
 )
 from tests.store.ground import append, everything
 
@@ -160,6 +161,18 @@ async def test_close_of_another_hold_leaves_nothing(
     assert outcome.index == 2
     assert outcome.row[b"holder"] == EXECUTOR.encode()
     assert await everything(link) == before
+
+
+@pytest.mark.parametrize("name", ["é", "漢字", "'..call('FLUSHALL')..'", "]]\n--[[writes]]\0"])
+async def test_expectation_may_name_whatever_there_is(store: EventStore, name: str) -> None:
+    await append(store, *inhabited(), class_added(), user_added(STRANGER, name))
+    there = equals(keys.NAMES, f"user/{name}", STRANGER)
+    assert is_prepared(submitted(), there)
+
+    done = await store.append(TAG, Decision(expects=(there,), events=(submitted(),)), BY_SERVER)
+
+    assert isinstance(done, Done)
+    await in_the_log_and_the_rows(store, submitted(), done)
 
 
 async def test_prepared_append_with_a_nonce_takes_effect_once(store: EventStore) -> None:
