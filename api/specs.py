@@ -131,8 +131,8 @@ def node_of(spec: SubmittedSpec, colony_name: str, suffix: str) -> Node:
     )
 
 
-def check_free_form(spec: SubmittedSpec) -> str:
-    """Look at what the decoder left as text, and put what is missing; the colony it is meant for.
+def check_free_form(spec: SubmittedSpec) -> None:
+    """Look at what the decoder left as text, and put what is missing.
 
     Raises:
         Invalid: more environment variables than one step may write.
@@ -149,7 +149,7 @@ def check_free_form(spec: SubmittedSpec) -> str:
     spec.args = _typed(spec.args, b"[", Raw(b"[]"))
     spec.kwargs = _typed(spec.kwargs, b"{", Raw(b"{}"))
     spec.fs = _filesystem(bytes(spec.fs))
-    return colony_of(spec)
+    _decoded_conditions(bytes(spec.conditions))
 
 
 @remembered

@@ -51,10 +51,10 @@ def claim_script(fold: Fold) -> Script:
             "keys": _SOURCE.keys(bounded),
             "keys: started": _SOURCE.keys(started),
             "event": _SOURCE.entry(_SAMPLE, "signed"),
-            "writes": _SOURCE.writes(always),
-            "deadline": _SOURCE.writes(deadline),
+            "writes": _SOURCE.writes(always, _SOURCE.prefixed),
+            "deadline": _SOURCE.writes(deadline, _SOURCE.prefixed),
             # the request is kept once: digest and signature have 97 bytes
             "event: started": _SOURCE.entry(_STARTED, "string.sub(signed, 1, 97)"),
-            "writes: started": _SOURCE.writes(started),
+            "writes: started": _SOURCE.writes(started, _SOURCE.prefixed),
         }
     )

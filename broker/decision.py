@@ -2,7 +2,8 @@
 
 A *decision* is pure: from a command and the rows it read it names the facts (events) and what must
 still be true when they are appended (expectations). A *fold* turns an event into *writes*. Only
-``append.lua`` looks at expectations, and only it and its sisters apply writes.
+``append.lua`` and what is prepared from it look at expectations, and only they and their sisters
+apply writes.
 """
 
 from collections import Counter

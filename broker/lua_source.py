@@ -7,10 +7,11 @@ it stays so.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from broker.decision import Arg, Event, Write
 from broker.envelope import FIELDS, entry
+from broker.keys import Key
 
 
 class Source:
@@ -30,17 +31,20 @@ class Source:
             for name, value in pairs
         )
 
-    def keys(self, writes: Iterable[Write]) -> str:
-        """The keys that are written, each once; the variable ``prefix`` is what they begin with."""
-        found = (f"prefix .. {self._expression(key)}" for _, key, _ in writes)
-        return ", ".join(dict.fromkeys(found))
+    def prefixed(self, key: Key) -> str:
+        """A key; the variable ``prefix`` is what it begins with."""
+        return f"prefix .. {self._expression(key)}"
 
-    def writes(self, writes: Iterable[Write]) -> str:
-        """A call each; the variable ``prefix`` is what keys begin with."""
+    def keys(self, writes: Iterable[Write]) -> str:
+        """The keys that are written, each once, as ``prefixed`` spells them."""
+        return ", ".join(dict.fromkeys(self.prefixed(key) for _, key, _ in writes))
+
+    def writes(self, writes: Iterable[Write], spell: Callable[[Key], str]) -> str:
+        """A call each; ``spell`` makes an expression of a key."""
         lines: list[str] = []
         for command, key, args in writes:
-            values = ", ".join(map(self._expression, args))
-            lines.append(f"call('{command}', prefix .. {self._expression(key)}, {values})")
+            said = ", ".join([f"'{command}'", spell(key), *map(self._expression, args)])
+            lines.append(f"call({said})")
         return "\n".join(lines)
 
     def _expression(self, value: Arg) -> str:

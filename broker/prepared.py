@@ -13,9 +13,10 @@ from typing import Any
 from msgspec import Struct
 
 from broker import keys
-from broker.aggregates.process import ProcessClosed, ProcessSubmitted
+from broker.aggregates.process import ProcessClosed, ProcessSubmitted, State
 from broker.clock import MS_NS, US_NS
 from broker.decision import Arg, Decision, Event, Fold, Test
+from broker.keys import Key
 from broker.lua_source import Source, quoted
 from broker.matching import class_of
 from broker.packing import packed
@@ -23,7 +24,9 @@ from broker.registry import pack
 from broker.script import PREPARED, Script
 
 _MOST_SCRIPTS = 256
-_BEFORE_VALUES = 4
+_KEYS_BEFORE, _ARGS_BEFORE = 2, 3
+"""In front of those that expectations have; prepared.lua says which."""
+_RUNNING = int(State.RUNNING)
 _AT = 1_713_579_024_680_135_791
 
 
@@ -31,11 +34,13 @@ class _Form(Struct, frozen=True):
     """How the events of one type are prepared.
 
     ``shape`` says which writes there are, None when that depends on more than a few yes or no.
-    ``values`` are all that differs between two events of one shape. ``sample`` makes an event of a
-    shape in which no value occurs in another or in what is the same for all, unless it contains it.
+    ``written`` are the keys of these writes, ``values`` all else that differs between two events
+    of one shape. ``sample`` makes an event of a shape in which no value occurs in another or in
+    what is the same for all, unless it contains it.
     """
 
     shape: Callable[[Any], Hashable | None]
+    written: Callable[[Any], tuple[Key, ...]]
     values: Callable[[Any], tuple[Arg, ...]]
     sample: Callable[[Any], Event]
 
@@ -49,13 +54,17 @@ def _shape_of_submitted(event: ProcessSubmitted) -> Hashable | None:
     return event.max_exec_s > 0, event.wait_deadline_ns != 0
 
 
+def _written_by_submitted(event: ProcessSubmitted) -> tuple[Key, ...]:
+    always = keys.process(event.subject), keys.queue(class_of(event.requires))
+    return (*always, keys.DUE) if event.wait_deadline_ns else always
+
+
 def _values_of_submitted(event: ProcessSubmitted) -> tuple[Arg, ...]:
     values: tuple[Arg, ...] = (
         event.subject,
         event.actor,
         event.at_ns,
         pack(event),
-        class_of(event.requires),
         keys.queue_member(event.priority_time, event.subject),
     )
     if event.wait_deadline_ns:
@@ -94,6 +103,12 @@ def _shape_of_closed(event: ProcessClosed) -> Hashable | None:
     return event.outcome, event.out is not None, bool(event.errors), event.timed
 
 
+def _written_by_closed(event: ProcessClosed) -> tuple[Key, ...]:
+    row, held = keys.process(event.subject), keys.held(event.actor)
+    before, after = keys.listing(_RUNNING), keys.listing(event.outcome)
+    return (row, before, held, keys.DUE, after) if event.timed else (row, before, held, after)
+
+
 def _values_of_closed(event: ProcessClosed) -> tuple[Arg, ...]:
     at_ns = event.at_ns
     values: tuple[Arg, ...] = (event.subject, event.actor, at_ns, at_ns // US_NS, pack(event))
@@ -122,8 +137,10 @@ def _closed(shape: tuple[int, bool, bool, bool]) -> ProcessClosed:
 
 
 _FORMS: dict[type[Event], _Form] = {
-    ProcessSubmitted: _Form(_shape_of_submitted, _values_of_submitted, _submitted),
-    ProcessClosed: _Form(_shape_of_closed, _values_of_closed, _closed),
+    ProcessSubmitted: _Form(
+        _shape_of_submitted, _written_by_submitted, _values_of_submitted, _submitted
+    ),
+    ProcessClosed: _Form(_shape_of_closed, _written_by_closed, _values_of_closed, _closed),
 }
 
 
@@ -134,8 +151,8 @@ class Prepared:
         self._fold = fold
         self._scripts: dict[Hashable, Script | None] = {}
 
-    def of(self, decision: Decision) -> tuple[Script, tuple[Arg, ...]] | None:
-        """The script that appends what was decided and the values of its event, if there is one."""
+    def of(self, decision: Decision) -> tuple[Script, tuple[Key, ...], tuple[Arg, ...]] | None:
+        """The script that appends what was decided, if any, and keys and values of its event."""
         events, notices = decision.events, len(decision.wakes)
         if len(events) != 1 or notices > 1:
             return None
@@ -151,13 +168,13 @@ class Prepared:
             if len(self._scripts) >= _MOST_SCRIPTS:
                 return None
             script = self._scripts[known] = self._prepare(form.sample(shape), form, tests, notices)
-        return (script, form.values(event)) if script else None
+        return (script, form.written(event), form.values(event)) if script else None
 
     def _prepare(
         self, sample: Event, form: _Form, tests: tuple[Test, ...], notices: int
     ) -> Script | None:
-        expected, conditions = _BEFORE_VALUES, list[str]()
-        for index, test in enumerate(tests):
+        expected, conditions = _ARGS_BEFORE, list[str]()
+        for index, test in enumerate(tests, 1):
             condition = _condition(index, test, expected + 1)
             if condition is None:
                 return None
@@ -165,14 +182,14 @@ class Prepared:
             expected += _values_of(test)
         values = form.values(sample)
         source = Source({v: f"argv[{at}]" for at, v in enumerate(values, expected + 1)})
+        written = enumerate(form.written(sample), _KEYS_BEFORE + len(tests) + 1)
+        places = {key: f"KEYS[{at}]" for at, key in written}
         last = expected + len(values)
-        writes = list(self._fold(sample))
         return PREPARED.completed(
             {
                 "expectations": "\n".join(conditions),
-                "keys": source.keys(writes),
-                "event": source.entry(sample, "argv[4]"),
-                "writes": source.writes(writes),
+                "event": source.entry(sample, "argv[3]"),
+                "writes": source.writes(self._fold(sample), places.__getitem__),
                 "notice": f"call('PUBLISH', argv[{last + 1}], argv[{last + 2}])" * notices,
             }
         )
@@ -186,7 +203,7 @@ def _values_of(test: Test) -> int:
 def _condition(index: int, test: Test, value: int) -> str | None:
     """Lua that sets ``failed`` if an expectation does not hold; None when no such test is known."""
     kind, *names = test
-    key, fields = f"KEYS[{index + 3}]", [quoted(name) for name in names]
+    key, fields = f"KEYS[{index + _KEYS_BEFORE}]", [quoted(name) for name in names]
     match kind:
         case "equals":
             found, differs = f"call('HGET', {key}, {fields[0]})", f"found ~= argv[{value}]"

@@ -255,7 +255,7 @@ class EventStore:
         self, tag: Tag, decision: Decision, signed: Signed
     ) -> Done | Conflict | Repeat:
         """One guarded step: every expectation holds and all is written, or nothing is."""
-        reply = await self.call(*self._asked(tag, decision, signed))
+        reply = await self.call(*self._call_of(tag, decision, signed))
         match reply[0]:
             case b"done":
                 return Done(decision.events, reply[1].decode(), decision.wakes)
@@ -264,9 +264,9 @@ class EventStore:
             case b"repeat":
                 return repeat_of(reply[1], signed)
             case other:
-                raise Corrupt(f"append.lua answered {other!r}")
+                raise Corrupt(f"an append was answered with {other!r}")
 
-    def _asked(
+    def _call_of(
         self, tag: Tag, decision: Decision, signed: Signed
     ) -> tuple[Script, list[str], list[Arg]]:
         prefix = tag.prefix
@@ -278,11 +278,12 @@ class EventStore:
         prepared = self._prepared.of(decision)
         if prepared is None:
             script = APPEND
-            self._spell(prefix, decision, signed, names, args)
+            self._spell_out(prefix, decision, signed, names, args)
             args.append(len(wakes))
         else:
-            script, values = prepared
-            args += (prefix, signed.whole)
+            script, written, values = prepared
+            names += [prefix + key for key in written]
+            args.append(signed.whole)
             for _, _, expected in decision.expects:
                 args += expected
             args += values
@@ -290,7 +291,7 @@ class EventStore:
             args += (keys.wake_channel(tag), f"{text}|{count}|{self.origin}")
         return script, names, args
 
-    def _spell(
+    def _spell_out(
         self, prefix: str, decision: Decision, signed: Signed, names: list[str], args: list[Arg]
     ) -> None:
         """Say everything that is to be tested and written, as append.lua wants it."""

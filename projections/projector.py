@@ -29,6 +29,8 @@ PAGE = 500
 _AWAY_S = 0.5
 _GATHER_S = 0.05
 """What arrives this soon after the first event of a batch shares its write."""
+_LOOK_S = 5.0
+"""This often all colonies are looked at, also those of which a stream says nothing new."""
 
 
 class Projector:
@@ -56,10 +58,14 @@ class Projector:
         """
         seen: dict[Tag, Position] = {}
         told: Collection[Tag] | None = None
+        looked_s = 0.0
         while not self._stopping:
             try:
                 colonies = await self._directory.every()
-                due = [c for c in colonies if told is None or c.tag in told or c.tag not in seen]
+                if told is None or time.monotonic() - looked_s > _LOOK_S:
+                    due, seen, looked_s = colonies, {}, time.monotonic()
+                else:
+                    due = [one for one in colonies if one.tag in told or one.tag not in seen]
                 lost = await self._catch_up_all(due, seen)
                 if lost is not None:
                     raise lost
@@ -119,17 +125,14 @@ class Projector:
     ) -> Collection[Tag] | None:
         """Return when a stream has an event beyond what was seen: those of which that is known.
 
-        None after a while in which nothing happened: then it is time to look at all of them.
+        None after a while in which nothing happened.
         """
-        tags = {
-            SERVER.key(keys.EVENTS): SERVER,
-            **{c.tag.key(keys.EVENTS): c.tag for c in colonies},
-        }
-        positions = ["$", *(str(seen[c.tag]) for c in colonies)]
+        streams = {tag.key(keys.EVENTS): tag for tag in (SERVER, *(one.tag for one in colonies))}
+        positions = ["$", *(str(seen[one.tag]) for one in colonies)]
         options = ("COUNT", 1, "BLOCK", BLOCK_MS, "STREAMS")
-        found = await self._waits.send("XREAD", *options, *tags, *positions)
+        found = await self._waits.send("XREAD", *options, *streams, *positions)
         await asyncio.sleep(_GATHER_S)
-        return {tags[name.decode()] for name, _ in found} if found else None
+        return {streams[name.decode()] for name, _ in found} if found else None
 
 
 def batch_of(

@@ -6,7 +6,7 @@ from api import wire, wire_process
 from api.context import Call, Context
 from api.handlers.workflow import sweep_after
 from api.present import shown_process, shown_submission
-from api.specs import SubmitMsg, check_free_form, command_of, json_list
+from api.specs import SubmitMsg, check_free_form, colony_of, command_of, json_list
 from broker import access, keys
 from broker.access import Gate
 from broker.aggregates import process_close, process_end, process_submit
@@ -35,7 +35,8 @@ async def submit(ctx: Context, call: Call, msg: SubmitMsg) -> bytes:
     if msg.spec is None:
         raise Invalid("Failed to submit process spec, msg.FunctionSpec is nil")
     spec = msg.spec
-    name = check_free_form(spec)
+    check_free_form(spec)
+    name = colony_of(spec)
     command: SubmitProcess | None = None
 
     async def read(fresh: bool) -> tuple[Colony | None, tuple[Gate, Colony | None]]:  # noqa: FBT001

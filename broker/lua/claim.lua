@@ -7,8 +7,8 @@
 -- KEYS  events, nonce (events again when there is none), colony row, member row, classes,
 --       then the queues of the classes
 -- ARGV  nonce lifetime in ms (0: none), digest of the request, key prefix, colony guard,
---       member guard, class epoch, the executor's id, now as Unix ns, us and ms, digest and signature of the
---       request with its text where that is kept, number of classes, the classes
+--       member guard, class epoch, the executor's id, now as Unix ns, us and ms, digest and
+--       signature of the request with its text where that is kept, number of classes, the classes
 --
 -- Replies  {"done", position, process id, its row as field, value, ...}
 --          {"empty"} | {"paused"} | {"conflict", what changed: colony, member or classes}

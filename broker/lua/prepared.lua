@@ -1,11 +1,11 @@
 -- prepared.lua: append.lua for one event of a known form. All expectations hold, or nothing is
 -- written.
 --
--- What append.lua is told with every call stands here in the text: broker/prepared.py puts the tests of
--- the expectations, the fold's event and writes and the notice where the marks are.
+-- What append.lua is told with every call stands here in the text: broker/prepared.py puts the
+-- tests of the expectations, the fold's event and writes and the notice where the marks are.
 --
--- KEYS  events, nonce (events again when there is none), one key per expectation
--- ARGV  nonce lifetime in ms (0: the request carried none), digest of the request, key prefix,
+-- KEYS  events, nonce (events again when there is none), one key per expectation, those written
+-- ARGV  nonce lifetime in ms (0: the request carried none), digest of the request,
 --       what the event is signed with, the values of the expectations, those of the event,
 --       the channel and the text of the notice if there is one
 --
@@ -22,16 +22,11 @@ end
 local failed
 --[[expectations]]
 if failed then
-  local name, row = KEYS[failed + 3], {}
+  local name, row = KEYS[failed + 2], {}
   -- only here: the bench counts conflicts by this command
   if call('TYPE', name).ok == 'hash' then row = call('HGETALL', name) end
-  return {'conflict', failed, row}
+  return {'conflict', failed - 1, row}
 end
-
-local prefix = argv[3]
--- They are not declared, so a cluster that is moving this slot would refuse them one by one, below.
-local there = redis.pcall('EXISTS', --[[keys]])
-if type(there) == 'table' then return redis.error_reply('TRYAGAIN ' .. there.err) end
 
 local position = call('XADD', KEYS[1], '*', --[[event]])
 --[[writes]]

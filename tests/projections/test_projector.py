@@ -1,6 +1,7 @@
 """The projector takes what there is, and gathers what comes meanwhile."""
 
 import asyncio
+from math import inf
 
 import pytest
 from msgspec.structs import replace
@@ -109,6 +110,7 @@ async def test_colony_in_which_nothing_happens_is_not_asked_again(
 ) -> None:
     """Of a thousand colonies three may be busy."""
     monkeypatch.setattr("projections.projector.BLOCK_MS", 0)
+    monkeypatch.setattr("projections.projector._LOOK_S", inf)
     pipeline, waits = Pipeline(redis_url, IN_FLIGHT), Pipeline(redis_url, IN_FLIGHT)
     await pipeline.start()
     await waits.start()
@@ -132,14 +134,16 @@ async def test_colony_in_which_nothing_happens_is_not_asked_again(
     monkeypatch.setattr(running, "catch_up", noted)
     task = asyncio.get_running_loop().create_task(running.run())
 
-    assert {await looked.get(), await looked.get()} == {TAG, quiet}
-    for end in ends(3):
-        await append(store, end)
-        assert await looked.get() == TAG
-    await append(store, replace(class_added(), at_ns=LATER), tag=quiet)
-    assert await looked.get() == quiet
-
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-    await waits.close()
-    await pipeline.close()
+    try:
+        async with asyncio.timeout(30):
+            assert {await looked.get(), await looked.get()} == {TAG, quiet}
+            for end in ends(3):
+                await append(store, end)
+                assert await looked.get() == TAG
+            await append(store, replace(class_added(), at_ns=LATER), tag=quiet)
+            assert await looked.get() == quiet
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await waits.close()
+        await pipeline.close()
