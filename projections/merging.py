@@ -5,10 +5,11 @@ from typing import cast
 
 from broker.decision import Arg, Write
 from broker.keys import Key
+from projections.rows import KEPT
 
 _ADDS, _BOUNDS = "HINCRBY", "ZADD"
-_LOWER, _RAISE = "LT", "GT"
 _BOUND_ARGS = 3
+_OTHER_WAY = {"LT": "GT", "GT": "LT"}
 
 _Slot = tuple[str, Key, Arg, Arg]
 """Command, key, field or member, and for a bound the way it is moved."""
@@ -20,7 +21,7 @@ def merged(writes: Iterable[Write]) -> list[Write]:
     All other writes stay behind those that came before them and before those that come later.
     """
     found: list[Write] = []
-    pending: dict[_Slot, int] = {}
+    pending: dict[_Slot, float] = {}
     for write in writes:
         command, key, args = write
         if command == _ADDS:
@@ -28,14 +29,12 @@ def merged(writes: Iterable[Write]) -> list[Write]:
             slot = (command, key, name, "")
             pending[slot] = pending.get(slot, 0) + by
         elif command == _BOUNDS and len(args) == _BOUND_ARGS:
-            how, score, member = cast("tuple[str, int, str]", args)
-            other = (command, key, member, _RAISE if how == _LOWER else _LOWER)
-            if other in pending:
+            how, score, member = cast("tuple[str, float, str]", args)
+            if (command, key, member, _OTHER_WAY[how]) in pending:
                 found += _spelled(pending)
                 pending.clear()
             slot = (command, key, member, how)
-            known = pending.get(slot, score)
-            pending[slot] = min(known, score) if how == _LOWER else max(known, score)
+            pending[slot] = KEPT[how](pending.get(slot, score), score)
         else:
             found += _spelled(pending)
             pending.clear()
@@ -44,7 +43,7 @@ def merged(writes: Iterable[Write]) -> list[Write]:
     return found
 
 
-def _spelled(pending: dict[_Slot, int]) -> Iterable[Write]:
+def _spelled(pending: dict[_Slot, float]) -> Iterable[Write]:
     for (command, key, name, how), value in pending.items():
         args = (how, value, name) if how else (name, value)
         yield (command, key, args)

@@ -6,7 +6,7 @@ from broker.decision import Arg, Write
 from broker.errors import Corrupt
 from broker.keys import Key
 
-_WHICH: dict[Arg, Callable[[float, float], float]] = {"LT": min, "GT": max}
+KEPT: dict[Arg, Callable[[float, float], float]] = {"LT": min, "GT": max}
 """What ZADD keeps of an old and a new score."""
 _MOST_FIELDS = 1_000
 _fields: dict[Arg, bytes] = {}
@@ -98,7 +98,7 @@ class Rows:
     def _zadd(self, key: Key, args: Args) -> None:
         *when, score, member = args
         members, new, name = self._sorted_sets.setdefault(key, {}), float(score), encoded(member)
-        members[name] = _WHICH[when[0]](members.get(name, new), new) if when else new
+        members[name] = KEPT[when[0]](members.get(name, new), new) if when else new
 
     def _zrem(self, key: Key, args: Args) -> None:
         members = self._sorted_sets.get(key)

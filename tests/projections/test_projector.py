@@ -8,19 +8,16 @@ from msgspec.structs import replace
 
 from broker import keys
 from broker.aggregates.server import ColonyRegistered
-from broker.clock import StoreClock
 from broker.directory import Colony
 from broker.keys import SERVER, Tag
-from broker.pipeline import Pipeline
 from broker.position import Position
 from broker.store import Batch, EventStore
 from projections import checkpoint
-from projections.core import fold
 from projections.functions import FUNCTIONS, read
 from projections.projection import Projection
 from projections.projector import PAGE, Projector
 from projections.rebuild import rebuild
-from tests.conftest import IN_FLIGHT
+from tests.acceptance.inspection import opened_store
 from tests.facts import COLONY, LATER, OWNER, SUFFIX, T0, TAG, class_added, founded, inhabited
 from tests.projections.test_rebuild import HERE, ends, projector
 from tests.store.ground import append
@@ -111,39 +108,33 @@ async def test_colony_in_which_nothing_happens_is_not_asked_again(
     """Of a thousand colonies three may be busy."""
     monkeypatch.setattr("projections.projector.BLOCK_MS", 0)
     monkeypatch.setattr("projections.projector._LOOK_S", inf)
-    pipeline, waits = Pipeline(redis_url, IN_FLIGHT), Pipeline(redis_url, IN_FLIGHT)
-    await pipeline.start()
-    await waits.start()
-    store = EventStore(pipeline, fold, StoreClock())
     quiet = keys.colony_tag("quiet", "00000001")
-    for name, suffix in ((COLONY, SUFFIX), ("quiet", "00000001")):
-        registered = ColonyRegistered(
-            subject=name, actor=OWNER, at_ns=T0, suffix=suffix, colony_id=OWNER
-        )
-        await append(store, registered, tag=SERVER)
-    await append(store, *inhabited())
-    await append(store, replace(founded(), subject="quiet", suffix="00000001"), tag=quiet)
-    running = Projector(store, EventStore(waits, fold, store.clock), [FUNCTIONS])
-    looked, catch_up = asyncio.Queue[Tag](), running.catch_up
+    async with opened_store(redis_url) as store, opened_store(redis_url) as waits:
+        for name, suffix in ((COLONY, SUFFIX), ("quiet", "00000001")):
+            registered = ColonyRegistered(
+                subject=name, actor=OWNER, at_ns=T0, suffix=suffix, colony_id=OWNER
+            )
+            await append(store, registered, tag=SERVER)
+        await append(store, *inhabited())
+        await append(store, replace(founded(), subject="quiet", suffix="00000001"), tag=quiet)
+        running = Projector(store, waits, [FUNCTIONS])
+        looked, catch_up = asyncio.Queue[Tag](), running.catch_up
 
-    async def noted(colony: Colony) -> Position:
-        reached = await catch_up(colony)
-        looked.put_nowait(colony.tag)
-        return reached
+        async def noted(colony: Colony) -> Position:
+            reached = await catch_up(colony)
+            looked.put_nowait(colony.tag)
+            return reached
 
-    monkeypatch.setattr(running, "catch_up", noted)
-    task = asyncio.get_running_loop().create_task(running.run())
-
-    try:
-        async with asyncio.timeout(30):
-            assert {await looked.get(), await looked.get()} == {TAG, quiet}
-            for end in ends(3):
-                await append(store, end)
-                assert await looked.get() == TAG
-            await append(store, replace(class_added(), at_ns=LATER), tag=quiet)
-            assert await looked.get() == quiet
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        await waits.close()
-        await pipeline.close()
+        monkeypatch.setattr(running, "catch_up", noted)
+        task = asyncio.get_running_loop().create_task(running.run())
+        try:
+            async with asyncio.timeout(30):
+                assert {await looked.get(), await looked.get()} == {TAG, quiet}
+                for end in ends(3):
+                    await append(store, end)
+                    assert await looked.get() == TAG
+                await append(store, replace(class_added(), at_ns=LATER), tag=quiet)
+                assert await looked.get() == quiet
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
