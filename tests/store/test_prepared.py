@@ -6,10 +6,9 @@ import pytest
 from msgspec.structs import replace
 
 from broker import keys
-from broker.access import ColonyRow, Gate, MemberRow
 from broker.aggregates.process import ProcessClosed, ProcessSubmitted, State
 from broker.aggregates.process_close import CloseProcess, close
-from broker.aggregates.process_row import ProcessRow, held_as_read
+from broker.aggregates.process_row import ProcessRow
 from broker.aggregates.process_submit import SubmitProcess, submit
 from broker.decision import Decision, Event, Expect, absent, equals, has, matches
 from broker.prepared import Prepared
@@ -18,12 +17,11 @@ from projections.core import fold
 from projections.replay import verify
 from tests.facts import (
     CLI,
-    COLONY,
     EXECUTOR,
     LATER,
     PROCESS,
+    SECOND,
     STRANGER,
-    SUFFIX,
     T0,
     TAG,
     USER,
@@ -34,6 +32,7 @@ from tests.facts import (
     submitted,
     user_added,
 )
+from tests.scenario import World
 from tests.store.ground import append, everything
 
 GUARDS = (equals(keys.COLONY, "guard", 1), equals(keys.member(EXECUTOR), "guard", T0 + 1))
@@ -102,7 +101,7 @@ async def in_the_log_and_the_rows(store: EventStore, event: Event, done: Done) -
 
 async def test_entry_is_what_the_other_script_makes_of_it(store: EventStore, link: Link) -> None:
     """Field by field in the same order: Redis stores the names of fields once for a stretch."""
-    first, second = submitted(PROCESS), submitted("2" * 56 + SUFFIX)
+    first, second = submitted(PROCESS), submitted(SECOND)
     by = Signed(caller=USER, proof=bytes(range(97)), request=b"cmVxdWVzdA==")
     assert is_prepared(first)
     await store.append(TAG, Decision(events=(first,)), by)
@@ -192,9 +191,10 @@ def nonced(nonce: str) -> Signed:
 
 def test_what_is_decided_all_the_time_is_prepared() -> None:
     """Or nothing here would be of use."""
-    gate = Gate(caller=EXECUTOR, colony_name=COLONY, colony=_colony(), member=_member())
+    world = World((*inhabited(), class_added(), submitted(), assigned()))
+    gate = world.gate(EXECUTOR)
     command = SubmitProcess(
-        process_id=PROCESS,
+        process_id=SECOND,
         spec=b"{}",
         requires=CLI.pack(),
         function="echo",
@@ -205,36 +205,13 @@ def test_what_is_decided_all_the_time_is_prepared() -> None:
         max_retries=3,
         env={},
     )
-    submitting = submit(gate, command, T0, class_known=True)
-    given = {b"given": b"\x82\xa8function\xa4echo\xaamax_exec_s\x3c", b"by": USER.encode()}
-    held = {b"state": b"1", b"holder": EXECUTOR.encode(), b"started": b"5", b"at": b"1"}
-    row = ProcessRow(id=PROCESS, row=given | held)
     ending = CloseProcess(process_id=PROCESS, outcome=State.SUCCESS, out=b"[1]", errors=[])
-    closing = close(gate, ending, row, LATER)
+
+    submitting = submit(gate, command, LATER, class_known=True)
+    closing = close(gate, ending, world.process(PROCESS), LATER)
 
     assert Prepared(fold).of(submitting) is not None
     assert Prepared(fold).of(closing) is not None
-    assert held_as_read(row)[0] in closing.expects
-
-
-def _colony() -> ColonyRow:
-    row = {b"name": COLONY, b"suffix": SUFFIX, b"owner": STRANGER, b"guard": "1"}
-    found = ColonyRow.read({name: text.encode() for name, text in row.items()})
-    assert found is not None
-    return found
-
-
-def _member() -> MemberRow:
-    row = {
-        b"kind": b"executor",
-        b"name": b"worker",
-        b"state": b"1",
-        b"guard": b"1",
-        b"type": b"cli",
-    }
-    found = MemberRow.read(EXECUTOR, row)
-    assert found is not None
-    return found
 
 
 @pytest.mark.parametrize(
