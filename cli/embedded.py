@@ -140,7 +140,7 @@ def _lock(directory: Path) -> Generator[TextIO]:
                 raise InUse(
                     f"{directory} is used by another process ({holder})",
                     hint="use the server that is running, stop it, or give this one its own "
-                    "COLONIES_HOME",
+                    "COLONIES_HOME and --port",
                 )
             _wait_for_orphan(file, directory)
         file.seek(0)
