@@ -4,11 +4,13 @@ Values in the packed body have fixed widths (member 84, class 16, exec 10), so t
 well-formed msgpack.
 """
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from broker.aggregates.process import UNLIMITED_EXEC, ProcessAssigned
 from broker.aggregates.workflow import WorkflowStarted
 from broker.decision import Fold
+from broker.keys import Key
 from broker.lua_source import Source
 from broker.script import CLAIM, Script
 
@@ -40,16 +42,25 @@ _SOURCE = Source(
 )
 
 
-def claim_script(fold: Fold) -> Script:
+ASKER = _SAMPLE.actor
+"""In place of the id of who asks, in keys."""
+
+
+class ClaimScript(Struct, frozen=True):
+    """The script, and the keys that it may write to as far as they are known before."""
+
+    script: Script
+    written: tuple[Key, ...]
+
+
+def claim_script(fold: Fold) -> ClaimScript:
     """Complete claim.lua from a fold."""
     always = list(fold(replace(_SAMPLE, max_exec_s=UNLIMITED_EXEC)))
     bounded = list(fold(replace(_SAMPLE, max_exec_s=_ONE_SECOND)))
     deadline = [write for write in bounded if write not in always]
     started = list(fold(_STARTED))
-    return CLAIM.completed(
+    script = CLAIM.completed(
         {
-            "keys": _SOURCE.keys(bounded),
-            "keys: started": _SOURCE.keys(started),
             "event": _SOURCE.entry(_SAMPLE, "signed"),
             "writes": _SOURCE.writes(always, _SOURCE.prefixed),
             "deadline": _SOURCE.writes(deadline, _SOURCE.prefixed),
@@ -58,3 +69,6 @@ def claim_script(fold: Fold) -> Script:
             "writes: started": _SOURCE.writes(started, _SOURCE.prefixed),
         }
     )
+    found = (_SAMPLE.subject, _SAMPLE.class_key, _STARTED.subject)
+    written = (key for _, key, _ in (*bounded, *started) if not any(one in key for one in found))
+    return ClaimScript(script, tuple(dict.fromkeys(written)))

@@ -35,10 +35,6 @@ class Source:
         """A key; the variable ``prefix`` is what it begins with."""
         return f"prefix .. {self._expression(key)}"
 
-    def keys(self, writes: Iterable[Write]) -> str:
-        """The keys that are written, each once, as ``prefixed`` spells them."""
-        return ", ".join(dict.fromkeys(self.prefixed(key) for _, key, _ in writes))
-
     def writes(self, writes: Iterable[Write], spell: Callable[[Key], str]) -> str:
         """A call each; ``spell`` makes an expression of a key."""
         lines: list[str] = []

@@ -5,7 +5,7 @@
 -- with the variables below in the places of what is known only here.
 --
 -- KEYS  events, nonce (events again when there is none), colony row, member row, classes,
---       then the queues of the classes
+--       then the queues of the classes, and what may be written besides as far as that is known
 -- ARGV  nonce lifetime in ms (0: none), digest of the request, key prefix, colony guard,
 --       member guard, class epoch, the executor's id, now as Unix ns, us and ms, digest and
 --       signature of the request with its text where that is kept, number of classes, the classes
@@ -41,18 +41,17 @@ if not member then return {'empty'} end
 local actor, at, us, ms, signed = argv[7], argv[8], argv[9], argv[10], argv[11]
 local id = string.sub(member, 21)
 local row = prefix .. 'p:' .. id
-local found = call('HMGET', row, 'max_exec', 'graph')
-local seconds, graph = tonumber(found[1] or '0'), found[2]
-local exec = string.format('%010.0f', seconds)
 
--- They are not declared, so a cluster that is moving this slot would refuse them one by one, below.
-local there
+-- These two follow from the head, so they are not declared: while a cluster moves this slot it may
+-- refuse them. They are read before anything is written, and that is refused as a whole.
+local found, begun = redis.pcall('HMGET', row, 'max_exec', 'graph'), nil
+if found.err then return redis.error_reply('TRYAGAIN ' .. found.err) end
+local seconds, graph = tonumber(found[1] or '0'), found[2]
 if graph then
-  there = redis.pcall('EXISTS', --[[keys]], --[[keys: started]])
-else
-  there = redis.pcall('EXISTS', --[[keys]])
+  begun = redis.pcall('HMGET', prefix .. 'w:' .. graph, 'state', 'at')
+  if begun.err then return redis.error_reply('TRYAGAIN ' .. begun.err) end
 end
-if type(there) == 'table' then return redis.error_reply('TRYAGAIN ' .. there.err) end
+local exec = string.format('%010.0f', seconds)
 
 local position = call('XADD', KEYS[1], '*', --[[event]])
 --[[writes]]
@@ -61,13 +60,10 @@ if seconds > 0 then
   --[[deadline]]
 end
 
-if graph then
-  local begun = call('HMGET', prefix .. 'w:' .. graph, 'state', 'at')
-  if begun[1] == '0' then
-    local since = string.sub(begun[2], 1, 16)
-    call('XADD', KEYS[1], '*', --[[event: started]])
-    --[[writes: started]]
-  end
+if begun and begun[1] == '0' then
+  local since = string.sub(begun[2], 1, 16)
+  call('XADD', KEYS[1], '*', --[[event: started]])
+  --[[writes: started]]
 end
 
 if lifetime > 0 then call('SET', KEYS[2], argv[2] .. position, 'PX', lifetime) end
