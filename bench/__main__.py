@@ -37,7 +37,7 @@ from bench.servers import Target
 from bench.wire import Member
 from broker.identity import Identity
 from broker.settings import Durability, Limits, Settings
-from cli import embedded
+from cli.store_program import find_program
 
 _SCENARIOS: dict[str, Callable[[Stage], Awaitable[list[Measurement]]]] = {
     "lifecycle": lifecycle.measure,
@@ -150,7 +150,7 @@ async def _run(given: argparse.Namespace) -> None:
             found += await _SCENARIOS[name](Stage(plan=plan, targets=targets))
     report.print_table(report.rows_of(found))
     about = {
-        **machine.describe(embedded.find_program()),
+        **machine.describe(find_program()),
         "settings": {
             "target": given.target,
             "workers": given.workers,

