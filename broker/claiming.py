@@ -42,15 +42,23 @@ _SOURCE = Source(
 )
 
 
-ASKER = _SAMPLE.actor
+_ASKER = _SAMPLE.actor
 """In place of the id of who asks, in keys."""
 
 
 class ClaimScript(Struct, frozen=True):
-    """The script, and the keys that it may write to as far as they are known before."""
+    """The script, and the keys that it may write to as far as they are known before.
+
+    ``own`` are those with the id of who asks in them, or rather with _ASKER.
+    """
 
     script: Script
-    written: tuple[Key, ...]
+    shared: tuple[Key, ...]
+    own: tuple[Key, ...]
+
+    def written_for(self, executor_id: str) -> list[Key]:
+        """These keys for an executor."""
+        return [*self.shared, *[Key(key.replace(_ASKER, executor_id)) for key in self.own]]
 
 
 def claim_script(fold: Fold) -> ClaimScript:
@@ -70,5 +78,7 @@ def claim_script(fold: Fold) -> ClaimScript:
         }
     )
     found = (_SAMPLE.subject, _SAMPLE.class_key, _STARTED.subject)
-    written = (key for _, key, _ in (*bounded, *started) if not any(one in key for one in found))
-    return ClaimScript(script, tuple(dict.fromkeys(written)))
+    written = dict.fromkeys(key for _, key, _ in (*bounded, *started))
+    known = [key for key in written if not any(one in key for one in found)]
+    own = tuple(key for key in known if _ASKER in key)
+    return ClaimScript(script, tuple(key for key in known if _ASKER not in key), own)

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from broker import keys
 from broker.access import Hash
-from broker.claiming import ASKER, claim_script
+from broker.claiming import claim_script
 from broker.clock import MS_NS, SECOND_NS, US_NS, StoreClock
 from broker.decision import Arg, Decision, Event, Fold, Write, tallied
 from broker.envelope import DIGEST_BYTES, RawEntry, Recorded, entry, read_entry
@@ -317,7 +317,7 @@ class EventStore:
         nonce = prefix + keys.nonce(signed.caller, signed.nonce) if signed.nonce else events
         member = prefix + keys.member(claim.executor_id)
         names = [events, nonce, prefix + keys.COLONY, member, prefix + keys.CLASSES, *claim.queues]
-        names += [prefix + key.replace(ASKER, claim.executor_id) for key in self._claim.written]
+        names += [prefix + key for key in self._claim.written_for(claim.executor_id)]
         args: list[Arg] = [
             signed.nonce_ms if signed.nonce else 0,
             signed.digest,

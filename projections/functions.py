@@ -6,7 +6,8 @@ fold reads nothing. Histograms count by powers of two of milliseconds, for perce
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from broker import keys
 from broker.aggregates.process import ProcessClosed, State
@@ -20,8 +21,23 @@ from projections.projection import Projection
 NAME = "functions"
 VERSION = 1
 _SECOND_US = 1_000_000
-_BELOW = "_ms<"
 _SUCCESS = int(State.SUCCESS)
+
+
+class _Measure(NamedTuple):
+    """The fields in which one kind of duration is kept."""
+
+    us: str
+    below: str
+    least: str
+    most: str
+
+    @classmethod
+    def of(cls, what: str) -> "_Measure":
+        return cls(f"{what}_us", f"{what}_ms<", f"{what}_least", f"{what}_most")
+
+
+_WAITED, _RAN = _Measure.of("waited"), _Measure.of("ran")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,18 +72,20 @@ def _fold(event: Event) -> Iterator[Write]:
         return
     sums, bounds = _keys(event.executor_name, event.function)
     yield hincrby(sums, "count")
-    for what, took_ns in (("waited", event.waited_ns), ("ran", event.ran_ns)):
-        yield hincrby(sums, f"{what}_us", max(took_ns, 0) // US_NS)
-        yield hincrby(sums, f"{what}{_BELOW}{_bucket(took_ns)}")
-        yield zlower(bounds, max(took_ns, 0), f"{what}_least")
-        yield zraise(bounds, max(took_ns, 0), f"{what}_most")
+    for measure, ns in ((_WAITED, event.waited_ns), (_RAN, event.ran_ns)):
+        took_ns = max(ns, 0)
+        yield hincrby(sums, measure.us, took_ns // US_NS)
+        yield hincrby(sums, f"{measure.below}{_bucket(took_ns)}")
+        yield zlower(bounds, took_ns, measure.least)
+        yield zraise(bounds, took_ns, measure.most)
 
 
 def _bucket(took_ns: int) -> int:
     """The smallest power of two of milliseconds above a duration."""
-    return 1 << (max(took_ns, 0) // MS_NS).bit_length()
+    return 1 << (took_ns // MS_NS).bit_length()
 
 
+@lru_cache(maxsize=1024)
 def _keys(executor: str, function: str) -> tuple[Key, Key]:
     row = f"{executor}/{function}"
     return keys.projected(NAME, VERSION, f"sums:{row}"), keys.projected(
@@ -115,23 +133,23 @@ def _statistics(sums: Mapping[bytes, bytes], bounds: Mapping[bytes, bytes]) -> F
     if not count:
         return NEVER_RUN
 
-    def timing(what: str) -> Timing:
-        least = float(bounds[f"{what}_least".encode()]) / SECOND_NS
-        mean = int(sums[f"{what}_us".encode()]) / count / _SECOND_US
+    def timing(measure: _Measure) -> Timing:
+        least = float(bounds[measure.least.encode()]) / SECOND_NS
+        mean = int(sums[measure.us.encode()]) / count / _SECOND_US
         return Timing(
             least=least,
-            most=float(bounds[f"{what}_most".encode()]) / SECOND_NS,
+            most=float(bounds[measure.most.encode()]) / SECOND_NS,
             # Whole microseconds are summed, so what is alike may come out less than each of it.
             mean=max(mean, least),
-            below_ms=_histogram(sums, what),
+            below_ms=_histogram(sums, measure),
         )
 
-    return FunctionStatistics(count=count, waited=timing("waited"), ran=timing("ran"))
+    return FunctionStatistics(count=count, waited=timing(_WAITED), ran=timing(_RAN))
 
 
-def _histogram(sums: Mapping[bytes, bytes], what: str) -> Mapping[int, int]:
+def _histogram(sums: Mapping[bytes, bytes], measure: _Measure) -> Mapping[int, int]:
     """The buckets of a row, the shortest durations first."""
-    prefix = f"{what}{_BELOW}".encode()
+    prefix = measure.below.encode()
     buckets = (name for name in sums if name.startswith(prefix))
     bounds = sorted(int(name.removeprefix(prefix)) for name in buckets)
     return {bound: int(sums[prefix + str(bound).encode()]) for bound in bounds}

@@ -15,7 +15,6 @@ from broker import keys
 from broker.clock import MS_NS
 from broker.decision import Fold
 from broker.directory import Colony, Directory
-from broker.envelope import position_of
 from broker.keys import Key, Tag
 from broker.pace import Leisure
 from broker.position import START, Position
@@ -87,8 +86,13 @@ class _Begun:
     """A stretch that is not long enough yet: from where it goes, and how far it has come."""
 
     before: Position | None
-    last: Position
+    at: bytes
+    """The position of the last event that was added, as it came: few of them are ever read."""
     stretch: Stretch
+
+    @property
+    def last(self) -> Position:
+        return Position.parse(self.at)
 
 
 class Surveyor:
@@ -133,7 +137,7 @@ class Surveyor:
                 self._leisure.begin()
             for raw in page[first : first + _AT_ONCE]:
                 begun.stretch.add(tag, raw, self._fold)
-                begun.last = position_of(raw)
+                begun.at = raw[0]
             if self._leisure is not None:
                 await self._leisure.rest(hurry=self._is_late(begun.last))
         if len(page) < missing:
@@ -152,7 +156,8 @@ class Surveyor:
             if len(self._begun) >= _MOST_BEGUN:
                 self._begun.clear()
             before = await reached(self._store, tag)
-            begun = self._begun[tag] = _Begun(before, before or START, Stretch())
+            last = str(before or START).encode()
+            begun = self._begun[tag] = _Begun(before, last, Stretch())
         return begun
 
 

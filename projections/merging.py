@@ -1,7 +1,7 @@
 """Fewer writes with the same effect, for events that count and measure the same things."""
 
 from collections.abc import Iterable
-from typing import cast
+from typing import Any
 
 from broker.decision import Arg, Write
 from broker.keys import Key
@@ -23,13 +23,16 @@ def merged(writes: Iterable[Write]) -> list[Write]:
     found: list[Write] = []
     pending: dict[_Slot, float] = {}
     for write in writes:
-        command, key, args = write
+        command, key, values = write
+        args: Any = values
         if command == _ADDS:
-            name, by = cast("tuple[str, int]", args)
+            added: tuple[str, int] = args
+            name, by = added
             slot = (command, key, name, "")
             pending[slot] = pending.get(slot, 0) + by
         elif command == _BOUNDS and len(args) == _BOUND_ARGS:
-            how, score, member = cast("tuple[str, float, str]", args)
+            moved: tuple[str, float, str] = args
+            how, score, member = moved
             if (command, key, member, _OTHER_WAY[how]) in pending:
                 found += _spelled(pending)
                 pending.clear()

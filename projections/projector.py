@@ -14,7 +14,7 @@ import structlog
 from broker import keys
 from broker.cluster import BLOCK_MS
 from broker.directory import Colony, Directory
-from broker.envelope import RawEntry, position_of, read_entry, type_of
+from broker.envelope import RawEntry, position_of, read_event, type_of
 from broker.errors import Overloaded, Unavailable
 from broker.keys import SERVER, Tag
 from broker.pace import rest
@@ -141,7 +141,7 @@ def batch_of(
     """What some entries mean for a build, and the checkpoint behind them."""
     reads = projection.reads
     wanted = (raw for raw in page if reads is None or type_of(raw) in reads)
-    writes = merged(write for raw in wanted for write in projection.fold(read_entry(raw).event))
+    writes = merged(write for raw in wanted for write in projection.fold(read_event(raw)))
     return Batch(
         checkpoint=checkpoint.checkpoint_key(projection, build),
         before=before,
