@@ -9,6 +9,8 @@ import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 
+from msgspec import Struct
+
 from broker.packing import packed, unpacked
 
 _CLASS_DIGITS = 16
@@ -59,8 +61,7 @@ def _hashed(requires: bytes) -> str:
 _remembered = lru_cache(maxsize=4_096)(_hashed)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Offer:
+class Offer(Struct, frozen=True, kw_only=True):
     """An executor as matching sees it; None means it set no limit."""
 
     executor_id: str

@@ -1,7 +1,6 @@
 """One process as it is stored, and what a decision may expect of it."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -25,8 +24,7 @@ _channels_in = msgspec.json.Decoder(_Channels).decode
 _STATES = {b"%d" % state: state for state in State}
 
 
-@dataclass(frozen=True, kw_only=True)
-class ProcessRow:
+class ProcessRow(Struct, frozen=True, kw_only=True, dict=True):
     """One process as it is stored; what was submitted is unpacked on first use."""
 
     id: str

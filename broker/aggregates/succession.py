@@ -10,6 +10,8 @@ that end at the same time do not get in each other's way.
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 from broker import keys
 from broker.aggregates import process_row, process_submit
 from broker.aggregates.process import ProcessClosed, ProcessFailed, ProcessReleased, State
@@ -38,8 +40,7 @@ class Child:
     outputs: Sequence[bytes | None] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kin:
+class Kin(Struct, frozen=True, kw_only=True):
     """What a process of a workflow is judged by when it ends: the workflow and its children."""
 
     workflow: WorkflowRow | None

@@ -1,9 +1,8 @@
 """Who satisfies what, and which requirements are one class."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
+from msgspec.structs import replace
 
 from broker.matching import Offer, Requirement, class_of, satisfies
 from tests.strategies import REQUIREMENTS
