@@ -22,6 +22,7 @@ NAME = "functions"
 VERSION = 1
 _SECOND_US = 1_000_000
 _SUCCESS = int(State.SUCCESS)
+_LONGEST_REMEMBERED = 256
 
 
 class _Measure(NamedTuple):
@@ -85,13 +86,20 @@ def _bucket(took_ns: int) -> int:
     return 1 << (took_ns // MS_NS).bit_length()
 
 
-@lru_cache(maxsize=1024)
 def _keys(executor: str, function: str) -> tuple[Key, Key]:
+    """Those of a row; of a function with a short name they are remembered."""
+    remembered = len(function) <= _LONGEST_REMEMBERED
+    return _known_keys(executor, function) if remembered else _made_keys(executor, function)
+
+
+def _made_keys(executor: str, function: str) -> tuple[Key, Key]:
     row = f"{executor}/{function}"
     return keys.projected(NAME, VERSION, f"sums:{row}"), keys.projected(
         NAME, VERSION, f"bounds:{row}"
     )
 
+
+_known_keys = lru_cache(maxsize=1_024)(_made_keys)
 
 FUNCTIONS = Projection(
     name=NAME,
