@@ -87,7 +87,8 @@ class _Begun:
 
     before: Position | None
     at: bytes
-    """The position of the last event that was added, as it came: few of them are ever read."""
+    """Where the last event is that was added, or where the stretch begins; as it came, for it is
+    read far more rarely than it moves."""
     stretch: Stretch
 
     @property
