@@ -18,7 +18,7 @@ from broker.directory import Colony, Directory
 from broker.keys import Key, Tag
 from broker.pace import Leisure
 from broker.position import START, Position
-from broker.reactors.timer import each
+from broker.reactors.reactor import each
 from broker.store import Batch, EventStore
 from projections.stretch import Stretch
 

@@ -9,7 +9,7 @@ changed and nothing is due since it was looked at.
 """
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -22,7 +22,7 @@ from broker.decision import Decision
 from broker.directory import Colony
 from broker.keys import Tag
 from broker.pace import rest
-from broker.reactors.reactor import Reactor
+from broker.reactors.reactor import Reactor, each, forget_gone
 from broker.removing import Followed, removal
 
 _STEP = 100
@@ -59,7 +59,13 @@ class OldRevisions(Reactor):
     """Removes, and tells what happened; ``default`` is for colonies that say nothing."""
 
     default: KeepRevisions
-    _seen: dict[tuple[Tag, str], _Seen] = field(default_factory=dict[tuple[Tag, str], _Seen])
+    _seen: dict[Tag, dict[str, _Seen]] = field(default_factory=dict[Tag, dict[str, _Seen]])
+    """By colony and label."""
+
+    async def remove_all(self, colonies: Sequence[Colony]) -> None:
+        """Remove in all colonies there are."""
+        forget_gone(self._seen, colonies)
+        await each(colonies, self.remove)
 
     async def remove(self, colony: Colony) -> int:
         """Remove what one colony should not keep; how many revisions."""
@@ -68,26 +74,32 @@ class OldRevisions(Reactor):
         if not keep.count and not keep.age_s:
             return 0
         removed = 0
+        before, now = self._seen.get(colony.tag, {}), dict[str, _Seen]()
         async for page in shelf.walked(self.store, colony.tag, keys.LABELS, _EVERYWHERE):
             for label in page:
-                removed += await self._in_label(colony, label, keep)
+                gone, seen = await self._in_label(colony, label, keep, before.get(label))
+                removed += gone
+                if seen is not None:
+                    now[label] = seen
+        self._seen[colony.tag] = now  # labels that are gone are in it no more
         return removed
 
-    async def _in_label(self, colony: Colony, label: str, keep: KeepRevisions) -> int:
-        place = (colony.tag, label)
+    async def _in_label(
+        self, colony: Colony, label: str, keep: KeepRevisions, seen: _Seen | None
+    ) -> tuple[int, _Seen | None]:
+        """Remove in a label; how many, and what there is to know of it for the next time."""
         counts = await self._counts(colony.tag, label)
-        seen, now_ns = self._seen.get(place), self.store.clock.now_ns()
+        now_ns = self.store.clock.now_ns()
         if counts[0] == counts[1]:
-            return 0
+            return 0, None
         if seen and (seen.counts, seen.keep) == (counts, keep) and now_ns < seen.due_ns:
-            return 0
+            return 0, seen
         removed, due_ns = 0, _NEVER
         async for name in self._with_old(colony.tag, label):
             gone, due = await self._in_file(colony, label, name, keep)
             removed, due_ns = removed + gone, min(due_ns, due)
         # Counts as they were before: whatever was added meanwhile makes it look again.
-        self._seen[place] = _Seen(counts, keep, due_ns)
-        return removed
+        return removed, _Seen(counts, keep, due_ns)
 
     async def _counts(self, tag: Tag, label: str) -> tuple[bytes | None, ...]:
         return tuple(await self.store.send("HMGET", tag.key(keys.label(label)), "files", "names"))

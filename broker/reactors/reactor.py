@@ -1,14 +1,18 @@
 """What reactors have in common: they decide and write for the server, and tell what happened."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import structlog
 
 from broker.decision import Decision, Event
 from broker.directory import Colony, Happened
+from broker.errors import BrokerError, Overloaded, Unavailable
 from broker.keys import Tag
 from broker.store import BY_SERVER, Done, EventStore
 
+_log = structlog.get_logger(__name__)
 Rows = TypeVar("Rows")
 
 
@@ -43,3 +47,27 @@ class Reactor:
             return False
         self.happened(colony, outcome)
         return True
+
+
+def forget_gone(seen: dict[Tag, Any], colonies: Iterable[Colony]) -> None:
+    """Keep what was seen in these colonies, which are all there are; the others are gone."""
+    for tag in seen.keys() - {colony.tag for colony in colonies}:
+        del seen[tag]
+
+
+async def each(colonies: Sequence[Colony], work: Callable[[Colony], Awaitable[object]]) -> None:
+    """Do something in each colony; what is wrong with one keeps no other waiting.
+
+    Raises:
+        Unavailable, Overloaded: a shard, or all of the store, is away; the others were seen to.
+    """
+    lost: list[BrokerError] = []
+    for colony in colonies:
+        try:
+            await work(colony)
+        except (Unavailable, Overloaded) as error:
+            lost.append(error)
+        except Exception:  # noqa: BLE001 - whatever it is, the others can be seen to
+            _log.exception("failed", colony=colony.name)
+    if lost:
+        raise lost[0]

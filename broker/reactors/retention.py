@@ -7,6 +7,7 @@ beside it. A server that dies half-way has lost nothing, the next look finds wha
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from broker import keys
@@ -20,7 +21,7 @@ from broker.decision import Decision
 from broker.directory import Colony
 from broker.keys import Key, Tag
 from broker.pace import rest
-from broker.reactors.reactor import Reactor
+from broker.reactors.reactor import Reactor, each, forget_gone
 from broker.reactors.sweep import Sweeper
 
 _STEP = 25
@@ -69,8 +70,13 @@ class Retirement(Reactor):
 
     sweeper: Sweeper
     default: Keep
-    _seen_us: dict[tuple[Tag, Key], int] = field(default_factory=dict[tuple[Tag, Key], int])
+    _seen_us: dict[Tag, dict[Key, int]] = field(default_factory=dict[Tag, dict[Key, int]])
     """How far a listing holds only what stays: processes of workflows, which go with these."""
+
+    async def purge_all(self, colonies: Sequence[Colony]) -> None:
+        """Purge all colonies there are."""
+        forget_gone(self._seen_us, colonies)
+        await each(colonies, self.purge)
 
     async def purge(self, colony: Colony) -> int:
         """Remove what one colony should not keep, up to a bound; how many it were."""
@@ -88,15 +94,15 @@ class Retirement(Reactor):
     async def _processes(self, colony: Colony, state: State, before_us: int) -> int:
         """Those that ended before a time and belong to no workflow."""
         listing = keys.listing(int(state))
-        seen = (colony.tag, listing)
-        first, skip, removed = self._seen_us.get(seen, 0), 0, 0
+        seen_us = self._seen_us.setdefault(colony.tag, {})
+        first, skip, removed = seen_us.get(listing, 0), 0, 0
         while removed < _MOST:
             page = await self._page(colony.tag, listing, first, before_us, skip)
             began = time.monotonic()
             gone = await self._remove(colony, state, [process_id for process_id, _ in page])
             removed += len(gone)
             if len(page) < _STEP:
-                self._seen_us[seen] = before_us - _SKEW_US
+                seen_us[listing] = before_us - _SKEW_US
                 break
             last = page[-1][1]
             stay = [at for process_id, at in page if process_id not in gone]

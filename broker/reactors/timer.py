@@ -3,7 +3,6 @@
 Any number of timers may run: each step is a guarded command that takes effect once, whoever wins.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -11,7 +10,6 @@ import structlog
 
 from broker.clock import MS_NS
 from broker.directory import Colony, Directory
-from broker.errors import BrokerError, Overloaded, Unavailable
 from broker.keys import Tag
 from broker.reactors.classes import retire_empty
 from broker.reactors.crons import Crons
@@ -21,6 +19,7 @@ from broker.reactors.log_retention import LogRetention
 from broker.reactors.old_revisions import OldRevisions
 from broker.reactors.periodic import Periodic
 from broker.reactors.purge import purge_removed
+from broker.reactors.reactor import each
 from broker.reactors.requeue import Requeuer
 from broker.reactors.retention import Retirement
 from broker.reactors.stale import StaleExecutors
@@ -108,30 +107,12 @@ class Timer:
 
     async def purge_finished(self) -> None:
         """Remove finished processes and workflows that are older than they are to be kept."""
-        await each(await self.directory.every(), self.retirement.purge)
+        await self.retirement.purge_all(await self.directory.every())
 
     async def remove_old_revisions(self) -> None:
         """Remove revisions of files that are older, or more, than are to be kept."""
-        await each(await self.directory.every(), self.old_revisions.remove)
+        await self.old_revisions.remove_all(await self.directory.every())
 
     async def retire(self) -> None:
         """Forget requirement classes in which nothing waits, beyond those that are kept."""
         await each(await self.directory.every(), partial(retire_empty, self.store, self.directory))
-
-
-async def each(colonies: Sequence[Colony], work: Callable[[Colony], Awaitable[object]]) -> None:
-    """Do something in each colony; what is wrong with one keeps no other waiting.
-
-    Raises:
-        Unavailable, Overloaded: a shard, or all of the store, is away; the others were seen to.
-    """
-    lost: list[BrokerError] = []
-    for colony in colonies:
-        try:
-            await work(colony)
-        except (Unavailable, Overloaded) as error:
-            lost.append(error)
-        except Exception:  # noqa: BLE001 - whatever it is, the others can be seen to
-            _log.exception("failed", colony=colony.name)
-    if lost:
-        raise lost[0]

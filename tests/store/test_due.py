@@ -9,7 +9,7 @@ from broker.clock import MS_NS, StoreClock
 from broker.directory import Colony
 from broker.errors import BrokerError, Corrupt, NotFound, Unavailable
 from broker.reactors.due import AGAIN_MS, AHEAD_MS, RETRY_MS, Due
-from broker.reactors.timer import each
+from broker.reactors.reactor import each
 from broker.store import EventStore
 from tests.facts import COLONY, SUFFIX, TAG
 

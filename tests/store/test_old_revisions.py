@@ -171,3 +171,15 @@ async def test_a_number_that_is_none_is_refused(keeper: Keeper) -> None:
         await keeper.set_retention(count=-2, age_s=0)
     with pytest.raises(Invalid, match="a retention is -1"):
         await keeper.set_retention(count=0, age_s=-2)
+
+
+async def test_a_label_that_came_again_is_looked_at_as_a_new_one(keeper: Keeper) -> None:
+    await keeper.put_some(2)
+    reactor = keeper.reactor(age_s=100)
+    assert await keeper.tidy(reactor=reactor) == 0
+    for file_id in await keeper.ids():
+        await keeper.remove(file_id=file_id)
+    assert await keeper.tidy(reactor=reactor) == 0
+    await keeper.put_some(2)
+    keeper.pass_time(101)
+    assert await keeper.tidy(reactor=reactor) == 1

@@ -14,12 +14,13 @@ from broker.clock import StoreClock
 from broker.decision import Event
 from broker.directory import Colony, Directory
 from broker.errors import Denied, Unavailable
-from broker.keys import SERVER
+from broker.keys import SERVER, Tag
 from broker.matching import Requirement
 from broker.presence import Presence
 from broker.reactors import classes
 from broker.reactors.classes import retire_empty
 from broker.reactors.purge import purge_removed
+from broker.reactors.reactor import forget_gone
 from broker.reactors.requeue import Requeuer
 from broker.store import BY_SERVER, Done, EventStore, Link
 from projections.core import fold
@@ -273,3 +274,9 @@ class Away:
     def call(self, *args: object) -> "asyncio.Future[bytes]":
         """Fail."""
         raise Unavailable(str(args[:1]))
+
+
+def test_what_was_seen_of_colonies_that_are_gone_is_forgotten() -> None:
+    seen = {TAG: "here", Tag("gone"): "not here"}
+    forget_gone(seen, [Colony(name=COLONY, suffix=SUFFIX, tag=TAG)])
+    assert seen == {TAG: "here"}
