@@ -4,8 +4,9 @@ What may stay is a setting of the server, and of a colony if its owner has said 
 The newest revision of a file always stays, and what a snapshot names is kept for it, as whoever
 removes a file keeps it. Removing is an event like any other, at most _STEP revisions a step.
 
-A label that has as many revisions as files is passed over, and so is one in which nothing has
-changed and nothing is due since it was looked at.
+A label that has as many revisions as files is passed over, and so is one that has as many of both
+as when it was looked at, if nothing is due: for an hour at most, because what was taken from one
+file may have been given to another.
 """
 
 import time
@@ -27,6 +28,7 @@ from broker.removing import Followed, removal
 
 _STEP = 100
 _NEVER = 2**63
+_AGAIN_NS = 3_600 * SECOND_NS
 _EVERYWHERE = ((b"-", b"+"),)
 
 
@@ -99,7 +101,7 @@ class OldRevisions(Reactor):
             gone, due = await self._in_file(colony, label, name, keep)
             removed, due_ns = removed + gone, min(due_ns, due)
         # Counts as they were before: whatever was added meanwhile makes it look again.
-        return removed, _Seen(counts, keep, due_ns)
+        return removed, _Seen(counts, keep, min(due_ns, now_ns + _AGAIN_NS))
 
     async def _counts(self, tag: Tag, label: str) -> tuple[bytes | None, ...]:
         return tuple(await self.store.send("HMGET", tag.key(keys.label(label)), "files", "names"))

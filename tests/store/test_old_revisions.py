@@ -173,6 +173,23 @@ async def test_a_number_that_is_none_is_refused(keeper: Keeper) -> None:
         await keeper.set_retention(count=0, age_s=-2)
 
 
+async def test_revisions_that_went_from_one_file_to_another_are_noticed_within_an_hour(
+    keeper: Keeper,
+) -> None:
+    first, second = await keeper.put_some(3), await keeper.put_some(3, name="y")
+    reactor = keeper.reactor(count=3)
+    assert await keeper.tidy(reactor=reactor) == 0
+    for file_id in second[:2]:
+        await keeper.remove(file_id=file_id)
+    first += await keeper.put_some(2)
+
+    keeper.pass_time(3_600)
+
+    assert await keeper.tidy(reactor=reactor) == 2
+    assert await keeper.ids() == first[2:]
+    await keeper.is_sound()
+
+
 async def test_a_label_that_came_again_is_looked_at_as_a_new_one(keeper: Keeper) -> None:
     await keeper.put_some(2)
     reactor = keeper.reactor(age_s=100)
