@@ -1,4 +1,4 @@
-"""One full-duplex connection to Redis: commands of one turn of the loop leave in one write.
+"""One full-duplex connection to Redis: each command leaves at once, whatever is under way.
 
 The one place where we speak RESP ourselves, because the way to Redis is what an API worker spends
 most on: hiredis packs and parses, replies resolve futures in order, nobody waits for a turn.
@@ -80,7 +80,7 @@ class Connection(asyncio.Protocol):
         packed = _pack(args)  # may raise; nothing may be waited for then
         future: asyncio.Future[Reply] = self._loop.create_future()
         self._waiting.append(future)
-        # uvloop gathers what is written in one turn and sends it at its end.
+        # One write each: gathered, the first would wait for the rest (docs/adr/0004).
         self._transport.write(packed)
         return future
 
