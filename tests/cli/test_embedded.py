@@ -142,3 +142,41 @@ def test_data_that_cannot_be_read_is_explained_with_the_stores_own_words(directo
     (directory / "appendonlydir" / "appendonly.aof.manifest").unlink()
     with embedded.running(directory) as store, client_of(store) as client:
         assert client.ping()  # pyright: ignore[reportUnknownMemberType]
+
+
+def test_data_without_its_manifest_is_not_begun_anew(directory: Path) -> None:
+    with embedded.running(directory) as store, client_of(store) as client:
+        client.set("kept", "yes")
+    manifest = directory / "appendonlydir" / "appendonly.aof.manifest"
+    text = manifest.read_text()
+    manifest.unlink()
+    before = {path.name: path.read_bytes() for path in manifest.parent.iterdir()}
+
+    with (
+        pytest.raises(embedded.StoreError, match=r"manifest is missing.*incr\.aof"),
+        embedded.running(directory),
+    ):
+        pass
+
+    assert {path.name: path.read_bytes() for path in manifest.parent.iterdir()} == before
+    manifest.write_text(text)
+    with embedded.running(directory) as store, client_of(store) as client:
+        assert client.get("kept") == "yes"
+
+
+def test_what_a_server_leaves_that_was_killed_as_it_began_is_no_data(directory: Path) -> None:
+    with embedded.running(directory):
+        pass
+    (directory / "appendonlydir" / "appendonly.aof.manifest").unlink()
+    with embedded.running(directory) as store:
+        assert store.is_empty()
+
+
+def test_what_is_left_of_a_rewrite_that_was_killed_is_removed(directory: Path) -> None:
+    with embedded.running(directory):
+        pass
+    left = [directory / f"temp-rewriteaof-{name}.aof" for name in ("4711", "bg-4711")]
+    for path in left:
+        path.write_bytes(b"REDIS0011")
+    with embedded.running(directory):
+        assert not [path for path in left if path.exists()]
