@@ -24,7 +24,7 @@ def merged(writes: Iterable[Write]) -> list[Write]:
     pending: dict[_Slot, float] = {}
     for write in writes:
         command, key, values = write
-        args: Any = values
+        args: Any = values  # the command says what they are
         if command == _ADDS:
             added: tuple[str, int] = args
             name, by = added
