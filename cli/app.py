@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from cli.argv import CONTINUATION, normalise
-from cli.errors import CliError, Exit, UsageError
+from cli.errors import CliError, Exit, Interrupted, UsageError
 from cli.nearest import nearest
 
 if TYPE_CHECKING:
@@ -88,6 +88,8 @@ def run(argv: Sequence[str]) -> int:
             arguments[0] = "version"
         return _dispatch(arguments)
     except CliError as error:
+        if isinstance(error, Interrupted) and sys.stderr.isatty():
+            sys.stderr.write("\n")  # the terminal has shown ^C where the cursor was
         _complain(error.message, error.hint)
         return error.exit_code
     except KeyboardInterrupt:

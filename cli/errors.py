@@ -6,9 +6,10 @@ CliError                 1  what, and what to do about it
 │   ├── Unanswered       3  a message was sent, and its answer is missing
 │   └── CutOff           3  what was being followed ended, and could not be taken up again
 ├── RpcError             1  a server answered with a refusal: status and message
-└── Aborted              1  a question was answered with no
+├── Aborted              1  a question was answered with no
+└── Interrupted        130  a wait was ended by Ctrl-C, and what was waited for goes on
 
-Interrupted by Ctrl-C is 130, as a shell expects. ``cli/app.py`` prints what ends here.
+Ctrl-C elsewhere is 130 without a word, as a shell expects. ``cli/app.py`` prints what ends here.
 """
 
 from enum import IntEnum
@@ -69,6 +70,12 @@ class RpcError(CliError):
 
 class Aborted(CliError):
     """The user did not want to."""
+
+
+class Interrupted(CliError):
+    """The user does not want to wait any longer."""
+
+    exit_code = Exit.INTERRUPTED
 
 
 def first(group: BaseExceptionGroup[CliError]) -> CliError:

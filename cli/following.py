@@ -18,7 +18,7 @@ from cli.options import Format
 from cli.output import Output
 from cli.session import Session
 from cli.subscription import frames
-from cli.waiting import ENDS, output_text, to_process
+from cli.waiting import ENDS, going_on, output_text, to_process
 
 _CALM_S = 0.05
 # A server of ours takes a hundred subscriptions on one socket.
@@ -195,10 +195,13 @@ async def finish(
 
     Raises:
         CliError: it failed or was cancelled.
+        Interrupted: by Ctrl-C.
     """
     client = session.client()
     view = view_of(session.out)
-    graph = await ended(client, session.colony, graphid, view, within_s=within_s)
+    again = f"workflow get {graphid} --wait{' --out' if out else ''}"
+    with going_on(f"workflow {graphid}", again):
+        graph = await ended(client, session.colony, graphid, view, within_s=within_s)
     if session.out.format in {Format.JSON, Format.YAML}:
         session.out.show(render.Detail(blocks=(), data=spec.plain(graph)))
     elif session.out.format is Format.ID:

@@ -12,7 +12,7 @@ from cli.errors import CliError
 from cli.options import Format
 from cli.session import Session
 from cli.subscription import frames
-from cli.waiting import ENDS, look, show_end, to_process
+from cli.waiting import ENDS, going_on, look, show_end, to_process
 
 _EXTENSION = "subscribelogs"
 _SUBSCRIBED_S = 3_600
@@ -111,6 +111,7 @@ async def finish(session: Session, processid: str) -> None:
 
     Raises:
         CliError: it failed or was cancelled.
+        Interrupted: by Ctrl-C.
     """
     out = session.out
     stream = out.stdout if out.format is Format.TABLE else out.stderr
@@ -121,6 +122,7 @@ async def finish(session: Session, processid: str) -> None:
 
     out.say("Printing logs from process", ProcessId=processid)
     question = logs.of(session.colony, processid=processid)
-    process = await follow(session, question, show, since=0)
+    with going_on(f"process {processid}", f"log get {processid} --follow"):
+        process = await follow(session, question, show, since=0)
     if process is not None:
         show_end(session, process, out=bool(spec.words(process.output)))

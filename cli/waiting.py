@@ -1,13 +1,14 @@
 """Waiting for a process to end."""
 
 import asyncio
-from contextlib import aclosing
+from collections.abc import Generator
+from contextlib import aclosing, contextmanager
 
 from api import wire_process
 from api.wire_realtime import SubscribeProcessMsg
 from cli import render, spec
 from cli.client import Client
-from cli.errors import CliError, RpcError
+from cli.errors import CliError, Interrupted, RpcError
 from cli.options import Format
 from cli.session import Session
 
@@ -72,6 +73,20 @@ async def _signalled(client: Client, processid: str) -> None:
         raise
 
 
+@contextmanager
+def going_on(thing: str, again: str) -> Generator[None]:
+    """Around a wait for something: Ctrl-C ends the wait, and not the thing.
+
+    Raises:
+        Interrupted: by Ctrl-C; ``again`` is the command that waits again.
+    """
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        hint = f"`colonies {again}` waits for it again"
+        raise Interrupted(f"interrupted, {thing} goes on", hint=hint) from error
+
+
 async def finish(
     session: Session, processid: str, *, out: bool, within_s: float | None = None
 ) -> None:
@@ -79,8 +94,11 @@ async def finish(
 
     Raises:
         CliError: it failed or was cancelled.
+        Interrupted: by Ctrl-C.
     """
-    process = await ended(session.client(), processid, within_s=within_s)
+    again = f"process get {processid} --wait{' --out' if out else ''}"
+    with going_on(f"process {processid}", again):
+        process = await ended(session.client(), processid, within_s=within_s)
     show_end(session, process, out=out)
 
 

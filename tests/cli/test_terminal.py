@@ -65,6 +65,32 @@ def test_ctrl_c_ends_a_wait_without_a_traceback(worker: Shell) -> None:
         assert "Traceback" not in shown.rest()
 
 
+@pytest.mark.parametrize(
+    ("flags", "again"),
+    [
+        ("--wait", "process get {} --wait"),
+        ("--wait --out", "process get {} --wait --out"),
+        ("--follow", "log get {} --follow"),
+    ],
+)
+def test_ctrl_c_says_that_the_process_goes_on_and_how_to_wait_again(
+    colony: Shell, flags: str, again: str
+) -> None:
+    line = ("function", "exec", "--func", "f", "--targettype", "cli", *flags.split())
+    with terminal(colony.environ, *line, columns=200) as shown:
+        shown.until("Process submitted")
+        shown.process.send_signal(signal.SIGINT)
+        assert shown.process.wait(20) == 130
+        text = plain(shown.rest())
+    process = colony.ok("process psw -o id").id
+    assert text.splitlines()[-3:] == [
+        "",
+        f"error: interrupted, process {process} goes on",
+        f"hint: `colonies {again.format(process)}` waits for it again",
+    ]
+    assert "Traceback" not in text
+
+
 def test_a_watched_list_is_shown_again_until_ctrl_c(colony: Shell) -> None:
     arguments = ("process", "psw", "--watch", "--interval", "0.1")
     with terminal(colony.environ, *arguments) as shown:
