@@ -29,6 +29,7 @@ _DAY = timedelta(days=1)
 _FIELDS = 6
 _LONGEST = 1_024
 _MOST_INT = 2**63 - 1
+_LONGEST_DELAY = "2562047h47m16s"
 _trigger: Any = CronTrigger  # APScheduler 3 is untyped
 
 _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
@@ -250,7 +251,7 @@ def _duration_ns(text: str) -> int:
     """A duration as Go writes it: ``1h30m``, ``1.5h``.
 
     Raises:
-        ValueError: it is none, in Go's words.
+        ValueError: it is none, in Go's words, or longer than its 63 bits of ns.
     """
     negative, rest = text.startswith("-"), text[1:] if text[:1] in {"-", "+"} else text
     if rest == "0":
@@ -270,7 +271,7 @@ def _duration_ns(text: str) -> int:
         total += float(number) * _UNIT_NS[unit]
         at += len(number) + len(unit)
     if total > _MOST_INT:
-        raise ValueError(f'invalid duration "{text}"')
+        raise ValueError(f'invalid duration "{text}", the longest is {_LONGEST_DELAY}')
     return -int(total) if negative else int(total)
 
 

@@ -237,6 +237,11 @@ def _duration(text: str, problem: str) -> str:
     return f'failed to parse duration @every {text}: time: {problem} "{text}" (character 8)'
 
 
+def _too_long(text: str) -> str:
+    said = _duration(text, "invalid duration")
+    return said.replace(" (", ", the longest is 2562047h47m16s (")
+
+
 @pytest.mark.parametrize(
     ("expression", "text"),
     [
@@ -272,7 +277,9 @@ def _duration(text: str, problem: str) -> str:
         ("@every x", _duration("x", "invalid duration")),
         ("@every 5", _duration("5", "missing unit in duration")),
         ("@every 5d", _duration("5d", 'unknown unit "d" in duration')),
-        (f"@every {10**9}h", _duration(f"{10**9}h", "invalid duration")),
+        (f"@every {10**9}h", _too_long(f"{10**9}h")),
+        ("@every 2562047h48m", _too_long("2562047h48m")),
+        ("@every -2562048h", _too_long("-2562048h")),
         (
             "TZ=Mars/Base 0 0 0 * * *",
             "provided bad location Mars/Base: unknown time zone Mars/Base (character 4)",
