@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 from apscheduler.triggers.cron import CronTrigger
 
-from broker.clock import SECOND_NS
+from broker.clock import LAST_NS, SECOND_NS
 from broker.errors import Invalid
 from broker.zones import zone_named
 
@@ -74,8 +74,8 @@ class Every:
     delay_ns: int
 
     def after(self, moment_ns: int) -> int:
-        """The moment without its fraction of a second, and the delay."""
-        return moment_ns - moment_ns % SECOND_NS + self.delay_ns
+        """The moment without its fraction of a second, and the delay; at most the last there is."""
+        return min(moment_ns - moment_ns % SECOND_NS + self.delay_ns, LAST_NS)
 
 
 @dataclass(frozen=True, slots=True)

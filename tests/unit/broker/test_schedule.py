@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from broker.clock import LAST_NS
 from broker.errors import Invalid
 from broker.schedule import Every, parse
 from broker.zones import zone_named
@@ -219,6 +220,10 @@ def test_time_that_the_clock_skips_is_left_out_and_one_it_repeats_comes_twice() 
     first = schedule.after(autumn)
     assert shown(first) == "2026-10-25T00:30:00+00:00"
     assert shown(schedule.after(first)) == "2026-10-25T01:30:00+00:00"
+
+
+def test_time_after_the_longest_interval_is_the_last_there_can_be() -> None:
+    assert parse("@every 2562047h47m16s", UTC).after(NOW) == LAST_NS
 
 
 def test_zone_of_the_server_counts_where_the_expression_names_none() -> None:
