@@ -17,7 +17,8 @@ from cli.session import Session
 _ALL = -1
 _DENIED = 403
 _LEFT = {
-    "processes": "Left are processes that run, belong to a workflow, or are newer",
+    "processes": "Left are processes that run, belong to a workflow, or are newer;"
+    " `colonies workflow removeall` removes those of workflows",
     "workflows": "Left are workflows that are newer",
 }
 

@@ -236,8 +236,9 @@ async def remove(processid: ProcessId, *, options: Options = NONE) -> None:
 async def removeall(*, which: Which = ALL, options: Options = NONE) -> None:
     """Remove all processes, or all in one state; signed by the colony owner.
 
-    Those that are running or belong to a workflow stay. How many were removed is the difference of
-    two counts, before and after: what others submit or finish meanwhile is in it.
+    Those that are running stay, and those of workflows, which go with their workflow: see `colonies
+    workflow removeall`. How many were removed is the difference of two counts, before and after:
+    what others submit or finish meanwhile is in it.
     """
     async with Session(options) as session:
         await remove_all(

@@ -51,6 +51,7 @@ HELP = (
     "process",
     "process assign",
     "process psw",
+    "process removeall",
     "server start",
     "user add",
     "workflow",

@@ -489,6 +489,16 @@ def test_what_removeall_leaves_is_counted_too(colony: Shell, worker: Shell) -> N
     assert again.json == {"colonyname": name, "removed": 0, "left": 1}
 
 
+def test_removeall_names_what_removes_the_processes_of_workflows(colony: Shell) -> None:
+    colony.ok('workflow submit --spec \'[{"nodename": "n"}]\'')
+    ran = colony.ok("process removeall --yes")
+    assert "Left=1 Removed=0" in ran.err
+    assert "`colonies workflow removeall` removes those of workflows" in ran.err
+    colony.ok("workflow removeall --yes")
+    again = colony.ok("process removeall --yes --json").json
+    assert cast("dict[str, object]", again)["left"] == 0
+
+
 def test_only_one_state_can_be_removed_at_a_time(colony: Shell) -> None:
     assert colony("process removeall --waiting --failed --yes").code == 2
 
