@@ -35,6 +35,7 @@ app = App(
     help_format="plaintext",
 )
 
+_SHAPE = "postgresql://user:password@host/name"
 _LOST = "What was trimmed from the store is nowhere else."
 
 
@@ -44,7 +45,7 @@ class Where:
     """Flags that say where the database is; they go before COLONIES_ARCHIVE_URL."""
 
     dbhost: str | None = None
-    """Host of the database, or directory of its socket; COLONIES_DB_HOST, or localhost."""
+    """Host, or directory of its socket; COLONIES_DB_HOST, or localhost if only others are set."""
 
     dbport: int | None = None
     """Port of the database; COLONIES_DB_PORT, or 5432."""
@@ -74,7 +75,7 @@ async def create(*, where: Where = THERE, options: Options = NONE) -> None:
         options: global options.
     """
     out = Output.of(options, os.environ)
-    async with _opened(where) as found:
+    async with _opened(address(where, os.environ)) as found:
         applied = await found.create()
     text = "Colonies database created" if applied else "Colonies database is up to date"
     out.done(text, data={"applied": applied}, **({"Applied": ",".join(applied)} if applied else {}))
@@ -89,8 +90,9 @@ async def drop(*, where: Where = THERE, options: Options = NONE) -> None:
         options: global options.
     """
     out = Output.of(options, os.environ)
+    url = address(where, os.environ)
     out.confirm(f"Are you sure you want to drop the database? {_LOST}")
-    async with _opened(where) as found:
+    async with _opened(url) as found:
         dropped = await found.tables.drop()
     text = "Colonies database dropped" if dropped else "There was no Colonies database"
     out.done(text, data={"dropped": dropped})
@@ -105,8 +107,9 @@ async def reset(*, where: Where = THERE, options: Options = NONE) -> None:
         options: global options.
     """
     out = Output.of(options, os.environ)
+    url = address(where, os.environ)
     out.confirm(f"Are you sure you want to reset the database? {_LOST}")
-    async with _opened(where) as found:
+    async with _opened(url) as found:
         await found.tables.drop()
         applied = await found.create()
     out.done("Colonies database reset", data={"applied": applied})
@@ -121,7 +124,7 @@ async def status(*, where: Where = THERE, options: Options = NONE) -> None:
         options: global options.
     """
     out = Output.of(options, os.environ)
-    async with _opened(where) as found:
+    async with _opened(address(where, os.environ)) as found:
         copied = await found.positions()
     rows: list[render.Row] = [
         (one.owner.colony or "(server)", one.log, str(one.count), str(one.position))
@@ -149,18 +152,13 @@ async def status(*, where: Where = THERE, options: Options = NONE) -> None:
 
 
 @asynccontextmanager
-async def _opened(where: Where) -> "AsyncGenerator[Archive]":
-    """The archive that flags and variables name.
+async def _opened(url: str) -> "AsyncGenerator[Archive]":
+    """The archive at an address.
 
     Raises:
         Unreachable: no PostgreSQL answers, or no archive is there.
-        UsageError: the address is none.
         CliError: whatever else is wrong with it.
     """
-    url = address(where, os.environ)
-    problem = fault_in(url)
-    if problem:
-        raise UsageError(f"{ARCHIVE_URL} {problem}", hint="postgresql://user:password@host/name")
     insists = os.environ.get(TIMESCALEDB, "").lower()
     try:
         async with archive.opened(url, timescaledb=_KNOWN.get(insists)) as found:
@@ -176,7 +174,11 @@ _KNOWN = {"true": True, "1": True, "false": False, "0": False}
 
 
 def address(where: Where, environ: Mapping[str, str]) -> str:
-    """The address that flags and variables mean."""
+    """The address that flags and variables mean; on this machine where they name no host.
+
+    Raises:
+        UsageError: they say nothing, or the address is none.
+    """
     given = {
         HOST: where.dbhost,
         PORT: None if where.dbport is None else str(where.dbport),
@@ -186,4 +188,11 @@ def address(where: Where, environ: Mapping[str, str]) -> str:
     }
     flags = {name: text for name, text in given.items() if text is not None}
     base = {**environ} if not flags else {k: v for k, v in environ.items() if k != ARCHIVE_URL}
-    return archive_url({**base, **flags}, host="localhost")
+    known = {**base, **flags}
+    if not any(known.get(name) for name in (ARCHIVE_URL, *given)):
+        hint = f"export {ARCHIVE_URL}={_SHAPE}, or {HOST} and its kin"
+        raise UsageError("no archive is known", hint=hint)
+    url = archive_url(known, host="localhost")
+    if problem := fault_in(url):
+        raise UsageError(f"{ARCHIVE_URL} {problem}", hint=_SHAPE)
+    return url

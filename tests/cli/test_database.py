@@ -52,12 +52,38 @@ def test_database_that_does_not_answer_is_unreachable(shell: Shell) -> None:
     assert (ran.code, "hint: " in ran.err) == (3, True)
 
 
+@pytest.mark.parametrize("command", ["create", "drop", "reset", "status"])
+def test_what_names_the_archive_is_said_where_nothing_does(shell: Shell, command: str) -> None:
+    ran = shell(f"database {command}", stdin="no\n", COLONIES_DB_TIMESCALEDB="true")
+
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == (
+        "error: no archive is known\n"
+        "hint: export COLONIES_ARCHIVE_URL=postgresql://user:password@host/name,"
+        " or COLONIES_DB_HOST and its kin\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "url"),
+    [
+        (HOST, "postgresql://7:5432/postgres"),
+        ("COLONIES_DB_PORT", "postgresql://localhost:7/postgres"),
+        ("COLONIES_DB_USER", "postgresql://7@localhost:5432/postgres"),
+        ("COLONIES_DB_PASSWORD", "postgresql://:7@localhost:5432/postgres"),
+        ("COLONIES_DB_NAME", "postgresql://localhost:5432/7"),
+    ],
+)
+def test_each_variable_of_the_reference_names_an_archive(name: str, url: str) -> None:
+    assert address(Where(), {name: "7"}) == url
+
+
 def test_flags_go_before_variables() -> None:
     environ = {HOST: "db", "COLONIES_DB_USER": "me", "COLONIES_ARCHIVE_URL": "postgresql://x/y"}
 
     assert address(Where(), environ) == "postgresql://x/y"
     assert address(Where(dbport=5), environ) == "postgresql://me@db:5/postgres"
-    assert address(Where(), {}) == "postgresql://localhost:5432/postgres"
+    assert address(Where(dbname="a"), {}) == "postgresql://localhost:5432/a"
 
 
 def test_missing_driver_is_named_with_what_to_install(tmp_path: Path) -> None:
@@ -65,7 +91,7 @@ def test_missing_driver_is_named_with_what_to_install(tmp_path: Path) -> None:
     here = clean_environ()
     ran = subprocess.run(  # noqa: S603 - ourselves
         [*PROGRAM, "database", "status"],
-        env=here | {"PYTHONPATH": f"{tmp_path}:{here['PYTHONPATH']}"},
+        env=here | {"PYTHONPATH": f"{tmp_path}:{here['PYTHONPATH']}", HOST: "db"},
         capture_output=True,
         text=True,
         check=False,
