@@ -35,6 +35,11 @@ class Filter:
         self._executor = executor
         self._nodes: set[str] = set()
 
+    @property
+    def learns(self) -> bool:
+        """Whether what it wants depends on events that it has seen before."""
+        return bool(self._workflow)
+
     async def prepare(self, store: EventStore, tag: Tag) -> None:
         """Look up which processes a workflow has; those it gets later tell so themselves."""
         if self._workflow:

@@ -32,6 +32,13 @@ class Position(NamedTuple):
             raise Malformed(f"not a stream position: {plain!r}, no stream goes so far")
         return found
 
+    @property
+    def previous(self) -> "Position":
+        """The place right before it; there is none before the very first."""
+        if self.seq:
+            return Position(self.ms, self.seq - 1)
+        return Position(self.ms - 1, _MOST) if self.ms else self
+
     def __str__(self) -> str:
         return f"{self.ms}-{self.seq}"
 

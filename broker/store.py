@@ -16,7 +16,7 @@ from broker.access import Hash
 from broker.claiming import claim_script
 from broker.clock import MS_NS, SECOND_NS, US_NS, StoreClock
 from broker.decision import Arg, Decision, Event, Fold, Write, tallied
-from broker.envelope import DIGEST_BYTES, RawEntry, Recorded, entry, read_entry
+from broker.envelope import DIGEST_BYTES, RawEntry, Recorded, entry, position_of, read_entry
 from broker.errors import (
     BrokerError,
     Corrupt,
@@ -70,6 +70,12 @@ class Older(Protocol):
         self, tag: Tag, after: Position, until: Position, count: int
     ) -> Sequence[RawEntry]:
         """The first events between two positions, the second one too."""
+        ...
+
+    async def tail(
+        self, tag: Tag, after: Position, until: Position, count: int
+    ) -> Sequence[RawEntry]:
+        """The last events between two positions, the second one too, the latest first."""
         ...
 
 
@@ -443,15 +449,41 @@ class EventStore:
         )
         if mark is None or after >= (gone := Position.parse(mark)):
             return page
+        old = list(await self._older(after).page(tag, after, min(until or gone, gone), count))
+        if len(old) == count or (until is not None and until <= gone):
+            return old
+        return old + await self.raw_page(tag, gone, count - len(old), until=until)
+
+    async def raw_tail(
+        self, tag: Tag, after: Position, until: Position, count: int
+    ) -> list[RawEntry]:
+        """The last entries between two positions, the second one too, the latest first.
+
+        What was trimmed is read where that is kept, as ``raw_page`` does.
+
+        Raises:
+            Trimmed: nobody here knows where that is.
+        """
+        if after >= until:
+            return []
+        page, mark = await self.read(
+            ("XREVRANGE", tag.key(keys.EVENTS), str(until), f"({after}", "COUNT", count),
+            ("HGET", tag.key(keys.ARCHIVED), "trimmed"),
+        )
+        gone = Position.parse(mark) if mark else START
+        # Some of the page may have been trimmed before the mark was read.
+        end = min(gone, position_of(page[-1]).previous if page else until)
+        if len(page) == count or after >= end:
+            return page
+        return [*page, *await self._older(after).tail(tag, after, end, count - len(page))]
+
+    def _older(self, after: Position) -> Older:
         if self.older is None:
             raise Trimmed(
                 f"the events after {after} are no longer in the store, but in its archive, which"
                 " is named by COLONIES_ARCHIVE_URL"
             )
-        old = list(await self.older.page(tag, after, min(until or gone, gone), count))
-        if len(old) == count or (until is not None and until <= gone):
-            return old
-        return old + await self.raw_page(tag, gone, count - len(old), until=until)
+        return self.older
 
     async def event_at(self, tag: Tag, position: str) -> Event:
         """One event.

@@ -1,5 +1,7 @@
 """The log of a store, opened for whoever can reach the store: no server and no key is needed."""
 
+import sys
+from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -12,11 +14,11 @@ from broker.aggregates.colony import ColonyDissolved
 from broker.clock import StoreClock
 from broker.cluster import way_to
 from broker.directory import Directory
-from broker.envelope import Recorded, read_entry
+from broker.envelope import Recorded, position_of, read_entry
 from broker.errors import NotFound
 from broker.feed import Entry
 from broker.keys import SERVER, Tag
-from broker.position import START, Position
+from broker.position import END, START, Position
 from broker.store import EventStore
 from projections import ASYNC
 from projections.archiving import archive_at, older_in
@@ -27,6 +29,7 @@ from projections.replay import Verdict, pages, verify
 
 _IN_FLIGHT = 1_000
 _STEP = 1_000
+_PAGE = 500
 
 REBUILT = {projection.name: projection for projection in ASYNC}
 """What can be built anew, by name."""
@@ -114,6 +117,39 @@ class History:
                     if wanted.wants(entry):
                         yield read_entry(raw)
                     follow = follow and entry.type != ColonyDissolved.TYPE
+
+    async def last(
+        self,
+        log: Log,
+        wanted: Filter,
+        count: int,
+        after: Position = START,
+        until: Position | None = None,
+    ) -> tuple[Position, Position]:
+        """Between which two positions, the second one too, the last events are that are wanted.
+
+        They are looked for from the end; those of a workflow from the beginning, where it is told
+        which processes it had. The filter has to be the one that they are read with.
+
+        Raises:
+            Corrupt: one of them cannot be read.
+        """
+        if wanted.learns:
+            found = deque[Position](maxlen=min(count, sys.maxsize))
+            async for recorded in self.events(log, wanted, after, until):
+                found.append(recorded.position)
+            return (found[0].previous, found[-1]) if found else (after, after)
+        page = await self.store.raw_tail(log.tag, after, until or END, min(count, _PAGE))
+        last = position_of(page[0]) if page else after
+        while page:
+            for raw in page:
+                entry = Entry(raw)
+                count -= wanted.wants(entry)
+                if not count:
+                    return entry.position.previous, last
+            before = position_of(page[-1]).previous
+            page = await self.store.raw_tail(log.tag, after, before, _PAGE)
+        return after, last
 
     async def exported(self, log: Log, write: Callable[[str], object]) -> Sealer:
         """Write a log as a file has it, from its beginning to where it ends now."""

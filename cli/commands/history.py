@@ -94,6 +94,7 @@ async def show(
     type_: Annotated[list[str] | None, Parameter(name="--type", negative="")] = None,
     since: str = "",
     until: str = "",
+    last: int | None = None,
     follow: Annotated[bool, Parameter(name=("--follow", "-f"), negative="")] = False,
     server: Switch = False,
     options: Options = NONE,
@@ -109,10 +110,13 @@ async def show(
         type_: only events of this type, as docs/events.md names it; repeat it for several.
         since: from this moment on.
         until: up to this moment.
+        last: only so many of them, the last ones.
         follow: go on with what happens from now on, until Ctrl-C.
         server: the log of the server itself: its owner and its colonies.
         options: global options; -v cuts nothing off, -o json prints one event a line.
     """
+    if last is not None and last < 1:
+        raise UsageError("--last must be at least 1", hint="without it all events are shown")
     out = Output.of(options, os.environ)
     async with history.opened(options) as opened:
         log = opened.server() if server else await opened.log(settle(options).colony)
@@ -125,8 +129,11 @@ async def show(
         )
         teller = Teller(people, out.results, whole=out.verbose)
         after = moments.since(since) if since else START
-        last = moments.until(until) if until and not follow else None
-        events = opened.events(log, wanted, after, last, follow=follow)
+        end = moments.until(until) if until and not follow else None
+        if last is not None:
+            after, shown_to = await opened.last(log, wanted, last, after, end)
+            end = None if follow else shown_to
+        events = opened.events(log, wanted, after, end, follow=follow)
         async with aclosing(events):
             async for recorded in events:
                 match out.format:

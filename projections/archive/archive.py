@@ -126,22 +126,50 @@ class Archive:
             Corrupt: a row that was not made from an entry.
         """
         until = min(until, _LAST)
+        spans = ((moment(after), end) for end in _horizons(after, until))
+        return await self._between(tag, after, until, count, log, spans, sql.SQL("ms, seq"))
+
+    async def tail(
+        self, tag: Tag, after: Position, until: Position, count: int, log: str = EVENTS
+    ) -> list[RawEntry]:
+        """The last entries between two positions, the second one too, the latest first.
+
+        Raises:
+            Unavailable, Corrupt: as ``page``.
+        """
+        until = min(until, _LAST)
+        spans = ((begin, moment(until)) for begin in _depths(after, until))
+        latest = sql.SQL("ms DESC, seq DESC")
+        return await self._between(tag, after, until, count, log, spans, latest)
+
+    async def _between(  # noqa: PLR0917 - the page, spelled out
+        self,
+        tag: Tag,
+        after: Position,
+        until: Position,
+        count: int,
+        log: str,
+        spans: Iterator[tuple[datetime, datetime]],
+        order: sql.SQL,
+    ) -> list[RawEntry]:
+        """The first in an order, looked for in longer and longer spans until there are enough."""
         if after >= until:
             return []
         chosen = entries.EVENT_SELECTED if log == EVENTS else entries.LINE_SELECTED
         query = sql.SQL(
             "SELECT {chosen} FROM {table} WHERE tag = %s"
             " AND (ms, seq) > (%s, %s) AND (ms, seq) <= (%s, %s) AND at >= {begin} AND at <= {end}"
-            " ORDER BY ms, seq LIMIT %s"
+            " ORDER BY {by} LIMIT %s"
         )
         args, found = [tag.text, *after, *until, count], []
         async with self._database.transaction() as connection:
-            for end in _horizons(after, until):
+            for begin, end in spans:
                 asked = query.format(
                     chosen=sql.SQL(chosen),
                     table=sql.Identifier(SCHEMA, log),
-                    begin=moment(after),
+                    begin=begin,
                     end=end,
+                    by=order,
                 )
                 found = await (await connection.execute(asked, args)).fetchall()
                 if len(found) == count:
@@ -172,6 +200,15 @@ def _horizons(after: Position, until: Position) -> Iterator[datetime]:
         yield moment(Position(after.ms + ahead, 0))
         ahead *= _FURTHER
     yield moment(until)
+
+
+def _depths(after: Position, until: Position) -> Iterator[datetime]:
+    """From when on to look for what leads up to a position: ``_horizons`` the other way."""
+    back = _WEEK_MS
+    while after.ms + back < until.ms:
+        yield moment(Position(until.ms - back, 0))
+        back *= _FURTHER
+    yield moment(after)
 
 
 async def _moved(  # noqa: PLR0917 - the page, spelled out

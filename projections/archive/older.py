@@ -33,6 +33,21 @@ class Older:
             await self._look(tag, until)
         return found
 
+    async def tail(
+        self, tag: Tag, after: Position, until: Position, count: int
+    ) -> Sequence[RawEntry]:
+        """The last events between two positions, the second one too, the latest first.
+
+        Raises:
+            Unavailable: as ``page``.
+        """
+        if self._ends.get(tag, START) < until:
+            await self._look(tag, until)
+        found = await self._archive.tail(tag, after, until, count)
+        if len(found) < count:
+            await self._look(tag, until)
+        return found
+
     async def _look(self, tag: Tag, until: Position) -> None:
         end = self._ends[tag] = await self._archive.position(tag, EVENTS) or START
         if end < until:

@@ -245,6 +245,36 @@ async def test_history_is_the_same_after_trimming(lived: Colony, archive: Archiv
     assert await read(lived.store, TAG, PAIRS) == counted
 
 
+async def last(colony: Colony, count: int, wanted: Filter | None = None) -> list[Position]:
+    """Where the last events are, as the history of a colony says."""
+    history, chosen = History(colony.store, colony.store), wanted or Filter()
+    after, until = await history.last(LOG, chosen, count)
+    return [e.position async for e in history.events(LOG, chosen, after, until)]
+
+
+async def test_last_events_are_the_same_after_trimming(lived: Colony, archive: Archive) -> None:
+    counts = (1, 2, 100, 1_000)
+    closes = Filter(types=["ProcessClosed"])
+    before = [(await last(lived, n), await last(lived, n, closes)) for n in counts]
+    assert [len(shown) for shown, _ in before[:3]] == [1, 2, 100]
+    await trimmed(lived)
+    assert len(await lived.entries()) < 100
+
+    lived.store.older = Older(archive)
+
+    assert [(await last(lived, n), await last(lived, n, closes)) for n in counts] == before
+
+
+async def test_last_events_that_the_store_has_need_no_archive(lived: Colony) -> None:
+    await trimmed(lived)
+    left = [position_of(raw) for raw in await lived.entries()]
+
+    assert await last(lived, 1) == left[-1:]
+    assert await last(lived, len(left)) == left
+    with pytest.raises(Trimmed, match="COLONIES_ARCHIVE_URL"):
+        await last(lived, len(left) + 1)
+
+
 async def test_rows_are_verified_while_others_write_archive_and_trim(
     lived: Colony, archive: Archive, redis_url: str
 ) -> None:

@@ -148,6 +148,34 @@ def test_what_is_shown_can_be_chosen(colony: Shell, worker: Shell) -> None:
     assert events(colony, "--since now") == []
 
 
+def test_only_the_last_events_are_shown(colony: Shell, worker: Shell) -> None:
+    for _ in range(3):
+        run_one(colony, worker)
+    everything = events(colony)
+    position = str(everything[-3]["position"])
+
+    assert events(colony, "--last 2") == everything[-2:]
+    assert events(colony, "--last 1000") == everything
+    assert events(colony, f"--last 2 --until {position}") == everything[-4:-2]
+    assert events(colony, f"--last 9 --since {position}") == everything[-3:]
+    closes = [one for one in everything if one["type"] == "ProcessClosed"]
+    assert events(colony, "--last 2 --type ProcessClosed") == closes[-2:]
+    assert events(colony, "--last 2 --type ProcessFailed") == []
+
+
+def test_last_events_of_a_workflow_that_is_gone_are_shown(colony: Shell) -> None:
+    nodes = '[{"nodename":"n","conditions":{"executortype":"x"}}]'
+    workflow_id = colony.ok(f"workflow submit --spec '{nodes}'").id
+    colony.ok(f"workflow cancel {workflow_id}")
+    colony.ok(f"workflow remove {workflow_id}")
+    colony.ok(SPEC)
+    everything = events(colony, f"--workflow {workflow_id}")
+
+    assert len(everything) > 2
+    assert events(colony, f"--workflow {workflow_id} --last 2") == everything[-2:]
+    assert events(colony, f"--workflow {workflow_id} --last {10**20}") == everything
+
+
 def test_workflow_is_shown_with_its_processes(colony: Shell) -> None:
     nodes = '[{"nodename":"n","conditions":{"executortype":"x"}}]'
     workflow_id = colony.ok(f"workflow submit --spec '{nodes}'").id
@@ -164,9 +192,10 @@ def test_the_servers_own_log_is_shown(colony: Shell) -> None:
     assert name_of(colony) in subjects
 
 
-def test_followed_events_come_as_they_happen(colony: Shell) -> None:
+@pytest.mark.parametrize("begin", ["--since {}", "--last 1"])
+def test_followed_events_come_as_they_happen(colony: Shell, begin: str) -> None:
     last = colony.ok("history show -o id").out.splitlines()[-1]
-    line = shlex.split(f"history show --follow --since {last} -o json")
+    line = shlex.split(f"history show --follow {begin.format(last)} -o json")
     with subprocess.Popen(  # noqa: S603 - ourselves
         [*PROGRAM, *line],
         stdout=subprocess.PIPE,
@@ -373,6 +402,7 @@ def test_half_a_character_in_a_file_is_told_of_as_json(tmp_path: Path) -> None:
     [
         ("history show --since yesterday", 2, "not a moment: 'yesterday'"),
         ("history show --until 99999999999999999999999-0", 2, "not a stream position"),
+        ("history show --last 0", 2, "--last must be at least 1"),
         ("history verify --colony nowhere", 1, "there is no colony 'nowhere' in this store"),
         ("history at now process", 2, "`process` and an id do not fit"),
         ("history at never stats", 2, "not a moment: 'never'"),

@@ -28,6 +28,14 @@ def test_ten_comes_after_nine() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "previous"),
+    [("7-2", "7-1"), ("7-0", "6-18446744073709551615"), ("0-1", "0-0"), ("0-0", "0-0")],
+)
+def test_previous_position_is_right_before(text: str, previous: str) -> None:
+    assert str(Position.parse(text).previous) == previous
+
+
+@pytest.mark.parametrize(
     "text",
     [
         *("", "1", "-", "1-", "-1", "1-x", "1-2-3", "+1-2", "\u0661-\u0662", " 1-2"),
