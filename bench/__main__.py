@@ -149,8 +149,11 @@ async def _run(given: argparse.Namespace) -> None:
             targets = await _targets(given, stack)
             found += await _SCENARIOS[name](Stage(plan=plan, targets=targets))
     report.print_table(report.rows_of(found))
+    store = machine.store_version(find_program())
+    if given.target == "ours":
+        sys.stdout.write(f"store: {store}\n")
     about = {
-        **machine.describe(find_program()),
+        **machine.describe(store),
         "settings": {
             "target": given.target,
             "workers": given.workers,

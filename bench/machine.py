@@ -19,8 +19,8 @@ _PACKAGES = (
 )
 
 
-def describe(redis_binary: str) -> dict[str, object]:
-    """Processor, cores, memory, versions and commit."""
+def describe(store: str) -> dict[str, object]:
+    """Processor, cores, memory, versions and commit; ``store`` is what the store says of itself."""
     return {
         "machine": {
             "processor": _processor(),
@@ -30,7 +30,7 @@ def describe(redis_binary: str) -> dict[str, object]:
         },
         "versions": {
             "python": platform.python_version(),
-            "redis": _output([redis_binary, "--version"]),
+            "store": store,
             **{name: version(name) for name in _PACKAGES},
         },
         "commit": commit(),
@@ -51,6 +51,11 @@ def _processor() -> str:
     lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()
+
+
+def store_version(program: str) -> str:
+    """What a store's program says of itself."""
+    return _output([program, "--version"])
 
 
 def _output(command: list[str]) -> str:
