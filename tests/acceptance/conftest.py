@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -14,6 +14,7 @@ from tests.acceptance.asking import Api
 from tests.acceptance.inspection import events_in, verified
 from tests.acceptance.processes import Server, Store, own_store, read_entry, started
 from tests.acceptance.tenants import Tenant, found
+from tests.valkey import running_valkey
 
 OWNER = Identity.from_hex("5e" * 32)
 SETTINGS = Settings(redis_url="redis://", server_id=OWNER.id, host="127.0.0.1", port=0)
@@ -24,6 +25,13 @@ Found = Callable[..., Awaitable[Tenant]]
 def settings_on(store_url: str, **changes: object) -> dict[str, str]:
     """The environment of a server on a store."""
     return replace(SETTINGS, redis_url=store_url, **changes).to_env()  # pyright: ignore[reportArgumentType] - fields of Settings
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[str]:
+    """A store for the two servers alone: all other tests empty theirs again and again."""
+    with running_valkey() as url:
+        yield url
 
 
 @pytest.fixture(scope="session")
