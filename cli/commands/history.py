@@ -117,6 +117,8 @@ async def show(
     """
     if last is not None and last < 1:
         raise UsageError("--last must be at least 1", hint="without it all events are shown")
+    if until and follow:
+        raise UsageError("--until and --follow do not fit", hint="one ends where the other goes on")
     out = Output.of(options, os.environ)
     async with history.opened(options) as opened:
         log = opened.server() if server else await opened.log(settle(options).colony)
@@ -129,7 +131,7 @@ async def show(
         )
         teller = Teller(people, out.results, whole=out.verbose)
         after = moments.since(since) if since else START
-        end = moments.until(until) if until and not follow else None
+        end = moments.until(until) if until else None
         if last is not None:
             after, shown_to = await opened.last(log, wanted, last, after, end)
             end = None if follow else shown_to

@@ -403,6 +403,7 @@ def test_half_a_character_in_a_file_is_told_of_as_json(tmp_path: Path) -> None:
         ("history show --since yesterday", 2, "not a moment: 'yesterday'"),
         ("history show --until 99999999999999999999999-0", 2, "not a stream position"),
         ("history show --last 0", 2, "--last must be at least 1"),
+        ("history show --until now --follow", 2, "--until and --follow do not fit"),
         ("history verify --colony nowhere", 1, "there is no colony 'nowhere' in this store"),
         ("history at now process", 2, "`process` and an id do not fit"),
         ("history at never stats", 2, "not a moment: 'never'"),
