@@ -494,8 +494,7 @@ class EventStore:
         page = await self.send("XRANGE", tag.key(keys.EVENTS), position, position)
         if not page and self.older is not None:
             at = Position.parse(position)
-            before = Position(at.ms, at.seq - 1) if at.seq else Position(at.ms - 1, 2**53)
-            page = await self.older.page(tag, before, at, 1)
+            page = await self.older.page(tag, at.previous, at, 1)
         if not page:
             raise Replayed("this request was answered before, and its answer is no longer known")
         return read_entry(page[0]).event

@@ -5,7 +5,7 @@ import time
 from datetime import UTC, datetime
 
 from broker.errors import Malformed
-from broker.position import START, Position
+from broker.position import Position
 from cli.errors import UsageError
 
 _LAST_SEQ = 2**64 - 1
@@ -42,9 +42,7 @@ def since(text: str) -> Position:
     last = until(text)
     if last.seq == _LAST_SEQ:
         return Position(max(0, last.ms - 1), _LAST_SEQ)
-    if last.seq:
-        return Position(last.ms, last.seq - 1)
-    return Position(last.ms - 1, _LAST_SEQ) if last.ms else START
+    return last.previous
 
 
 def _position(text: str) -> Position:

@@ -184,9 +184,7 @@ class Archive:
 
     async def at(self, tag: Tag, position: Position, log: str = EVENTS) -> RawEntry | None:
         """The entry at a position."""
-        ms, seq = position
-        before = Position(ms, seq - 1) if seq else Position(ms - 1, _LAST.seq)
-        found = await self.page(tag, before, position, 1, log)
+        found = await self.page(tag, position.previous, position, 1, log)
         return found[0] if found else None
 
 

@@ -1,6 +1,6 @@
 """What was trimmed, for whoever reads a log from before that: it comes from the archive."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from broker.archived import EVENTS
 from broker.envelope import RawEntry
@@ -8,6 +8,9 @@ from broker.errors import Unavailable
 from broker.keys import Tag
 from broker.position import START, Position
 from projections.archive.archive import Archive
+
+Ask = Callable[[Tag, Position, Position, int], Awaitable[list[RawEntry]]]
+"""Asks for some of the events between two positions, the second one too."""
 
 
 class Older:
@@ -25,13 +28,7 @@ class Older:
         Raises:
             Unavailable: the archive is away, or does not go so far: it is not that of this store.
         """
-        if self._ends.get(tag, START) < until:
-            await self._look(tag, until)
-        found = await self._archive.page(tag, after, until, count)
-        if len(found) < count:
-            # All there is, or all that is left of it.
-            await self._look(tag, until)
-        return found
+        return await self._sure(self._archive.page, tag, after, until, count)
 
     async def tail(
         self, tag: Tag, after: Position, until: Position, count: int
@@ -41,10 +38,17 @@ class Older:
         Raises:
             Unavailable: as ``page``.
         """
+        return await self._sure(self._archive.tail, tag, after, until, count)
+
+    async def _sure(
+        self, ask: Ask, tag: Tag, after: Position, until: Position, count: int
+    ) -> list[RawEntry]:
+        """What is answered, if the archive goes so far."""
         if self._ends.get(tag, START) < until:
             await self._look(tag, until)
-        found = await self._archive.tail(tag, after, until, count)
+        found = await ask(tag, after, until, count)
         if len(found) < count:
+            # All there is, or all that is left of it.
             await self._look(tag, until)
         return found
 
