@@ -48,27 +48,40 @@ class Proxy:
 async def faulty(host: str, port: int) -> AsyncGenerator[Proxy]:
     """A proxy to a server; each fault happens in the first connection that gets so far."""
     proxy = Proxy()
+    handling = set[asyncio.Task[None]]()
+
+    def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        handling.add(task := asyncio.ensure_future(handle(reader, writer)))
+        task.add_done_callback(handling.discard)
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if proxy.refusing:
-            writer.transport.abort()
-            return
-        server_reader, server_writer = await asyncio.open_connection(host, port)
-        up = _pump(proxy, Way.UP, reader, server_writer)
-        down = _pump(proxy, Way.DOWN, server_reader, writer)
-        pumps = {asyncio.ensure_future(up), asyncio.ensure_future(down)}
+        writers, pumps = [writer], set[asyncio.Future[None]]()
         try:
+            if proxy.refusing:
+                return
+            server_reader, server_writer = await asyncio.open_connection(host, port)
+            writers.append(server_writer)
+            up = _pump(proxy, Way.UP, reader, server_writer)
+            down = _pump(proxy, Way.DOWN, server_reader, writer)
+            pumps = {asyncio.ensure_future(up), asyncio.ensure_future(down)}
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for pump in pumps:
                 pump.cancel()
-            for each in (writer, server_writer):
+            for each in writers:
                 each.transport.abort()
+            # The loop may end before it comes to what was only scheduled.
+            closing = (each.wait_closed() for each in writers)
+            await asyncio.gather(*pumps, *closing, return_exceptions=True)
 
-    server = await asyncio.start_server(handle, "127.0.0.1", 0)
+    server = await asyncio.start_server(take, "127.0.0.1", 0)
     proxy.port = server.sockets[0].getsockname()[1]
     async with server:
         yield proxy
+    left = list(handling)
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
 
 
 async def _pump(
