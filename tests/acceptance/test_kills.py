@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import httpx
 import pytest
 
+from bench import usage
 from tests.acceptance.asking import Answer, Api, eventually
 from tests.acceptance.conftest import OWNER, settings_on
 from tests.acceptance.inspection import Ear, verified, waiting
@@ -35,15 +36,6 @@ def many(store: Store) -> Generator[Server]:
     """A supervisor of three workers."""
     with started(settings_on(store.url, workers=3)) as server:
         yield server
-
-
-def running(pid: int) -> bool:
-    """Whether a process is there and not merely waiting to be buried."""
-    try:
-        with open(f"/proc/{pid}/stat") as stat:  # noqa: PTH123 - one line
-            return stat.read().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 @dataclass
@@ -152,7 +144,7 @@ async def test_workers_end_when_their_supervisor_is_killed(many: Server) -> None
         many.tell(signal.SIGKILL)
 
         async def ended() -> bool:
-            return not any(running(pid) for pid in workers)
+            return not any(usage.runs(pid) for pid in workers)
 
         await eventually(ended, "the workers to end")
         with contextlib.suppress(httpx.TransportError):

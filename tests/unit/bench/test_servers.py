@@ -2,8 +2,11 @@
 
 import asyncio
 import os
+import subprocess
+from collections.abc import Generator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from bench import servers, usage
@@ -44,8 +47,51 @@ async def test_as_many_connections_as_asked_for_are_open_and_answered() -> None:
     assert [reply.status for reply in replies] == [200] * 8
 
 
-def test_a_process_counts_with_its_children() -> None:
-    assert usage.resident_bytes(os.getpid()) > 1_000_000
+@pytest.fixture
+def pair() -> Generator["subprocess.Popen[bytes]"]:
+    """A shell and its child, which has begun; the child ends with the shell's input."""
+    shell = subprocess.Popen(
+        ["/bin/sh", "-c", "cat; true"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    with shell:
+        assert shell.stdin is not None
+        assert shell.stdout is not None
+        shell.stdin.write(b"begun\n")
+        shell.stdin.flush()
+        assert shell.stdout.readline() == b"begun\n"
+        yield shell
+
+
+def test_a_process_counts_with_its_children(pair: "subprocess.Popen[bytes]") -> None:
+    parent, child = (psutil.Process(pid) for pid in usage.family(pair.pid))
+    assert parent.pid == pair.pid
+    assert child.name() == "cat"
+    alone = [one.memory_info().rss for one in (parent, child)]
+    assert usage.resident_bytes(pair.pid) == sum(alone) > max(alone)
+
+
+def test_a_child_that_ends_while_it_is_looked_at_counts_as_nothing(
+    pair: "subprocess.Popen[bytes]", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with subprocess.Popen(["/bin/true"]) as brief:
+        ended = psutil.Process(brief.pid)
+    (child,) = psutil.Process(pair.pid).children()
+
+    def seen(_: psutil.Process, *, recursive: bool) -> list[psutil.Process]:
+        assert recursive
+        return [ended, child]
+
+    monkeypatch.setattr(psutil.Process, "children", seen)
+    assert usage.resident_bytes(pair.pid) > child.memory_info().rss
+    assert usage.cpu_seconds(pair.pid) < 1
+    assert not usage.runs(ended.pid)
+
+
+def test_what_a_process_costs_that_has_ended_is_an_error() -> None:
+    with subprocess.Popen(["/bin/true"]) as brief:
+        pass
+    with pytest.raises(psutil.NoSuchProcess):
+        usage.resident_bytes(brief.pid)
 
 
 async def test_what_ends_at_once_is_reported_with_its_last_words(
