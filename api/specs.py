@@ -1,7 +1,6 @@
 """Function specs: from what clients send to what is stored, matched and shown."""
 
-from collections.abc import Callable, Sequence
-from functools import lru_cache
+from collections.abc import Sequence
 from typing import TypeVar
 
 import msgspec
@@ -16,6 +15,7 @@ from broker.aggregates.process_submit import SubmitProcess
 from broker.aggregates.workflow import Node
 from broker.errors import Invalid, Malformed
 from broker.matching import Requirement
+from broker.remembered import remembered
 from broker.resources import in_bytes, millicores, shown_mebibytes, shown_millicores
 
 MOST_ENVIRONMENT = 50_000
@@ -27,21 +27,9 @@ and whoever reads it later, as when its time is over, may be called from further
 _SHALLOW = 200
 """So few brackets cannot be nested too deep."""
 _ANYBODY = ["*"]
-_REMEMBERED = 4_096
-_LONGEST_REMEMBERED = 4_096
-T = TypeVar("T")
 S = TypeVar("S", bound=Struct)
 _any_json = msgspec.json.Decoder(Raw).decode
-
-
-def remembered(work: Callable[[bytes], T]) -> Callable[[bytes], T]:
-    """Remember the results for short texts; long ones are rare, and are not ours to keep."""
-    cached = lru_cache(maxsize=_REMEMBERED)(work)
-
-    def look_up(text: bytes) -> T:
-        return cached(text) if len(text) <= _LONGEST_REMEMBERED else work(text)
-
-    return look_up
+_as_known = remembered(most=4_096, longest=4_096)
 
 
 class SubmitMsg(wire.Message):
@@ -152,20 +140,20 @@ def check_free_form(spec: SubmittedSpec) -> None:
     _decoded_conditions(bytes(spec.conditions))
 
 
-@remembered
+@_as_known
 def _filesystem(text: bytes) -> Raw:
     found = _part(text, wire_spec.Filesystem)
     found.mount = found.mount or ""
     return Raw(wire.encode(found))
 
 
-@remembered
+@_as_known
 def _decoded_conditions(text: bytes) -> wire_spec.Conditions:
     """Conditions as sent; not to be changed, they are remembered by their text."""
     return _part(text, wire_spec.Conditions)
 
 
-@remembered
+@_as_known
 def _asked(text: bytes) -> _Asked:
     conditions = _part(text, wire_spec.Conditions)
     requirement = _normalise_conditions(conditions)

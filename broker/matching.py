@@ -7,14 +7,13 @@ never against processes.
 
 import hashlib
 from dataclasses import dataclass
-from functools import lru_cache
 
 from msgspec import Struct
 
 from broker.packing import packed, unpacked
+from broker.remembered import remembered
 
 _CLASS_DIGITS = 16
-_SHORT = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,16 +48,10 @@ class Requirement:
         return class_of(self.pack())
 
 
+@remembered(most=4_096, longest=256)
 def class_of(requires: bytes) -> str:
-    """The class of a packed requirement; that of a short one is remembered."""
-    return _remembered(requires) if len(requires) <= _SHORT else _hashed(requires)
-
-
-def _hashed(requires: bytes) -> str:
+    """The class of a packed requirement."""
     return hashlib.sha256(requires).hexdigest()[:_CLASS_DIGITS]
-
-
-_remembered = lru_cache(maxsize=4_096)(_hashed)
 
 
 class Offer(Struct, frozen=True, kw_only=True):

@@ -6,7 +6,6 @@ fold reads nothing. Histograms count by powers of two of milliseconds, for perce
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 from broker import keys
@@ -14,6 +13,7 @@ from broker.aggregates.process import ProcessClosed, State
 from broker.clock import MS_NS, SECOND_NS, US_NS
 from broker.decision import Event, Write, hincrby, zlower, zraise
 from broker.keys import Key, Tag
+from broker.remembered import remembered
 from broker.store import EventStore, as_hash
 from projections import builds
 from projections.projection import Projection
@@ -22,7 +22,6 @@ NAME = "functions"
 VERSION = 1
 _SECOND_US = 1_000_000
 _SUCCESS = int(State.SUCCESS)
-_LONGEST_REMEMBERED = 256
 
 
 class _Measure(NamedTuple):
@@ -71,7 +70,7 @@ NEVER_RUN = FunctionStatistics(count=0, waited=_NEVER, ran=_NEVER)
 def _fold(event: Event) -> Iterator[Write]:
     if not isinstance(event, ProcessClosed) or event.outcome != _SUCCESS:
         return
-    sums, bounds = _keys(event.executor_name, event.function)
+    sums, bounds = _keys(_row(event.executor_name, event.function))
     yield hincrby(sums, "count")
     for measure, ns in ((_WAITED, event.waited_ns), (_RAN, event.ran_ns)):
         took_ns = max(ns, 0)
@@ -86,20 +85,16 @@ def _bucket(took_ns: int) -> int:
     return 1 << (took_ns // MS_NS).bit_length()
 
 
-def _keys(executor: str, function: str) -> tuple[Key, Key]:
-    """Those of a row; of a function with a short name they are remembered."""
-    remembered = len(function) <= _LONGEST_REMEMBERED
-    return _known_keys(executor, function) if remembered else _made_keys(executor, function)
+@remembered(most=1_024, longest=512)
+def _keys(row: str) -> tuple[Key, Key]:
+    """The sums and the bounds of an executor and a function."""
+    sums, bounds = f"sums:{row}", f"bounds:{row}"
+    return keys.projected(NAME, VERSION, sums), keys.projected(NAME, VERSION, bounds)
 
 
-def _made_keys(executor: str, function: str) -> tuple[Key, Key]:
-    row = f"{executor}/{function}"
-    return keys.projected(NAME, VERSION, f"sums:{row}"), keys.projected(
-        NAME, VERSION, f"bounds:{row}"
-    )
+def _row(executor: str, function: str) -> str:
+    return f"{executor}/{function}"
 
-
-_known_keys = lru_cache(maxsize=1_024)(_made_keys)
 
 FUNCTIONS = Projection(
     name=NAME,
@@ -131,7 +126,9 @@ async def read(
 
 def _rows_of(tag: Tag, pairs: list[tuple[str, str]], build: int) -> Iterator[tuple[str, ...]]:
     for executor, function in pairs:
-        sums, bounds = (builds.place(FUNCTIONS, build, key) for key in _keys(executor, function))
+        sums, bounds = (
+            builds.place(FUNCTIONS, build, key) for key in _keys(_row(executor, function))
+        )
         yield ("HGETALL", tag.key(sums))
         yield ("ZRANGE", tag.key(bounds), "0", "-1", "WITHSCORES")
 
