@@ -23,7 +23,14 @@ import uvloop
 from api.app import Server
 from api.http import BoundedProtocol, bounded
 from api.socket import socket_protocol
-from api.supervise import COUNTS, SOCKET, follow_parent, supervise, tell_parent_ready
+from api.supervise import (
+    COUNTS,
+    SOCKET,
+    clean_up_after_parent,
+    follow_parent,
+    supervise,
+    tell_parent_ready,
+)
 from broker.errors import BrokerError
 from broker.settings import Limits, Role, Settings
 
@@ -110,6 +117,7 @@ async def _serve(settings: Settings, listening: socket.socket, on_ready: OnReady
     share = os.environ.get(COUNTS)
     app = Server(settings=settings, share=Path(share) if share else None)
     async with AsyncExitStack() as stack:
+        stack.callback(clean_up_after_parent)
         try:
             await stack.enter_async_context(app.running())
         except (BrokerError, TimeoutError) as error:

@@ -13,8 +13,10 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from select import select
 from tempfile import TemporaryDirectory
 
 import structlog
@@ -179,6 +181,16 @@ def follow_parent(stop: Callable[[], None]) -> Callable[[], None]:
 
     loop.add_reader(number, parent_died)
     return lambda: _forget(loop, number)
+
+
+def clean_up_after_parent() -> None:
+    """Remove what a supervisor that was killed has left: each worker its file, the last one all."""
+    share = os.environ.get(COUNTS)
+    if not share or not select([int(os.environ[_PARENT])], [], [], 0)[0]:
+        return
+    Path(share).unlink(missing_ok=True)
+    with suppress(OSError):  # others still have a file there
+        Path(share).parent.rmdir()
 
 
 def _forget(loop: asyncio.AbstractEventLoop, descriptor: int) -> None:

@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import AsyncGenerator, Awaitable, Generator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import httpx
 import pytest
@@ -136,17 +137,32 @@ async def test_killed_worker_is_replaced_while_the_others_serve(many: Server, st
     assert many.stop() == 0, many.log.text
 
 
-async def test_workers_end_when_their_supervisor_is_killed(many: Server) -> None:
-    workers = many.workers
-    async with Api(many.url) as api:
+@pytest.fixture
+def littering(store: Store, tmp_path: Path) -> Generator[Server]:
+    """A supervisor of three workers, whose temporary files are in ``tmp_path``."""
+    with started(settings_on(store.url, workers=3) | {"TMPDIR": str(tmp_path)}) as server:
+        assert names_in(tmp_path)
+        yield server
+
+
+def names_in(directory: Path) -> list[str]:
+    return [path.name for path in directory.iterdir()]
+
+
+async def test_workers_end_when_their_supervisor_is_killed_and_clean_up_behind_it(
+    littering: Server, tmp_path: Path
+) -> None:
+    workers = littering.workers
+    async with Api(littering.url) as api:
         tenant = await found(api, OWNER)
         poll = asyncio.create_task((await tenant.executor(api)).assign(api, 20))
-        many.tell(signal.SIGKILL)
+        littering.tell(signal.SIGKILL)
 
         async def ended() -> bool:
             return not any(usage.runs(pid) for pid in workers)
 
         await eventually(ended, "the workers to end")
+        assert not names_in(tmp_path)
         with contextlib.suppress(httpx.TransportError):
             assert (await poll).refusal == NOTHING
         with pytest.raises(httpx.TransportError):
