@@ -10,8 +10,9 @@ from broker import keys
 from broker.clock import MS_NS
 from broker.keys import SERVER, Key, Tag
 from broker.position import START, Position
+from broker.reading import as_hash
 from broker.script import ARCHIVED
-from broker.store import EventStore, as_hash
+from broker.store import EventStore
 
 EVENTS, LINES = "events", "lines"
 _SILENT_S = 60

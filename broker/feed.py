@@ -25,8 +25,9 @@ from broker.keys import SERVER, Key, Tag
 from broker.logs import HeardLine
 from broker.pipeline import Reply, hear_out
 from broker.position import START, Position
+from broker.reading import as_hash
 from broker.script import GLANCE
-from broker.store import EventStore, as_hash
+from broker.store import EventStore
 
 _log = structlog.get_logger(__name__)
 _COUNT = 500

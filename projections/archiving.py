@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING
 
 from broker.errors import Malformed
 from broker.position import Position
+from broker.reading import Older
 from broker.settings import Settings
-from broker.store import EventStore, Older
+from broker.store import EventStore
 from projections import ASYNC
 from projections.core import fold
 

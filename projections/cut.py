@@ -11,8 +11,9 @@ from typing import Any
 from broker import keys
 from broker.keys import Key, Tag
 from broker.position import START, Position
+from broker.reading import as_hash
 from broker.script import CUT, PART
-from broker.store import EventStore, as_hash
+from broker.store import EventStore
 from projections.rows import Value
 
 MOST = 512

@@ -13,8 +13,9 @@ from broker.aggregates.process import ProcessClosed, State
 from broker.clock import MS_NS, SECOND_NS, US_NS
 from broker.decision import Event, Write, hincrby, zlower, zraise
 from broker.keys import Key, Tag
+from broker.reading import as_hash
 from broker.remembered import remembered
-from broker.store import EventStore, as_hash
+from broker.store import EventStore
 from projections import builds
 from projections.projection import Projection
 

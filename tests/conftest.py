@@ -9,7 +9,8 @@ import redis
 
 from broker.clock import StoreClock
 from broker.pipeline import Pipeline
-from broker.store import EventStore, Link
+from broker.reading import Link
+from broker.store import EventStore
 from projections.core import fold
 from tests.links import FakeLink
 from tests.valkey import running_valkey

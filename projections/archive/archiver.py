@@ -21,7 +21,8 @@ from broker.errors import BrokerError, Corrupt, Overloaded, Unavailable
 from broker.keys import SERVER, Tag
 from broker.pace import rest
 from broker.position import START, Position
-from broker.store import EventStore, as_hash
+from broker.reading import as_hash
+from broker.store import EventStore
 from projections.archive.archive import Archive
 from projections.archive.database import ArchiveAway
 from projections.archive.entries import Owner, moment

@@ -17,8 +17,9 @@ from broker.errors import Clash, Corrupt, NotFound
 from broker.keys import SERVER, Tag
 from broker.logs import LINE_BYTES
 from broker.position import START, Position
+from broker.reading import as_hash
 from broker.script import BEGIN_RESTORE, RESTORE, RESTORE_LINES
-from broker.store import EventStore, as_hash
+from broker.store import EventStore
 from projections.archive.archive import Archive
 from projections.replay import verify
 from projections.rows import Rows

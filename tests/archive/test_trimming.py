@@ -19,8 +19,9 @@ from broker.errors import Trimmed, Unavailable
 from broker.keys import SERVER, Tag
 from broker.pipeline import Reply
 from broker.position import START, Position
+from broker.reading import Link
 from broker.settings import Role
-from broker.store import EventStore, Link
+from broker.store import EventStore
 from projections import builds
 from projections.archive.archive import Archive
 from projections.archive.archiver import Archiver

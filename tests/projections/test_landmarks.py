@@ -20,7 +20,8 @@ from broker.errors import Corrupt
 from broker.keys import Tag
 from broker.pace import Leisure
 from broker.position import START, Position
-from broker.store import EventStore, Link
+from broker.reading import Link
+from broker.store import EventStore
 from projections import landmarks
 from projections.core import fold
 from projections.landmarks import EVERY, Leg, Surveyor, legs

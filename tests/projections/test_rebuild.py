@@ -11,7 +11,8 @@ from broker.aggregates.process import ProcessClosed, State
 from broker.directory import Colony
 from broker.errors import Corrupt
 from broker.keys import Key
-from broker.store import EventStore, Link
+from broker.reading import Link
+from broker.store import EventStore
 from projections import builds, checkpoint
 from projections.functions import FUNCTIONS, read
 from projections.projector import Projector

@@ -12,8 +12,9 @@ from broker.aggregates.process import State
 from broker.aggregates.snapshot import LabelTidied, SnapshotCreated, SnapshotRemoved
 from broker.decision import Event
 from broker.keys import Key
+from broker.reading import Link
 from broker.revisions import Kept, kept_member
-from broker.store import EventStore, Link
+from broker.store import EventStore
 from projections.core import fold
 from projections.replay import Difference, live_rows, replay, verify
 from tests.facts import (

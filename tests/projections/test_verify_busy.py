@@ -11,7 +11,8 @@ from broker import keys
 from broker.aggregates.process import State
 from broker.errors import Corrupt
 from broker.keys import Key
-from broker.store import EventStore, Link
+from broker.reading import Link
+from broker.store import EventStore
 from projections.core import fold
 from projections.cut import MOST
 from projections.replay import Difference, verify

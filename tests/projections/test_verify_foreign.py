@@ -2,7 +2,8 @@
 
 import pytest
 
-from broker.store import EventStore, Link
+from broker.reading import Link
+from broker.store import EventStore
 from projections.core import fold
 from projections.replay import verify
 from tests.facts import TAG, founded

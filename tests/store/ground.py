@@ -6,7 +6,8 @@ from broker import keys
 from broker.decision import Decision, Event
 from broker.keys import Tag
 from broker.matching import Requirement
-from broker.store import BY_SERVER, Claim, Done, EventStore, Link
+from broker.reading import Link
+from broker.store import BY_SERVER, Claim, Done, EventStore
 from tests.facts import CLI, EXECUTOR, T0, TAG
 
 

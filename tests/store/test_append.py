@@ -9,7 +9,8 @@ from broker.decision import Decision, Expect, absent, counts, equals, has, lacks
 from broker.errors import Corrupt, Replayed
 from broker.keys import SERVER
 from broker.position import Position
-from broker.store import BY_SERVER, Conflict, Done, EventStore, Link, Repeat, Signed
+from broker.reading import Link
+from broker.store import BY_SERVER, Conflict, Done, EventStore, Repeat, Signed
 from tests.facts import (
     COLONY,
     EXECUTOR,

@@ -12,7 +12,8 @@ from api.wire import decode, encode
 from broker import keys
 from broker.aggregates.blueprint import BlueprintAdded, BlueprintUpdated
 from broker.errors import Clash, Denied, Invalid, Malformed, NotFound, Overloaded
-from broker.store import EventStore, Link
+from broker.reading import Link
+from broker.store import EventStore
 from projections.core import blueprint as projection
 from projections.core import fold
 from projections.core.blueprint import MOST_REMEMBERED

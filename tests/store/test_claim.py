@@ -13,7 +13,8 @@ from broker.aggregates.workflow import WorkflowSubmitted
 from broker.decision import Event
 from broker.errors import Replayed
 from broker.matching import Requirement
-from broker.store import BY_SERVER, Claimed, EventStore, Link, NotClaimed, Repeat, Signed
+from broker.reading import Link
+from broker.store import BY_SERVER, Claimed, EventStore, NotClaimed, Repeat, Signed
 from projections.core import fold
 from projections.replay import verify
 from tests.facts import (

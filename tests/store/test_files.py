@@ -11,7 +11,8 @@ from api.handlers import file, user
 from broker import keys, shelf
 from broker.decision import Decision
 from broker.errors import Denied, Invalid, Malformed, Missing, NotFound, Unavailable
-from broker.store import EventStore, Link, Signed
+from broker.reading import Link
+from broker.store import EventStore, Signed
 from projections.core import fold
 from tests.facts import COLONY, EXECUTOR, OWNER, SERVER_OWNER, STRANGER, USER
 from tests.filing import Filing

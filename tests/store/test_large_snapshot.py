@@ -14,8 +14,9 @@ import pytest
 from broker import keys, shelf
 from broker.clock import StoreClock
 from broker.pipeline import Pipeline
+from broker.reading import Link
 from broker.revisions import Listed, listed_member
-from broker.store import EventStore, Link
+from broker.store import EventStore
 from projections.core import fold
 from tests.filing import Filing
 from tests.valkey import running_valkey

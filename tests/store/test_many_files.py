@@ -10,7 +10,8 @@ import pytest
 from api import wire_file
 from api.handlers import file
 from broker import shelf
-from broker.store import EventStore, Link
+from broker.reading import Link
+from broker.store import EventStore
 from tests.facts import COLONY, USER
 from tests.filing import Filing
 

@@ -12,7 +12,8 @@ from broker.aggregates.process_row import ProcessRow
 from broker.aggregates.process_submit import SubmitProcess, submit
 from broker.decision import Decision, Event, Expect, absent, equals, has, matches
 from broker.prepared import Prepared
-from broker.store import BY_SERVER, Conflict, Done, EventStore, Link, Repeat, Signed
+from broker.reading import Link
+from broker.store import BY_SERVER, Conflict, Done, EventStore, Repeat, Signed
 from projections.core import fold
 from projections.replay import verify
 from tests.facts import (

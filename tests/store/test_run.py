@@ -15,7 +15,8 @@ from broker.clock import StoreClock
 from broker.decision import Decision, Event, equals
 from broker.errors import Denied, Invalid, Unavailable
 from broker.keys import Tag
-from broker.store import BY_SERVER, Done, EventStore, Link, Repeat, Signed
+from broker.reading import Link
+from broker.store import BY_SERVER, Done, EventStore, Repeat, Signed
 from projections.core import fold
 from tests.facts import (
     COLONY,

@@ -10,7 +10,8 @@ import pytest
 from api import wire_file
 from broker import keys, shelf
 from broker.errors import Denied, Invalid, Missing, Taken
-from broker.store import EventStore, Link
+from broker.reading import Link
+from broker.store import EventStore
 from projections.core import fold
 from tests.facts import STRANGER
 from tests.filing import Filing

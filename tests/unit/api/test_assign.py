@@ -10,7 +10,8 @@ from api.handlers import assign, colony, executor, process, user
 from broker.clock import StoreClock
 from broker.errors import Denied, Invalid, NothingAvailable, Paused
 from broker.keys import Tag
-from broker.store import Claim, Claimed, EventStore, Link, NotClaimed, Repeat, Signed
+from broker.reading import Link
+from broker.store import Claim, Claimed, EventStore, NotClaimed, Repeat, Signed
 from projections.core import fold
 from tests.facts import COLONY, EXECUTOR, OTHER, OWNER, SERVER_OWNER, USER
 from tests.stage import PhoneLine, Stage

@@ -22,7 +22,8 @@ from broker.reactors.classes import retire_empty
 from broker.reactors.purge import purge_removed
 from broker.reactors.reactor import forget_gone
 from broker.reactors.requeue import Requeuer
-from broker.store import BY_SERVER, Done, EventStore, Link
+from broker.reading import Link
+from broker.store import BY_SERVER, Done, EventStore
 from projections.core import fold
 from projections.replay import verify
 from tests.facts import (
