@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TextIO
 
 from cli.keeper import Keeper, Program
-from cli.store_program import MANIFEST, StoreError, find_program
+from cli.store_program import MANIFEST, StoreError, base_in, find_program
 
 _LONGEST_SOCKET_PATH = 100
 # Redis before 7.2 says "The server is now ready ..." of a unix socket, later ones "Ready ...".
@@ -79,6 +79,7 @@ def running(directory: Path, on_restart: Callable[[str], None] = print) -> Gener
         socket_path = stack.enter_context(_socket_path(directory))
         log = stack.enter_context((directory / "store.log").open("w", encoding="utf-8"))
         _refuse_without_manifest(directory)
+        _refuse_empty_base(directory)
         _remove_left_rewrites(directory)
         program = find_program(directory)
         store = Program(
@@ -113,6 +114,20 @@ def _refuse_without_manifest(directory: Path) -> None:
     if written:
         raise StoreError(
             f"{manifest} is missing, without which {written[0].name} beside it would not be read",
+            hint="restore it, or move the directory away to begin anew",
+        )
+
+
+def _refuse_empty_base(directory: Path) -> None:
+    """A server takes a base without a byte for one without a row, and says nothing.
+
+    Raises:
+        StoreError: the base is a snapshot, which begins with its format even of an empty store.
+    """
+    base = base_in(directory)
+    if base and base.suffix == ".rdb" and base.is_file() and not base.stat().st_size:
+        raise StoreError(
+            f"{base} is empty, and what was kept in it is missing",
             hint="restore it, or move the directory away to begin anew",
         )
 

@@ -81,20 +81,29 @@ def _readers_of(directory: Path | None) -> dict[str, _Version]:
 
 
 def _format_in(directory: Path) -> tuple[bytes, int]:
-    """Whose format the base has, and the version of it; nobody's and 0 when it does not say.
-
-    It is the one that the manifest names: who is killed in a rewrite leaves another one beside it.
-    """
-    manifest = directory / MANIFEST
+    """Whose format the base has, and the version of it; nobody's and 0 when it does not say."""
+    base = base_in(directory)
+    if base is None:
+        return _NOBODYS
     try:
-        base = _BASE.search(manifest.read_bytes())
-        if base is None:
-            return _NOBODYS
-        with manifest.with_name(os.fsdecode(base[1])).open("rb") as file:
+        with base.open("rb") as file:
             found = _FORMAT.match(file.read(_LONGEST_FORMAT))
     except OSError:
         return _NOBODYS  # a program that is started on it says what is wrong
     return (found[1], int(found[2])) if found else _NOBODYS
+
+
+def base_in(directory: Path) -> Path | None:
+    """The base of the log that the manifest names, if it names one.
+
+    There may be others beside it: who is killed in a rewrite leaves one.
+    """
+    manifest = directory / MANIFEST
+    try:
+        found = _BASE.search(manifest.read_bytes())
+    except OSError:
+        return None
+    return manifest.with_name(os.fsdecode(found[1])) if found else None
 
 
 def _version(path: str) -> _Version:

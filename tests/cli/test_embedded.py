@@ -172,6 +172,24 @@ def test_what_a_server_leaves_that_was_killed_as_it_began_is_no_data(directory: 
         assert store.is_empty()
 
 
+def test_a_base_without_a_byte_is_not_taken_for_one_without_a_row(directory: Path) -> None:
+    with embedded.running(directory) as store, client_of(store) as client:
+        client.set("kept", "yes")
+    base = directory / "appendonlydir" / "appendonly.aof.1.base.rdb"
+    whole = base.read_bytes()
+    base.write_bytes(b"")
+
+    with (
+        pytest.raises(embedded.StoreError, match=r"base\.rdb is empty"),
+        embedded.running(directory),
+    ):
+        pass
+
+    base.write_bytes(whole)
+    with embedded.running(directory) as store, client_of(store) as client:
+        assert client.get("kept") == "yes"
+
+
 def test_what_is_left_of_a_rewrite_that_was_killed_is_removed(directory: Path) -> None:
     with embedded.running(directory):
         pass
