@@ -29,6 +29,7 @@ _PROGRESS_BYTES = 64 * 1024
 _MOST_QUEUED_BYTES = 1024 * 1024
 _TOO_SLOW = b"the request did not arrive in time"
 _LARGE_HEAD = b"the request line, headers or trailers are larger than the limit"
+_LEAST_FIELD = len(b": \r\n")
 _LARGEST_READ = 256 * 1024
 _LARGEST_FRAMING = 8
 """Bytes a chunked body may take for each of its own: a chunk of one byte takes six."""
@@ -210,7 +211,9 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_bytes = None
         self._line = None
         headers = dict(self.headers)
-        if not self._is_call():
+        if self._is_head_too_large():
+            self._refuse_head()
+        elif not self._is_call():
             self._go_ordinary_way()
         elif _announced(headers) > self.limits.max_body_bytes:
             self._refuse_body()
@@ -218,6 +221,11 @@ class BoundedProtocol(HttpToolsProtocol):
             self._line = Line(keep_alive=self.parser.should_keep_alive())
         else:
             self._go_ordinary_way()
+
+    def _is_head_too_large(self) -> bool:
+        """Whether it is larger than the limit, though it came in one read."""
+        fields = sum(len(name) + len(value) + _LEAST_FIELD for name, value in self.headers)
+        return len(self.url) + fields > self.limits.max_header_bytes
 
     def _is_call(self) -> bool:
         is_post = self.url == b"/api" and self.parser.get_method() == b"POST"
@@ -346,15 +354,23 @@ class BoundedProtocol(HttpToolsProtocol):
         return not self.transport.is_closing()
 
     def _refuse_body(self) -> None:
+        if self.endpoint is not None:
+            reply = self.endpoint.too_large()
+            self._refuse(reply.status, reply.body, reply.headers)
+
+    def _refuse_head(self) -> None:
+        self.headers = []  # with them it could still become a websocket
+        self._refuse(431, _LARGE_HEAD, (_PLAIN,))
+
+    def _refuse(self, status: int, body: bytes, headers: tuple[Header, ...]) -> None:
         """Answer at once, and close when the rest has arrived or the client has had its time.
 
         Closing at once would reset the connection under the reply the client has not read yet.
         """
         self._line = None
         self._closing = True
-        if self._answering is None and self.endpoint is not None:
-            reply = self.endpoint.too_large()
-            self._write(reply.status, reply.body, (*reply.headers, _CLOSE))
+        if self._answering is None:
+            self._write(status, body, (*headers, _CLOSE))
 
     def _give_up(self, status: int, why: bytes) -> None:
         """Say why, unless a reply to an earlier request is still owed, and close after that."""

@@ -14,12 +14,14 @@ from tests.acceptance.raw import Raw, connected, posted
 from tests.acceptance.tenants import Executor, Tenant, found
 
 BODY = 100_000
+HEADER = 10_000
 HEADER_MS = 700
 IDLE_MS = 400
 CONNECTIONS = 40
 SLACK_S = 3.0
 LIMITS = Limits(
     max_body_bytes=BODY,
+    max_header_bytes=HEADER,
     max_connections=CONNECTIONS,
     header_timeout_ms=HEADER_MS,
     idle_timeout_ms=IDLE_MS,
@@ -162,6 +164,30 @@ async def test_head_without_end_is_refused_at_once(place: Place, head: bytes) ->
         await raw.send(head)
         reply = await raw.reply(HEADER_MS / 1000 / 2)
         assert reply is None or reply.status in {400, 413, 414, 431}
+
+
+@pytest.mark.parametrize(
+    "request_line", [b"POST /api", b"GET /health", b"GET /pubsub", b"GET /" + b"a" * HEADER]
+)
+async def test_complete_head_beyond_the_limit_is_refused(place: Place, request_line: bytes) -> None:
+    """Also when it comes in one read, and whatever is asked for."""
+    fields = b"x: %b\r\nupgrade: websocket\r\nconnection: upgrade" % (b"a" * HEADER)
+    async with connected(place.port) as raw:
+        await raw.send(request_line, b" HTTP/1.1\r\n", fields, b"\r\n\r\n")
+        reply = await raw.reply()
+        assert reply is not None
+        assert (reply.status, reply.headers["connection"]) == (431, "close")
+        assert await raw.ended()
+
+
+async def test_call_with_a_head_beyond_the_limit_is_refused_before_its_body(place: Place) -> None:
+    async with connected(place.port) as raw:
+        await raw.send(posted(place.submit(5000), b"x: " + b"a" * HEADER))
+        reply = await raw.reply()
+        assert reply is not None
+        assert reply.status == 431
+        assert await raw.ended()
+    assert await place.counts() == 0
 
 
 CHUNKED = b"POST /api HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
