@@ -94,10 +94,19 @@ def run(argv: Sequence[str]) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
-    except BrokenPipeError:
+    except OSError as error:
+        return _failed_by(error)
+
+
+def _failed_by(error: OSError) -> int:
+    """What a file, or this machine, does not let us do; of servers the client speaks."""
+    if isinstance(error, BrokenPipeError):
         # Whoever read our output has gone; the interpreter must not try to write the rest.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.FAILED
+    else:
+        said = error.strerror or str(error)
+        _complain(f"{error.filename}: {said}" if error.filename else said, "")
+    return Exit.FAILED
 
 
 def _dispatch(arguments: Sequence[str]) -> int:

@@ -69,6 +69,8 @@ def dev(
     """
     began = time.monotonic()
     port = _port(options)
+    if workers < 1:
+        raise UsageError(f"--workers must be 1 or more, is {workers}")
     if unused := _unused(os.environ):
         _warn(f"note: `colonies dev` takes no settings; not used: {', '.join(unused)}")
     directory = data_dir(os.environ) / _PROFILE
@@ -127,7 +129,7 @@ class _Ready:
     """What the profile says that we do not."""
 
     gateway: Gateway | None
-    failure: CliError | None = None
+    failure: CliError | OSError | None = None
     _thread: threading.Thread | None = field(default=None, repr=False)
 
     def announce_later(self) -> None:
@@ -148,14 +150,12 @@ class _Ready:
                 values |= self.gateway.profile()
             profiles = ProfileStore(os.environ)
             profiles.set(_PROFILE, self.kept | values)
-            current = profiles.read().current
-        except CliError as error:
-            self.failure = error
-            os.kill(os.getpid(), signal.SIGTERM)
-        else:
             for note in notes:
                 _warn(f"note: {note}")
-            self._print(values, current)
+            self._print(values, profiles.read().current)
+        except (CliError, OSError) as error:
+            self.failure = error
+            os.kill(os.getpid(), signal.SIGTERM)
 
     async def _complete(self) -> list[str]:
         address = Address(host=self.host, port=self.port)

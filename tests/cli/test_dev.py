@@ -158,6 +158,28 @@ def test_a_port_that_is_none_is_a_usage_error(tmp_path: Path, port: str) -> None
     assert "--port must be 1 to 65535" in ran.stderr
 
 
+@pytest.mark.parametrize("workers", ["0", "-1"])
+def test_a_number_of_workers_that_serves_nobody_is_a_usage_error(
+    tmp_path: Path, workers: str
+) -> None:
+    ran = run_dev(tmp_path, "--workers", workers)
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert ran.stderr == f"error: --workers must be 1 or more, is {workers}\n"
+
+
+def test_a_home_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    ran = run_dev(tmp_path / "file", "--port", str(free_port()))
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert ran.stderr == f"error: {tmp_path}/file/dev: Not a directory\n"
+
+
+def test_a_file_for_the_exports_that_cannot_be_written_stops_the_server(tmp_path: Path) -> None:
+    ran = run_dev(tmp_path / "home", "--port", str(free_port()), "--env-file", "/dev/null/env")
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert ran.stderr == "error: /dev/null: File exists\n"
+
+
 def test_lost_keys_are_explained_and_the_server_stops(tmp_path: Path) -> None:
     home = tmp_path / "home"
     with running_dev(home, free_port()):
