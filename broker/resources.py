@@ -29,9 +29,10 @@ _UNITS = {
     "TB": 1000**4,
     "Tb": 1000**4,
 }
-_AMOUNT = re.compile(r"([+-]?[0-9]{1,19})([A-Za-z]+)\Z")
+_AMOUNT = re.compile(r"([+-]?[0-9]+)([A-Za-z]+)\Z")
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}\Z")
 _LARGEST = 2**63 - 1
+_MOST_CHARACTERS = len(f"-{_LARGEST}")
 
 
 def millicores(text: str) -> int:
@@ -51,19 +52,24 @@ def in_bytes(text: str) -> int:
     """Memory or storage as bytes: ``16Gi``, ``500MB``. The empty text means 0.
 
     Raises:
-        Invalid: no unit, an unknown one, a fraction, a space.
+        Invalid: no unit, an unknown one, a fraction, a space; more bytes than 63 bits count.
     """
     if not text:
         return 0
     match = _AMOUNT.match(text)
     unit = _UNITS.get(match[2]) if match else None
-    amount = int(match[1]) * unit if match and unit else None
+    if match is None or unit is None:
+        raise _unreadable(text, "invalid syntax")
+    amount = int(match[1]) * unit if len(match[1]) <= _MOST_CHARACTERS else None
     if amount is None or abs(amount) > _LARGEST:
-        raise Invalid(
-            f'error converting memory to int: strconv.ParseInt: parsing "{_rest(text)}": invalid'
-            " syntax"
-        )
+        raise _unreadable(text, "value out of range")
     return amount
+
+
+def _unreadable(text: str, why: str) -> Invalid:
+    return Invalid(
+        f'error converting memory to int: strconv.ParseInt: parsing "{_rest(text)}": {why}'
+    )
 
 
 def shown_millicores(amount: int) -> str:

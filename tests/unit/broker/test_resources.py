@@ -58,13 +58,19 @@ def test_memory_is_read_as_bytes(text: str, amount: int) -> None:
     "text",
     [
         *("1024", "1gi", "1GI", "1.5Gi", " 1Gi", "1 Gi", "Gi", "1Gi ", "1GiGi", "1_0Gi"),
-        *(f"{LARGEST}Ki", "9" * 5_000 + "Gi", "1Zi", "\n1Gi", "1Gi\n"),
+        *("1Zi", "\n1Gi", "1Gi\n"),
     ],
 )
 def test_memory_in_no_known_form_is_refused(text: str) -> None:
     with pytest.raises(
-        Invalid, match=r"^error converting memory to int: strconv\.ParseInt: parsing"
+        Invalid, match=r"(?s)^error converting memory to int: strconv.ParseInt: .*invalid syntax$"
     ):
+        in_bytes(text)
+
+
+@pytest.mark.parametrize("text", [f"{LARGEST}Ki", f"-{LARGEST}Ki", "9" * 5_000 + "Gi"])
+def test_memory_beyond_what_is_counted_is_not_called_malformed(text: str) -> None:
+    with pytest.raises(Invalid, match=r': parsing "-?9[0-9]+": value out of range$'):
         in_bytes(text)
 
 
