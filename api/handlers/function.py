@@ -35,7 +35,7 @@ async def _functions(ctx: Context, colony: Colony | None, executor: str) -> list
 async def add(
     ctx: Context, call: Call, msg: wire_function.AddFunctionMsg
 ) -> wire_function.Function:
-    """Register a function; the same name again answers with what is registered."""
+    """Register a function; the same one again answers with what is registered."""
     if msg.fun is None:
         raise Invalid("Failed to add function, msg.Function is nil")
     fun = msg.fun
@@ -47,7 +47,6 @@ async def add(
         return colony, _Rows(gate, named, await _functions(ctx, colony, fun.executorname))
 
     _, before = await read(fresh=True)
-    known = next((row for row in before.registered if row.name == fun.funcname), None)
     function_id = fun.functionid or keys.new_id(
         before.gate.colony.suffix if before.gate.colony else ""
     )
@@ -62,7 +61,9 @@ async def add(
         same_id = next((r for r in rows.registered if r.function_id == function_id), None)
         return aggregate.add(rows.gate, command, rows.named, same_id, now_ns)
 
-    if known is not None and known.described == command.described:
+    same = (command.name, command.described)
+    known = next((row for row in before.registered if (row.name, row.described) == same), None)
+    if known is not None:
         decide(_Rows(before.gate, before.named, []), 0)
         return shown_function(known, fun.colonyname, NEVER_RUN)
     event = await ctx.write(call, read, decide)
