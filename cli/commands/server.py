@@ -20,13 +20,21 @@ from cli.session import Session
 
 app = App(name="server", help="Manage production server.", help_format="plaintext")
 
-# Spellings of the same variables in other versions of the reference.
-_OTHER_SPELLINGS = {
-    "COLONIES_TLSCERT": ("COLONIES_SERVER_HTTP_TLS_CERT", "COLONIES_SERVER_TLSCERT"),
-    "COLONIES_TLSKEY": ("COLONIES_SERVER_HTTP_TLS_KEY", "COLONIES_SERVER_TLSKEY"),
-    "COLONIES_SERVER_PORT": ("COLONIES_SERVER_HTTP_PORT",),
-    "COLONIES_SERVER_LISTEN": ("COLONIES_SERVER_HTTP_HOST",),
-    "COLONIES_SERVER_TLS": ("COLONIES_SERVER_HTTP_TLS",),
+# What versions of the reference call the same variables, best first; clients agree about the port.
+_SPELLINGS = {
+    "COLONIES_TLSCERT": (
+        "COLONIES_TLSCERT",
+        "COLONIES_SERVER_HTTP_TLS_CERT",
+        "COLONIES_SERVER_TLSCERT",
+    ),
+    "COLONIES_TLSKEY": (
+        "COLONIES_TLSKEY",
+        "COLONIES_SERVER_HTTP_TLS_KEY",
+        "COLONIES_SERVER_TLSKEY",
+    ),
+    "COLONIES_SERVER_PORT": ("COLONIES_SERVER_HTTP_PORT", "COLONIES_SERVER_PORT"),
+    "COLONIES_SERVER_LISTEN": ("COLONIES_SERVER_LISTEN", "COLONIES_SERVER_HTTP_HOST"),
+    "COLONIES_SERVER_TLS": ("COLONIES_SERVER_TLS", "COLONIES_SERVER_HTTP_TLS"),
 }
 
 
@@ -72,9 +80,8 @@ def settings(flags: dict[str, str]) -> Settings:
         UsageError: every problem, in one message.
     """
     environ = dict(os.environ)
-    for name, others in _OTHER_SPELLINGS.items():
-        said = next((environ[other] for other in others if environ.get(other)), "")
-        environ[name] = environ.get(name, "") or said
+    for name, spellings in _SPELLINGS.items():
+        environ[name] = next((environ[one] for one in spellings if environ.get(one)), "")
     try:
         if not environ.get("COLONIES_SERVER_ID") and environ.get("COLONIES_SERVER_PRVKEY"):
             environ["COLONIES_SERVER_ID"] = Identity.from_hex(environ["COLONIES_SERVER_PRVKEY"]).id

@@ -5,9 +5,14 @@ import subprocess
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
+from broker.settings import Tls
+from cli.commands.server import settings
+from cli.config import resolve
+from cli.profile import Profiles
 from tests.certificates import Certificate
 from tests.cli.conftest import PROGRAM, Shell, clean_environ, free_port, new_key
 
@@ -100,6 +105,32 @@ def test_wrong_settings_are_a_usage_error(
     assert (ran.code, ran.out) == (2, "")
     assert text in ran.err
     assert "hint: `colonies dev` needs no settings" in ran.err
+
+
+def test_the_variables_of_other_versions_of_the_reference_are_taken() -> None:
+    owner = new_key()
+    environ = {
+        "COLONIES_SERVER_PRVKEY": owner["prvkey"],
+        "COLONIES_SERVER_HTTP_HOST": "127.0.0.1",
+        "COLONIES_SERVER_HTTP_PORT": "50081",
+        "COLONIES_SERVER_HTTP_TLS": "true",
+        "COLONIES_SERVER_HTTP_TLS_CERT": "c1",
+        "COLONIES_SERVER_TLSKEY": "k2",
+    }
+    with patch.dict("os.environ", environ, clear=True):
+        chosen = settings({})
+    assert (chosen.server_id, chosen.host) == (owner["id"], "127.0.0.1")
+    assert chosen.tls == Tls(cert="c1", key="k2")
+
+
+@pytest.mark.parametrize(("flags", "port"), [({}, 2), ({"COLONIES_SERVER_PORT": "3"}, 3)])
+def test_a_server_and_its_clients_find_the_same_port(flags: dict[str, str], port: int) -> None:
+    """Both variables are set, as in some environment files."""
+    environ = {"COLONIES_SERVER_PORT": "1", "COLONIES_SERVER_HTTP_PORT": "2"}
+    asked = resolve({"port": flags.get("COLONIES_SERVER_PORT")}, environ, Profiles())
+    with patch.dict("os.environ", environ, clear=True):
+        listening = settings({"COLONIES_SERVER_ID": "a" * 64, **flags})
+    assert listening.port == asked.address.port == port
 
 
 def test_a_flag_goes_before_its_variable(nowhere: Shell) -> None:
