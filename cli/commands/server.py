@@ -82,6 +82,7 @@ def settings(flags: dict[str, str]) -> Settings:
     environ = dict(os.environ)
     for name, spellings in _SPELLINGS.items():
         environ[name] = next((environ[one] for one in spellings if environ.get(one)), "")
+    environ["BUILD_VERSION"] = environ.get("BUILD_VERSION", "") or version()
     try:
         if not environ.get("COLONIES_SERVER_ID") and environ.get("COLONIES_SERVER_PRVKEY"):
             environ["COLONIES_SERVER_ID"] = Identity.from_hex(environ["COLONIES_SERVER_PRVKEY"]).id

@@ -1,5 +1,6 @@
 """``colonies server start``: settings from the environment with flags on top."""
 
+import json
 import signal
 import subprocess
 from collections.abc import Generator
@@ -54,6 +55,8 @@ def test_a_server_runs_on_a_redis_of_its_own(nowhere: Shell, redis_url: str) -> 
     }
     with started(environ, "--port", port, "--listen", "127.0.0.1") as server:
         nowhere.ok(f"server alive --port {port}")
+        versions = json.loads(nowhere.ok(f"server status --port {port} --json").out)
+        assert versions["serverversion"] == versions["cliversion"] != ""
         nowhere.ok(f"server stats --port {port}", COLONIES_SERVER_PRVKEY=owner["prvkey"])
         server.send_signal(signal.SIGTERM)
         assert server.wait(30) == 0
