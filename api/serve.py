@@ -131,7 +131,7 @@ async def _serve(settings: Settings, listening: socket.socket, on_ready: OnReady
             files = settings.tls and f"{settings.tls.cert} and {settings.tls.key}"
             _log.error("cannot_start", error=f"TLS with {files}: {error}")
             return 1
-        server = _Uvicorn(config, app, on_ready)
+        server = _Uvicorn(config, app, protocol, on_ready)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, server.stop)
@@ -197,9 +197,16 @@ def _config(settings: Settings, app: Server, protocol: type[BoundedProtocol]) ->
 class _Uvicorn(uvicorn.Server):
     """uvicorn, told when to be ready and when to stop by us."""
 
-    def __init__(self, config: uvicorn.Config, app: Server, on_ready: OnReady) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        app: Server,
+        protocol: type[BoundedProtocol],
+        on_ready: OnReady,
+    ) -> None:
         super().__init__(config)
         self._app = app
+        self._protocol = protocol
         self._on_ready = on_ready
 
     @contextmanager
@@ -208,13 +215,30 @@ class _Uvicorn(uvicorn.Server):
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, and say so."""
-        await super().startup(sockets)
-        if self.started and sockets:
+        """Start, and say so. As uvicorn does it, and with a limit for the TLS handshake."""
+        loop = asyncio.get_running_loop()
+        handshake_s = self._protocol.limits.header_timeout_ms / 1000
+        self.servers = [
+            await loop.create_server(
+                self._connection,
+                sock=listening,
+                ssl=self.config.ssl,
+                backlog=_BACKLOG,
+                ssl_handshake_timeout=handshake_s if self.config.ssl else None,
+            )
+            for listening in sockets or ()
+        ]
+        self.started = True
+        if sockets:
             port = sockets[0].getsockname()[1]
             say = _log.info if self._on_ready is _no_news else _log.debug
             say(tell_parent_ready(), port=port, pid=os.getpid())
             self._on_ready()
+
+    def _connection(self) -> asyncio.Protocol:
+        return self._protocol(
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Send waiting executors home first; their connections would outlast our patience."""

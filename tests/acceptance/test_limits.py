@@ -3,15 +3,17 @@
 import asyncio
 from collections.abc import Generator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
-from broker.settings import Limits
+from broker.settings import Limits, Tls
 from tests.acceptance.asking import Api, sealed
 from tests.acceptance.conftest import OWNER, settings_on
 from tests.acceptance.processes import Server, started
 from tests.acceptance.raw import Raw, connected, posted
 from tests.acceptance.tenants import Executor, Tenant, found
+from tests.certificates import Certificate
 
 BODY = 100_000
 HEADER = 10_000
@@ -204,6 +206,18 @@ async def test_client_that_does_not_finish_its_request_is_let_go(place: Place, p
         reply = await raw.reply(HEADER_MS / 1000 + SLACK_S)
         assert reply is None or reply.status in {408, 431}
         assert await raw.ended()
+
+
+async def test_client_that_does_not_finish_its_tls_handshake_is_let_go(
+    valkey: str, tmp_path: Path
+) -> None:
+    made = Certificate.made_in(tmp_path)
+    tls = Tls(cert=str(made.cert), key=str(made.key))
+    with started(settings_on(valkey, limits=LIMITS, tls=tls)) as server:
+        async with connected(server.port) as raw:
+            assert await raw.ended(HEADER_MS / 1000 + SLACK_S)
+        assert server.stop() == 0, server.log.text
+        assert "Traceback" not in server.log.text
 
 
 async def test_client_that_drips_headers_is_let_go(place: Place) -> None:
