@@ -138,7 +138,7 @@ class Settings:
         read = _Reader(environ)
         limits = Limits(
             **{
-                name: read.count(f"COLONIES_{name.upper()}", getattr(Limits(), name))
+                name: read.count(f"COLONIES_{name.upper()}", getattr(Limits(), name), least=1)
                 for name in _LIMITS
             }
         )

@@ -94,6 +94,8 @@ def test_variables_of_others_are_ignored() -> None:
         ("COLONIES_REPLAY_WINDOW_MS", "999"),
         ("COLONIES_KEEP_REQUESTS", "some"),
         ("COLONIES_MAX_BODY_BYTES", "64M"),
+        ("COLONIES_MAX_CONNECTIONS", "0"),
+        ("COLONIES_HEADER_TIMEOUT_MS", "0"),
         ("COLONIES_TIMEZONE", "Mars/Base"),
         ("COLONIES_CRON_CHECKER_PERIOD", "0"),
         ("COLONIES_GENERATOR_CHECKER_PERIOD", "x"),
