@@ -248,6 +248,8 @@ class Settings:
 
 
 _LIMITS = tuple(Limits.__dataclass_fields__)
+# Every spelling that the reference reads.
+_YES, _NO = {"true", "t", "1"}, {"false", "f", "0"}
 
 
 class _Reader:
@@ -288,9 +290,9 @@ class _Reader:
 
     def flag(self, name: str) -> bool:
         text = self.environ.get(name, "").lower() or "false"
-        if text not in {"true", "false", "1", "0"}:
+        if text not in _YES | _NO:
             self.problems.append(f"{name} must be true or false, is {text!r}")
-        return text in {"true", "1"}
+        return text in _YES
 
     def roles(self, name: str) -> frozenset[Role]:
         names = [part.strip() for part in (self.environ.get(name, "") or ",".join(Role)).split(",")]

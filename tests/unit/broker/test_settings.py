@@ -131,6 +131,12 @@ def test_certificate_is_read_when_tls_is_on() -> None:
     )
 
 
+@pytest.mark.parametrize(("text", "on"), [("T", True), ("TRUE", True), ("f", False), ("0", False)])
+def test_flag_is_spelled_as_the_reference_reads_it(text: str, on: bool) -> None:  # noqa: FBT001
+    given = LEAST | {"COLONIES_ALLOW_EXECUTOR_REREGISTER": text}
+    assert Settings.from_env(given).allow_reregister is on
+
+
 def test_roles_are_a_list() -> None:
     read = Settings.from_env(LEAST | {"COLONIES_ROLES": "api, timer"})
 
