@@ -25,15 +25,16 @@ _LONG_READS = 8
 """So many may have that many under way: half of what is allowed by default."""
 _SHORT = 16
 _NOT_NOW = {
-    "BUSY",
-    "CLUSTERDOWN",
-    "LOADING",
-    "MASTERDOWN",
-    "MISCONF",
-    "NOREPLICAS",
-    "READONLY",
-    "TRYAGAIN",
-    "UNKILLABLE",
+    "BUSY": "is held up by a script",
+    "CLUSTERDOWN": "misses a part of its cluster",
+    "LOADING": "is reading its data",
+    "MASTERDOWN": "is a replica without a primary",
+    "MISCONF": "cannot write its data to disk",
+    "NOREPLICAS": "has too few replicas",
+    "READONLY": "is a replica",
+    "TRYAGAIN": "is moving the colony to another shard",
+    "UNKILLABLE": "is held up by a script",
+    "ERR max number of clients": "has as many clients as it allows",
 }
 
 
@@ -209,9 +210,9 @@ def as_hash(flat: Sequence[bytes] | dict[bytes, bytes]) -> Hash:
 def refusal_of(error: ReplyError) -> BrokerError:
     """What an error reply means: not now, not with so little memory, or a bug of ours."""
     text = str(error)
-    code = text.partition(" ")[0]
-    if code == "OOM":
+    if text.startswith("OOM"):
         return Overloaded("the store is out of memory; nothing was written, try again later")
-    if code in _NOT_NOW or "max number of clients" in text:
-        return Unavailable(f"the store refused: {text}")
+    for code, why in _NOT_NOW.items():
+        if text.startswith(f"{code} "):
+            return Unavailable(f"the store {why}; try again later")
     return Corrupt(f"the store answered: {text}")
