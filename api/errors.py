@@ -1,6 +1,10 @@
-"""Exception class to HTTP status: the one table."""
+"""Exception class to HTTP status: the one table; and what of an error is for the client."""
+
+import structlog
 
 from broker import errors
+
+_log = structlog.get_logger(__name__)
 
 STATUS: dict[type[errors.BrokerError], int] = {
     errors.Malformed: 400,
@@ -26,3 +30,11 @@ STATUS: dict[type[errors.BrokerError], int] = {
 def status_of(error: errors.BrokerError) -> int:
     """The status of the nearest class in the table."""
     return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+
+
+def told(error: Exception) -> tuple[int, str]:
+    """Status and text for a client. A bug, or data that is damaged, is for the server's log."""
+    if isinstance(error, errors.BrokerError) and not isinstance(error, errors.Corrupt):
+        return status_of(error), str(error)
+    _log.error("bug", exc_info=error)
+    return 500, "internal error; the server's log says more"

@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from api import wire
 from api.context import Call, Context
-from api.errors import status_of
+from api.errors import told
 from api.http import ABORT
 from api.rpc import failure
 from api.sealed import accepted, opened, read
@@ -149,7 +149,7 @@ class EventStream(Response):
                 await self._catch_up(follower.start, say)
                 why = await self._follow(follower, say)
         except BrokerError as error:
-            why = str(error)
+            _, why = told(error)
         await say(b"event: end\ndata: %b\n\n" % wire.encode({"reason": why}), more=False)
 
     async def _catch_up(self, until: Position | None, say: Say) -> None:
@@ -266,7 +266,7 @@ async def _envelope_in(request: Request) -> bytes:
 
 
 def _refusal(error: BrokerError) -> Response:
-    status = status_of(error)
+    status, text = told(error)
     again = isinstance(error, Unavailable | Overloaded)
     headers = {"content-type": "application/json"} | ({"retry-after": "1"} if again else {})
-    return Response(failure(status, str(error)), status, headers)
+    return Response(failure(status, text), status, headers)

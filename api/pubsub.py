@@ -14,7 +14,7 @@ from starlette.websockets import WebSocket
 from api import wire
 from api.channel_subscription import channel
 from api.context import Call, Context
-from api.errors import status_of
+from api.errors import told
 from api.lines import Lines
 from api.log_subscription import log_lines
 from api.present import shown_process
@@ -206,10 +206,6 @@ class PubSub:
             subscriber.check_room()
             call = await accepted(self._context, sealed, message)
             await known.handler(subscriber, call, message, binary)
-        except BrokerError as error:
-            subscriber.say(failure(status_of(error), str(error)), binary=binary)
-        except Exception:  # noqa: BLE001 - a client gets an answer to a bug, too
-            _log.exception("bug")
-            why = "internal error; the server's log says more"
-            subscriber.say(failure(500, why), binary=binary)
+        except Exception as error:  # noqa: BLE001 - a client gets an answer to a bug, too
+            subscriber.say(failure(*told(error)), binary=binary)
         return True

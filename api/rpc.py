@@ -11,22 +11,20 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-import structlog
 from msgspec.structs import replace
 from starlette.types import Receive, Scope, Send
 
 from api import wire
 from api.answer import Answer, Header
 from api.context import Call, Context, Line
-from api.errors import status_of
+from api.errors import told
 from broker import keys
 from broker.clock import MS_NS
-from broker.errors import BrokerError, Malformed, Overloaded, Replayed, Unavailable, UnknownMessage
+from broker.errors import Malformed, Overloaded, Replayed, Unavailable, UnknownMessage
 from broker.identity import digest, signer
 from broker.keys import SERVER
 from broker.store import Signed
 
-_log = structlog.get_logger(__name__)
 _EMPTY_TYPE = (
     "empty (this usually means the client is misconfigured - check that COLONIES_PRVKEY and other"
     " environment variables are set correctly)"
@@ -104,13 +102,10 @@ class Rpc:
         began = time.monotonic()
         try:
             reply = Answer(200, await self._reply(body, line), _JSON)
-        except BrokerError as error:
-            status = status_of(error)
+        except Exception as error:  # noqa: BLE001 - a client gets an answer to a bug, too
+            status, text = told(error)
             headers = _RETRY if isinstance(error, Unavailable | Overloaded) else _JSON
-            reply = Answer(status, failure(status, str(error)), headers)
-        except Exception:  # noqa: BLE001 - a client gets an answer to a bug, too
-            _log.exception("bug")
-            reply = Answer(500, failure(500, "internal error; the server's log says more"), _JSON)
+            reply = Answer(status, failure(status, text), headers)
         seconds = time.monotonic() - began
         for watcher in self.watchers:
             watcher(line.asked, reply.status, seconds)

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from api import wire
 from api.context import Call, Context
-from api.errors import status_of
+from api.errors import told
 from api.lines import Lines
 from api.rpc import failure
 from api.signals import Signals, Wish
@@ -19,7 +19,7 @@ from api.socket import NOT_ALLOWED, TRY_LATER, SubscriberSocket
 from broker import access, keys
 from broker.aggregates.process import State
 from broker.directory import Colony
-from broker.errors import BrokerError, Overloaded
+from broker.errors import Overloaded
 from broker.position import START
 
 _log = structlog.get_logger(__name__)
@@ -137,12 +137,8 @@ class Telling(ABC):
             self.say([])
         except TimeoutError:
             self.say([])
-        except BrokerError as error:
-            self.subscriber.say(failure(status_of(error), str(error)), binary=self.binary)
-        except Exception:  # noqa: BLE001 - a client hears of a bug, too
-            _log.exception("bug")
-            why = "internal error; the server's log says more"
-            self.subscriber.say(failure(500, why), binary=self.binary)
+        except Exception as error:  # noqa: BLE001 - a client hears of a bug, too
+            self.subscriber.say(failure(*told(error)), binary=self.binary)
 
     @abstractmethod
     async def tell(self) -> None:

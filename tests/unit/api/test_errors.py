@@ -4,8 +4,9 @@ import re
 from typing import TypeVar
 
 import pytest
+from structlog.testing import capture_logs
 
-from api.errors import STATUS, status_of
+from api.errors import STATUS, status_of, told
 from broker import errors
 
 K = TypeVar("K", bound=errors.BrokerError)
@@ -37,3 +38,16 @@ def test_codes_are_unique_words() -> None:
 
     assert len(set(codes)) == len(codes)
     assert all(re.fullmatch(r"[a-z_]+", code) for code in codes)
+
+
+def test_refusal_is_told_and_not_logged() -> None:
+    with capture_logs() as said:
+        assert told(errors.Denied("no")) == (403, "no")
+    assert not said
+
+
+@pytest.mark.parametrize("error", [ValueError("a row"), errors.Corrupt("a row")], ids=repr)
+def test_bug_and_damaged_data_are_logged_and_not_told(error: Exception) -> None:
+    with capture_logs() as said:
+        assert told(error) == (500, "internal error; the server's log says more")
+    assert [(line["event"], line["exc_info"]) for line in said] == [("bug", error)]
