@@ -206,7 +206,7 @@ def test_global_options_work_on_both_sides(shell: Shell) -> None:
     assert shell.ok("-o json process psw").out == shell.ok("process psw -o json").out
 
 
-def test_errors_have_no_colour_when_piped_and_colour_on_demand(shell: Shell) -> None:
+def test_errors_have_no_colour_when_piped(shell: Shell) -> None:
     assert "\x1b" not in shell("process get -p x").err
 
 
