@@ -10,11 +10,11 @@ from cyclopts import App, Parameter
 from broker.errors import Malformed
 from broker.identity import Identity
 from cli import render
-from cli.config import FIELDS, Config, Value
+from cli.config import FIELDS, Config, Value, resolve
 from cli.errors import UsageError
 from cli.options import NONE, Options
 from cli.output import Output
-from cli.profile import ProfileStore, check_known
+from cli.profile import Profiles, ProfileStore, check_known
 from cli.session import key_text, settle
 
 app = App(
@@ -200,6 +200,8 @@ def set_values(
         storage: where files are kept.
         options: global options; what is not given is kept.
     """
+    if options.port:
+        _ = resolve({"port": options.port}, {}, Profiles()).address  # refuses what is no port
     store = ProfileStore(os.environ)
     given = {
         "host": options.host,

@@ -320,6 +320,15 @@ def test_profiles_are_set_listed_used_shown_and_removed(tmp_path: Path) -> None:
     assert shell.ok("config ls -o id").out.split() == ["one"]
 
 
+@pytest.mark.parametrize("port", ["0", "70000", "x"])
+def test_a_profile_with_no_port_is_refused_when_it_is_made(tmp_path: Path, port: str) -> None:
+    nowhere = Shell({"COLONIES_HOME": str(tmp_path)})
+    ran = nowhere(f"config set prod --port {port}")
+    assert (ran.code, ran.out) == (2, "")
+    assert ran.err == f"error: the port must be 1 to 65535, is '{port}' (flag --port)\n"
+    assert not (tmp_path / "config.toml").exists()
+
+
 def test_no_secret_is_shown_by_config(shell: Shell) -> None:
     shown = (
         shell.ok("config -v").out + shell.ok("config --json").out + shell.ok("config show dev").out
