@@ -189,7 +189,7 @@ async def test_negative_number_of_retries_is_without_end(stage: Timed) -> None:
     assert (shown.state, shown.retries) == (State.WAITING, 5)
 
 
-@pytest.mark.parametrize("unlimited", [0, -1])
+@pytest.mark.parametrize("unlimited", [0, -1, -7])
 async def test_process_without_limits_never_runs_out_of_time(stage: Timed, unlimited: int) -> None:
     process_id = await stage.submit_timed(wait=unlimited, run=unlimited)
     stage.pass_time(10**6)
