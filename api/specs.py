@@ -1,6 +1,8 @@
 """Function specs: from what clients send to what is stored, matched and shown."""
 
+import re
 from collections.abc import Sequence
+from math import isinf
 from typing import TypeVar
 
 import msgspec
@@ -30,6 +32,16 @@ _ANYBODY = ["*"]
 S = TypeVar("S", bound=Struct)
 _any_json = msgspec.json.Decoder(Raw).decode
 _as_known = remembered(most=4_096, longest=4_096)
+# Digits before the point and exponent together are 309 in a number that no double can hold, so it
+# has an exponent of three digits, or many before that. Mostly what looks so is part of a text.
+_MANY = 210
+_EXPONENT = re.compile(rb"[0-9][eE]\+?0*[1-9][0-9]{2}")
+_LONG = re.compile(rb"(?<![0-9])[0-9]{%d}" % _MANY)
+_TEXT = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+_LARGE = re.compile(
+    rb"(?<![0-9.])[0-9.]++[eE]\+?0*[1-9][0-9]{2,}"
+    rb"|(?<![0-9.])[0-9]{%d,}+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?" % _MANY
+)
 
 
 class SubmitMsg(wire.Message):
@@ -249,8 +261,10 @@ def _check_readable(text: bytes, what: str) -> None:
     """The decoder only skips free-form values; what others cannot read would be our reply.
 
     Raises:
-        Malformed: it is no UTF-8, or nested too deep.
+        Malformed: it is no UTF-8, nested too deep, or has a number that is too large.
     """
+    if _has_number_out_of_range(text):
+        raise Malformed(f"{what}, invalid JSON: a number is out of range")
     try:
         text.decode()
         if text.count(b"[") + text.count(b"{") > _SHALLOW:
@@ -259,3 +273,10 @@ def _check_readable(text: bytes, what: str) -> None:
         raise Malformed(f"{what}, invalid JSON") from error
     except RecursionError as error:
         raise Malformed(f"{what}, invalid JSON: nested too deep") from error
+
+
+def _has_number_out_of_range(text: bytes) -> bool:
+    """Whether no double can hold one of its numbers: clients of most languages cannot read it."""
+    if not (_EXPONENT.search(text) or (len(text) > _MANY and _LONG.search(text))):
+        return False
+    return any(isinf(float(found[0])) for found in _LARGE.finditer(_TEXT.sub(b'""', text)))

@@ -229,3 +229,32 @@ def test_wide_values_are_not_taken_for_deep_ones() -> None:
 def test_output_that_is_nested_too_deep_is_refused(text: bytes) -> None:
     with pytest.raises(Malformed, match=r"^Failed, invalid JSON: nested too deep$"):
         json_list(Raw(text), "Failed")
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        *("1e400", "-1e400", "99e308", "1.5E+0400", "1e10000", "99999999999e299"),
+        *("9" * 309, "9" * 5_000, "9" * 250 + "e99", "9" * 305 + ".5e9"),
+    ],
+)
+def test_number_that_no_double_holds_is_refused(number: str) -> None:
+    """Clients would fail on every list that it is in."""
+    text = f'["a\\"", {{"k": {number}}}]'
+    why = "Failed to submit process, invalid JSON: a number is out of range"
+    with pytest.raises(Malformed, match=f"^{why}$"):
+        command_in(f'{{"spec":{{"args":{text}}}}}'.encode())
+    with pytest.raises(Malformed, match=r"^Failed to set output, invalid JSON: a number is out"):
+        json_list(Raw(text.encode()), "Failed to set output")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("1e308", "1e-400", "0e999", "9" * 308, "1" * 400 + "e-200", "0." + "0" * 400 + "1"),
+        *('"1e400"', '{"1e400":"\\"1e400"}', '"' + "9" * 5_000 + '"'),
+    ],
+)
+def test_number_that_a_double_holds_and_text_are_kept(value: str) -> None:
+    text = f"[{value}]".encode()
+    assert json_list(Raw(text), "Failed to set output") == text
