@@ -17,7 +17,7 @@ from starlette.websockets import WebSocket
 
 from api.archiving import archiving, reading_through
 from api.context import Context, narrate
-from api.cors import Cors, origin_of
+from api.cors import Cors, origin_in
 from api.events import Events
 from api.handlers.server import ensure_founded
 from api.health import answering, live, ready
@@ -113,7 +113,7 @@ class Server:
         app: ASGIApp = self._http
         if scope["path"] == "/api" and scope["method"] == "POST" and is_api:
             app = self.endpoint
-        if origin_of(scope) is not None:
+        if origin_in(scope["headers"]) is not None:
             app = Cors(app)
         await app(scope, receive, send)
 

@@ -1,19 +1,24 @@
 """Cross-origin requests, as the reference answers them (core.md, section 1)."""
 
+from collections.abc import Iterable
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.answer import Header
+
+ALLOWED = (b"access-control-allow-origin", b"*")
 _PREFLIGHT = [
-    (b"access-control-allow-origin", b"*"),
+    ALLOWED,
     (b"access-control-allow-methods", b"GET,POST,PUT,PATCH,DELETE,HEAD,OPTIONS"),
     (b"access-control-allow-headers", b"Origin,Content-Length,Content-Type"),
     (b"access-control-max-age", b"43200"),
 ]
 
 
-def origin_of(scope: Scope) -> str | None:
+def origin_in(headers: Iterable[Header]) -> str | None:
     """The foreign origin of a request; None when there is none, or it is our own."""
     origin = host = ""
-    for name, value in scope["headers"]:
+    for name, value in headers:
         if name == b"origin":
             origin = value.decode("latin-1")
         elif name == b"host":
@@ -36,7 +41,7 @@ class Cors:
 
         async def allow(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", []), _PREFLIGHT[0]]
+                message["headers"] = [*message.get("headers", []), ALLOWED]
             await send(message)
 
         await self._app(scope, receive, allow)

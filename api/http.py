@@ -19,6 +19,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from api.answer import Answer, Header
+from api.cors import ALLOWED, origin_in
 from api.heads import Heads
 from api.peers import has_unread, notice_dead_peers
 from broker.settings import Limits
@@ -359,8 +360,8 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse(reply.status, reply.body, reply.headers)
 
     def _refuse_head(self) -> None:
-        self.headers = []  # with them it could still become a websocket
         self._refuse(431, _LARGE_HEAD, (_PLAIN,))
+        self.headers = []  # with them it could still become a websocket
 
     def _refuse(self, status: int, body: bytes, headers: tuple[Header, ...]) -> None:
         """Answer at once, and close when the rest has arrived or the client has had its time.
@@ -370,7 +371,8 @@ class BoundedProtocol(HttpToolsProtocol):
         self._line = None
         self._closing = True
         if self._answering is None:
-            self._write(status, body, (*headers, _CLOSE))
+            allowed = (ALLOWED,) if origin_in(self.headers) else ()
+            self._write(status, body, (*headers, *allowed, _CLOSE))
 
     def _give_up(self, status: int, why: bytes) -> None:
         """Say why, unless a reply to an earlier request is still owed, and close after that."""

@@ -108,6 +108,21 @@ async def test_announced_body_is_refused_before_it_comes(place: Place) -> None:
         await too_large(raw)
 
 
+@pytest.mark.parametrize("length", [99_999_999, 2])
+async def test_page_from_elsewhere_may_read_why_it_is_refused(place: Place, length: int) -> None:
+    """Its body is too large, or else its head."""
+    padding = b"a" * (HEADER if length == 2 else 0)
+    async with connected(place.port) as raw:
+        await raw.send(
+            b"POST /api HTTP/1.1\r\nhost: x\r\norigin: http://elsewhere.example\r\n"
+            b"x: %b\r\ncontent-length: %d\r\n\r\n" % (padding, length)
+        )
+        reply = await raw.reply()
+    assert reply is not None
+    assert reply.status == (431 if length == 2 else 413)
+    assert reply.headers["access-control-allow-origin"] == "*"
+
+
 async def test_body_of_many_sizes_of_the_limit_is_refused_to_a_client_that_sends_it_all(
     place: Place,
 ) -> None:
