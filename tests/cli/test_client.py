@@ -18,7 +18,7 @@ from cli.errors import RpcError, Unreachable
 from cli.transport import Address
 
 ME = Identity.generate()
-QUICK = Timeouts(connect_s=2, reply_s=2, patience_s=5)
+PATIENT = Timeouts(connect_s=20, reply_s=20, patience_s=20)
 Answer = Callable[[bytes], bytes | None]
 
 
@@ -84,7 +84,7 @@ class Listener:
 
 async def test_a_message_is_signed_and_carries_nonce_and_time() -> None:
     listener = Listener(reply({"colonyid": "i", "name": "dev"}))
-    async with listener.listening() as address, Client(address, ME, timeouts=QUICK) as client:
+    async with listener.listening() as address, Client(address, ME, timeouts=PATIENT) as client:
         before = time.time_ns()
         await client.ask(wire_colony.GetColonyMsg(colonyname="dev"), wire_colony.Colony)
     request = cast("dict[str, str]", json.loads(listener.bodies[0]))
@@ -99,7 +99,7 @@ async def test_a_message_is_signed_and_carries_nonce_and_time() -> None:
 
 async def test_equal_messages_have_different_nonces() -> None:
     listener = Listener(reply([]), reply(None))
-    async with listener.listening() as address, Client(address, ME, timeouts=QUICK) as client:
+    async with listener.listening() as address, Client(address, ME, timeouts=PATIENT) as client:
         for _ in range(2):
             assert await client.ask_list(wire_colony.GetColoniesMsg(), wire_colony.Colony) == []
     assert listener.message(0)["nonce"] != listener.message(1)["nonce"]
@@ -107,7 +107,7 @@ async def test_equal_messages_have_different_nonces() -> None:
 
 async def test_without_an_identity_nothing_is_signed() -> None:
     listener = Listener(reply({"buildversion": "1", "buildtime": "", "msgtype": "versionmsg"}))
-    async with listener.listening() as address, Client(address, timeouts=QUICK) as client:
+    async with listener.listening() as address, Client(address, timeouts=PATIENT) as client:
         version = await client.ask(wire_server.VersionMsg(), wire_server.Version)
     assert version.buildversion == "1"
     assert json.loads(listener.bodies[0])["signature"] == ""
@@ -116,7 +116,7 @@ async def test_without_an_identity_nothing_is_signed() -> None:
 
 async def test_a_refusal_is_raised_with_status_and_text() -> None:
     listener = Listener(refusal(403, "Access denied, not server owner"))
-    async with listener.listening() as address, Client(address, ME, timeouts=QUICK) as client:
+    async with listener.listening() as address, Client(address, ME, timeouts=PATIENT) as client:
         with pytest.raises(RpcError, match="not server owner") as raised:
             await client.tell(wire_colony.GetColoniesMsg())
     assert raised.value.status == 403
@@ -127,7 +127,7 @@ async def test_what_may_not_have_arrived_is_repeated_with_the_same_bytes(
     broken: bytes | None,
 ) -> None:
     listener = Listener(broken, broken, reply({"colonyid": "i", "name": "dev"}))
-    async with listener.listening() as address, Client(address, ME, timeouts=QUICK) as client:
+    async with listener.listening() as address, Client(address, ME, timeouts=PATIENT) as client:
         colony = await client.ask(wire_colony.GetColonyMsg(colonyname="dev"), wire_colony.Colony)
     assert colony.name == "dev"
     assert len(listener.bodies) == 3
@@ -142,7 +142,7 @@ SUBMIT = wire_process.SubmitFuncSpecMsg(spec=wire_spec.FunctionSpec(funcname="f"
 @pytest.mark.parametrize("broken", [None, refusal(503, "the store is away")])
 async def test_a_change_is_repeated_only_when_the_server_knows_nonces(broken: bytes | None) -> None:
     listener = Listener(broken, KNOWS_NONCES, broken, reply({}))
-    async with listener.listening() as address, Client(address, ME, timeouts=QUICK) as client:
+    async with listener.listening() as address, Client(address, ME, timeouts=PATIENT) as client:
         await client.tell(SUBMIT)
     kinds = [listener.message(number)["msgtype"] for number in range(4)]
     assert kinds == ["submitfuncspecmsg", "getserverinfomsg", *["submitfuncspecmsg"] * 2]
@@ -153,7 +153,7 @@ async def test_a_change_is_repeated_only_when_the_server_knows_nonces(broken: by
 @pytest.mark.parametrize("answer", [KNOWS_NONE, refusal(403, "invalid rpcMsg.PayloadType")])
 async def test_a_change_is_never_repeated_to_a_server_without_nonces(answer: bytes) -> None:
     listener = Listener(None, answer, reply({}))
-    async with listener.listening() as address, Client(address, ME, timeouts=QUICK) as client:
+    async with listener.listening() as address, Client(address, ME, timeouts=PATIENT) as client:
         with pytest.raises(Unreachable, match="broke") as raised:
             await client.tell(SUBMIT)
     assert len(listener.bodies) == 2
@@ -162,7 +162,7 @@ async def test_a_change_is_never_repeated_to_a_server_without_nonces(answer: byt
 
 async def test_nothing_is_repeated_while_it_is_unknown_whether_the_server_knows_nonces() -> None:
     listener = Listener(None, None, refusal(503, "the store is away"), KNOWS_NONCES, reply({}))
-    async with listener.listening() as address, Client(address, ME, timeouts=QUICK) as client:
+    async with listener.listening() as address, Client(address, ME, timeouts=PATIENT) as client:
         await client.tell(SUBMIT)
     kinds = [listener.message(number)["msgtype"] for number in range(5)]
     assert kinds == ["submitfuncspecmsg", *["getserverinfomsg"] * 3, "submitfuncspecmsg"]
@@ -170,7 +170,7 @@ async def test_nothing_is_repeated_while_it_is_unknown_whether_the_server_knows_
 
 async def test_a_server_is_asked_once_what_it_knows() -> None:
     listener = Listener(None, KNOWS_NONCES, reply({}), None, reply({}))
-    async with listener.listening() as address, Client(address, ME, timeouts=QUICK) as client:
+    async with listener.listening() as address, Client(address, ME, timeouts=PATIENT) as client:
         await client.tell(SUBMIT)
         await client.as_identity(Identity.generate()).tell(SUBMIT)
     assert len(listener.bodies) == 5
@@ -178,7 +178,7 @@ async def test_a_server_is_asked_once_what_it_knows() -> None:
 
 async def test_an_ordinary_refusal_is_not_repeated() -> None:
     listener = Listener(refusal(400, "no"), reply({}))
-    async with listener.listening() as address, Client(address, ME, timeouts=QUICK) as client:
+    async with listener.listening() as address, Client(address, ME, timeouts=PATIENT) as client:
         with pytest.raises(RpcError):
             await client.tell(wire_colony.GetColoniesMsg())
     assert len(listener.bodies) == 1
@@ -186,7 +186,7 @@ async def test_an_ordinary_refusal_is_not_repeated() -> None:
 
 async def test_a_paused_colony_is_not_asked_again_by_one_who_does_not_wait() -> None:
     listener = Listener(refusal(503, "paused"), reply({}))
-    async with listener.listening() as address, Client(address, ME, timeouts=QUICK) as client:
+    async with listener.listening() as address, Client(address, ME, timeouts=PATIENT) as client:
         with pytest.raises(RpcError):
             await client.tell(wire_process.AssignProcessMsg(colonyname="dev", timeout=-1))
 
@@ -202,7 +202,7 @@ async def test_patience_ends() -> None:
 
 async def test_connections_are_kept_and_shared_between_identities() -> None:
     listener = Listener(*[reply({})] * 3)
-    async with listener.listening() as address, Client(address, ME, timeouts=QUICK) as client:
+    async with listener.listening() as address, Client(address, ME, timeouts=PATIENT) as client:
         await client.tell(wire_colony.GetColoniesMsg())
         await client.as_identity(Identity.generate()).tell(wire_colony.GetColoniesMsg())
         await client.tell(wire_colony.GetColoniesMsg())
@@ -211,7 +211,7 @@ async def test_connections_are_kept_and_shared_between_identities() -> None:
 
 async def test_side_by_side_messages_use_a_connection_each() -> None:
     listener = Listener(*[reply({})] * 4)
-    async with listener.listening() as address, Client(address, ME, timeouts=QUICK) as client:
+    async with listener.listening() as address, Client(address, ME, timeouts=PATIENT) as client:
         await asyncio.gather(*(client.tell(wire_colony.GetColoniesMsg()) for _ in range(4)))
     assert listener.connections == 4
 
@@ -229,7 +229,7 @@ async def test_a_cancelled_wait_gives_its_connection_up() -> None:
             writer.close()
 
     hung_up = asyncio.Event()
-    async with Silent().listening() as address, Client(address, ME, timeouts=QUICK) as client:
+    async with Silent().listening() as address, Client(address, ME, timeouts=PATIENT) as client:
         task = asyncio.create_task(client.tell(wire_colony.GetColoniesMsg()))
         await waiting.wait()
         task.cancel()
@@ -299,6 +299,6 @@ async def test_tls_to_a_plain_server_says_how_to_do_without() -> None:
 async def test_the_servers_clock_is_known_after_an_answer() -> None:
     dated = reply({}).replace(b"\r\n\r\n", b"\r\nDate: Mon, 23 Nov 2026 07:00:00 GMT\r\n\r\n", 1)
     listener = Listener(dated)
-    async with listener.listening() as address, Client(address, ME, timeouts=QUICK) as client:
+    async with listener.listening() as address, Client(address, ME, timeouts=PATIENT) as client:
         await client.tell(wire_colony.GetColoniesMsg())
         assert client.server_date == "Mon, 23 Nov 2026 07:00:00 GMT"

@@ -9,7 +9,7 @@ from api import wire, wire_process
 from cli.client import Client
 from cli.errors import UsageError
 from cli.processes import blocks, whole_id
-from tests.cli.test_client import ME, QUICK, Listener, reply
+from tests.cli.test_client import ME, PATIENT, Listener, reply
 
 NEVER = "0001-01-01T00:00:00Z"
 FIRST, SECOND = "abcd" + "1" * 60, "abcd" + "2" * 60
@@ -37,21 +37,21 @@ def listed(*ids: str) -> bytes:
 
 async def test_a_beginning_that_several_ids_share_is_not_enough() -> None:
     listener = Listener(listed(FIRST), listed(SECOND), *[listed()] * 3)
-    async with listener.listening() as address, Client(address, ME, timeouts=QUICK) as client:
+    async with listener.listening() as address, Client(address, ME, timeouts=PATIENT) as client:
         with pytest.raises(UsageError, match="2 processes have an id that begins with abcd"):
             await whole_id(client, "dev", "abcd")
 
 
 async def test_a_longer_beginning_tells_them_apart() -> None:
     listener = Listener(listed(FIRST), listed(SECOND), *[listed()] * 3)
-    async with listener.listening() as address, Client(address, ME, timeouts=QUICK) as client:
+    async with listener.listening() as address, Client(address, ME, timeouts=PATIENT) as client:
         assert await whole_id(client, "dev", "abcd2") == SECOND
 
 
 @pytest.mark.parametrize("typed", [FIRST, "abc", "none", ""])
 async def test_what_is_no_beginning_of_an_id_is_not_looked_up(typed: str) -> None:
     listener = Listener()
-    async with listener.listening() as address, Client(address, ME, timeouts=QUICK) as client:
+    async with listener.listening() as address, Client(address, ME, timeouts=PATIENT) as client:
         assert await whole_id(client, "dev", typed) == typed
     assert listener.connections == 0
 
