@@ -115,10 +115,14 @@ async def test_arguments_that_waited_too_long_start_a_workflow(
         asking = {"generatorid": generator_id, "arg": str(number)}
         (await other.ask(tenant.user, "packgeneratormsg", **asking)).ok  # noqa: B018 - asserts
 
-    given = (await executor.assign(api, 10)).ok
+    # Where packing takes longer than they may wait, they come in several.
+    come: list[str] = []
+    while len(come) < 3:
+        given = (await executor.assign(api, 10)).ok
+        assert given["spec"]["kwargs"] == {}
+        come += given["spec"]["args"]
 
-    assert given["spec"]["args"] == ["0", "1", "2"]
-    assert given["spec"]["kwargs"] == {}
+    assert come == ["0", "1", "2"]
 
 
 async def test_generators_stay_in_their_colony_and_strangers_outside(
