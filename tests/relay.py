@@ -15,7 +15,7 @@ class Relay:
     path: str
     port: int = 0
     _silence: asyncio.Event = field(default_factory=asyncio.Event)
-    _carrying: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
+    _taking: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
 
     @property
     def url(self) -> str:
@@ -27,25 +27,34 @@ class Relay:
         self._silence.set()
         self._silence = asyncio.Event()
 
-    async def take(self, near: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+    def take(self, near: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
         """One connection."""
-        silence = self._silence
-        far, on = await asyncio.open_unix_connection(self.path)
-        loop = asyncio.get_running_loop()
-        both = (_carry(near, on, silence), _carry(far, back, silence))
-        tasks = {loop.create_task(way) for way in both}
-        self._carrying |= tasks
-        await asyncio.wait(tasks)
-        self._carrying -= tasks
-        for writer in (on, back):
-            writer.close()
+        self._taking.add(task := asyncio.ensure_future(self._pass_on(near, back)))
+        task.add_done_callback(self._taking.discard)
+
+    async def _pass_on(self, near: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+        silence, writers, ways = self._silence, [back], set[asyncio.Future[None]]()
+        try:
+            far, on = await asyncio.open_unix_connection(self.path)
+            writers.append(on)
+            both = (_carry(near, on, silence), _carry(far, back, silence))
+            ways = {asyncio.ensure_future(way) for way in both}
+            await asyncio.wait(ways)
+        finally:
+            for way in ways:
+                way.cancel()
+            for writer in writers:
+                writer.transport.abort()
+            # The loop may end before it comes to what was only scheduled.
+            closing = (writer.wait_closed() for writer in writers)
+            await asyncio.gather(*ways, *closing, return_exceptions=True)
 
     async def end(self) -> None:
         """Break everything off."""
-        carrying = list(self._carrying)
-        for task in carrying:
+        taking = list(self._taking)
+        for task in taking:
             task.cancel()
-        await asyncio.gather(*carrying, return_exceptions=True)
+        await asyncio.gather(*taking, return_exceptions=True)
 
 
 async def _carry(
