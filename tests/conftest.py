@@ -1,5 +1,6 @@
 """Fixtures that every kind of test may use."""
 
+import gc
 import signal
 from collections.abc import AsyncGenerator, Iterator
 
@@ -21,6 +22,13 @@ hypothesis.settings.register_profile("project", deadline=None)
 hypothesis.settings.load_profile("project")
 # Whoever runs us in the background may have us ignore Ctrl-C, and whatever we start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def collected() -> Iterator[None]:
+    """What a test has left to the garbage collector is collected at its end, not in another."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,10 @@ from tests.acceptance.processes import Store, started
 from tests.acceptance.tenants import STRANGER, Tenant, found
 
 # A connection that is reset while httpx still opens it is left to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.usefixtures("collected"),
+]
 SECOND_NS = 1_000_000_000
 
 

@@ -17,7 +17,10 @@ from tests.acceptance.processes import Store, started
 from tests.acceptance.tenants import STRANGER, Tenant, found
 
 # A connection that is reset while httpx still opens it is left to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.usefixtures("collected"),
+]
 TRIGGER = 7
 
 

@@ -21,7 +21,10 @@ from tests.acceptance.processes import Server, Store, launched, started
 from tests.acceptance.tenants import Executor, Tenant, found
 
 # A connection that is reset while httpx still opens it is left to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.usefixtures("collected"),
+]
 NOTHING = (404, "No process available for assignment")
 
 

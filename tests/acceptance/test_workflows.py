@@ -23,7 +23,10 @@ from tests.acceptance.processes import Store, started
 from tests.acceptance.tenants import Executor, Tenant, found
 
 # A connection that is reset while httpx still opens it is left to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.usefixtures("collected"),
+]
 LAYERS, WIDTH, EXECUTORS, KILLS = 6, 10, 6, 3
 GROWING = "layer2"
 """Processes of this layer put one more process behind themselves."""

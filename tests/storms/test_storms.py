@@ -9,7 +9,10 @@ from tests.storms.storm import Wish
 
 SHORT_S = 15
 # A connection that is reset while httpx still opens it is left to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+    pytest.mark.usefixtures("collected"),
+]
 
 
 @pytest.mark.parametrize("name", STORMS)
