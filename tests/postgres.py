@@ -11,7 +11,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -53,13 +53,11 @@ class Postgres:
             asked = [connection.info.dbname, "colonies"]
             found = [int(row[0]) for row in connection.execute(ask, asked).fetchall()]
         assert found, "nobody is connected"
-        for process_id in found:
-            os.kill(process_id, signal.SIGSTOP)
+        _signal(found, signal.SIGSTOP)
         try:
             yield
         finally:
-            for process_id in found:
-                os.kill(process_id, signal.SIGCONT)
+            _signal(found, signal.SIGCONT)
 
     def url(self, name: str) -> str:
         """The address of a database."""
@@ -115,6 +113,13 @@ class Postgres:
         if found is None:
             return {}
         return {"user": found.pw_uid, "group": found.pw_gid, "extra_groups": []}
+
+
+def _signal(process_ids: Sequence[int], number: signal.Signals) -> None:
+    """Send a signal; who has just hung up is served by nobody any more."""
+    for process_id in process_ids:
+        with suppress(ProcessLookupError):
+            os.kill(process_id, number)
 
 
 def _somebody() -> pwd.struct_passwd | None:

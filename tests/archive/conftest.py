@@ -145,7 +145,7 @@ async def is_whole(colony: Colony, archive: Archive) -> bool:
     return True
 
 
-async def eventually_whole(colony: Colony, archive: Archive, patience_s: float = 30) -> None:
+async def eventually_whole(colony: Colony, archive: Archive, patience_s: float = 60) -> None:
     """Wait until it is so."""
     async with asyncio.timeout(patience_s):
         while not await is_whole(colony, archive):  # noqa: ASYNC110 - it is another process' doing

@@ -50,6 +50,7 @@ from tests.store.ground import append, claim
 pytestmark = pytest.mark.real
 DOCUMENT = Path(__file__).parents[2] / "docs" / "archive.md"
 KILLS = 4
+PATIENCE_S = 60
 ONLY = frozenset({Role.ARCHIVER})
 
 
@@ -178,7 +179,7 @@ def mortal() -> Iterator[Postgres]:
 
 async def said_of_archive(server: Server) -> tuple[int, str, str]:
     """Whether it is ready, what it says of the archive, and its metrics."""
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=PATIENCE_S, trust_env=False) as client:
         ready = await client.get(f"{server.url}/health/ready")
         metrics = await client.get(f"{server.url}/metrics")
     return ready.status_code, ready.json()["archive"], metrics.text
@@ -197,6 +198,8 @@ async def test_archive_that_is_away_delays_deletion_and_nothing_else(
         mortal.stop()
         await colony.live(5)
         server.log.entry("archive_postponed")
+        # It lets everybody know only after that.
+        await until_said(server, "does not answer")
 
         status, said, metrics = await said_of_archive(server)
         assert (status, "does not answer" in said) == (200, True), said
@@ -208,22 +211,22 @@ async def test_archive_that_is_away_delays_deletion_and_nothing_else(
 
         mortal.start()
         await eventually_whole(colony, archive)
-        await until_up(server)
+        await until_said(server, "ok")
         done = (await archived.marks(colony.store, TAG)).lines
         assert await trim(colony.store, TAG, keep, until=done) == 5
     await archive.close()
 
 
 async def test_archive_that_hangs_is_given_up_and_asked_again(
-    postgres: Postgres, archive_url: str
+    postgres: Postgres, archive: Archive, archive_url: str
 ) -> None:
-    archive = Archive(archive_url, patience_s=0.2)
-    await archive.create()
+    impatient = Archive(archive_url, patience_s=2)
+    assert await archive.positions() == await impatient.positions() == []
     with postgres.hanging(archive_url), pytest.raises(Unavailable, match="does not answer"):
-        await archive.positions()
+        await impatient.positions()
 
-    assert await archive.positions() == []
-    await archive.close()
+    assert await impatient.positions() == []
+    await impatient.close()
 
 
 async def test_archive_that_may_not_be_written_to_is_asked_anew(
@@ -261,7 +264,7 @@ async def test_archiver_goes_on_when_its_way_to_the_store_died_without_a_word(
         with ExitStack() as stack:
             await asyncio.to_thread(stack.enter_context, started(environ))
             await eventually_whole(colony, archive)
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE_S):
                 while await blocked(colony) <= others:  # noqa: ASYNC110 - another process' doing
                     await asyncio.sleep(0)
 
@@ -286,9 +289,9 @@ async def test_server_ends_while_the_archive_hangs(
             assert await asyncio.to_thread(server.stop) == 0
 
 
-async def until_up(server: Server) -> None:
-    async with asyncio.timeout(30):
-        while (await said_of_archive(server))[1] != "ok":  # noqa: ASYNC110 - another process' doing
+async def until_said(server: Server, text: str) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while text not in (await said_of_archive(server))[1]:  # noqa: ASYNC110 - another process' doing
             await asyncio.sleep(0.05)
 
 
