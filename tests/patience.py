@@ -7,7 +7,8 @@ from contextlib import suppress
 from broker.errors import Unavailable
 from broker.pipeline import Reply
 
-PATIENCE_S = 10
+PATIENCE_S = 60
+"""More than a busy machine, a slow disk and a process that was stopped for a while need."""
 
 
 async def until(holds: Callable[[], bool]) -> None:

@@ -14,8 +14,7 @@ from typing import Any, Self
 import httpx
 
 from broker.identity import Identity
-
-PATIENCE_S = 20.0
+from tests.patience import PATIENCE_S
 
 
 @dataclass(frozen=True)

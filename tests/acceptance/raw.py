@@ -6,8 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from tests.acceptance.asking import Answer, opened
-
-PATIENCE_S = 15.0
+from tests.patience import PATIENCE_S
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from websockets.exceptions import ConnectionClosed
 from broker.identity import Identity
 from tests.acceptance.asking import Answer, opened, sealed
 from tests.acceptance.processes import Server
+from tests.patience import PATIENCE_S
 
-PATIENCE_S = 15.0
 SILENCE_S = 0.3
 
 

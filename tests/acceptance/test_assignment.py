@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.asking import Answer, Api, eventually
+from tests.acceptance.asking import PATIENCE_S, Answer, Api, eventually
 from tests.acceptance.conftest import Found
 from tests.acceptance.inspection import Ear
 from tests.acceptance.tenants import RUNNING, WAITING, Executor, Tenant
@@ -201,7 +201,7 @@ async def test_more_wake_ups_than_executors_cost_no_more_than_themselves(
         given = [await executor.assign(api, LONG_S) for _ in range(2)]
         return [answer.ok["processid"] for answer in given]
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         done, _ = await asyncio.gather(asyncio.gather(*map(work, executors)), feed())
 
     assert sorted(itertools.chain(*done)) == sorted(submitted)

@@ -11,6 +11,7 @@ from tests.acceptance.asking import Api, eventually
 from tests.acceptance.conftest import OWNER, Found
 from tests.acceptance.inspection import Ear, keys_of, opened_store, tag_of, verified
 from tests.acceptance.tenants import Executor, Tenant, found
+from tests.patience import PATIENCE_S
 
 
 async def removed(api: Api, tenant: Tenant) -> None:
@@ -126,7 +127,7 @@ async def test_waiting_executor_is_told_that_its_colony_is_gone(
 
     await removed(other, tenant)
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         assert (await poll).status == 403
 
 

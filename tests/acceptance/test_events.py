@@ -16,6 +16,7 @@ from tests.acceptance.conftest import OWNER, Found, settings_on
 from tests.acceptance.processes import Server, Store, started
 from tests.acceptance.sockets import Event, Events, asked_for_events, events_of
 from tests.acceptance.tenants import STRANGER, Tenant, found
+from tests.patience import PATIENCE_S
 from tests.relay import relay_to
 
 Servers = tuple[Server, Server]
@@ -123,7 +124,7 @@ async def test_interrupted_feed_misses_and_repeats_nothing_while_two_servers_wri
             async with events_of(server, tenant.user, tenant.name, last=last, **wanted) as feed:
                 got.extend([await feed.next() for _ in range(min(37, count - len(got)))])
 
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(2 * PATIENCE_S):
         await asyncio.gather(write(api), write(other), read())
 
     subjects = [event.data["subject"] for event in got]
@@ -259,7 +260,9 @@ async def test_nothing_follows_the_last_position_there_can_be(
 
 async def test_what_is_not_a_signed_request_is_refused(tenant: Tenant, servers: Servers) -> None:
     wrong = sealed(tenant.user, "getcolonymsg", colonyname=tenant.name)
-    async with httpx.AsyncClient(base_url=servers[0].url, trust_env=False) as client:
+    async with httpx.AsyncClient(
+        base_url=servers[0].url, timeout=PATIENCE_S, trust_env=False
+    ) as client:
         for rpc in ("", "!", base64.urlsafe_b64encode(wrong).decode()):
             assert (await client.get("/events", params={"rpc": rpc})).status_code == 400
         assert (await client.post("/events", content=b"x" * 100_000)).status_code == 400
@@ -290,7 +293,7 @@ async def test_browser_of_another_origin_may_read(tenant: Tenant, servers: Serve
     body = sealed(tenant.user, "subscribeeventsmsg", colonyname=tenant.name)
     rpc = base64.urlsafe_b64encode(body).decode()
     async with (
-        httpx.AsyncClient(base_url=servers[0].url, trust_env=False) as client,
+        httpx.AsyncClient(base_url=servers[0].url, timeout=PATIENCE_S, trust_env=False) as client,
         client.stream(
             "GET", "/events", params={"rpc": rpc}, headers={"origin": "http://elsewhere"}
         ) as response,
@@ -351,6 +354,6 @@ async def until_end(feed: Events) -> dict[str, Any]:
 
 async def until_cut_off(server: Server, sockets: int) -> None:
     """Until the server has so few sockets."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         while server.sockets > sockets:  # noqa: ASYNC110 - another process sets no event
             await asyncio.sleep(0.05)

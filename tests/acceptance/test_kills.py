@@ -5,7 +5,6 @@ import base64
 import contextlib
 import os
 import signal
-import time
 from collections.abc import AsyncGenerator, Awaitable, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -96,7 +95,7 @@ class Load:
         async def reached() -> bool:
             return len(self.submitted) >= goal and len(self.closed) > closes
 
-        await eventually(reached, "the load to go on", 30)
+        await eventually(reached, "the load to go on")
 
     async def check(self, at: Api) -> None:
         """Everything acknowledged is there."""
@@ -181,12 +180,11 @@ async def test_stop_sends_waiting_executors_home(
         tenant = await found(api, OWNER)
         executors = [await tenant.executor(api) for _ in range(5)]
         polls = [await waiting(api, ear, executor, 600) for executor in executors]
-        began = time.monotonic()
 
         alone.tell(number)
 
+        # Who is still there when the time to stop is over is cut off.
         assert [(await poll).refusal for poll in polls] == [NOTHING] * 5
-        assert time.monotonic() - began < 5
     await ear.close()
     assert alone.ended() == 0, alone.log.text
     assert "Traceback" not in alone.log.text, alone.log.text

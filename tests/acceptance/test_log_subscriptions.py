@@ -11,6 +11,7 @@ from tests.acceptance.conftest import OWNER, settings_on
 from tests.acceptance.processes import Server, Store, started
 from tests.acceptance.sockets import Ended, Socket, socket_to
 from tests.acceptance.tenants import STRANGER, Executor, Tenant, found
+from tests.patience import PATIENCE_S
 
 Servers = tuple[Server, Server]
 Line = dict[str, Any]
@@ -177,7 +178,7 @@ async def test_nothing_is_skipped_or_repeated_by_one_who_is_cut_off_again_and_ag
                     if len(heard) >= count:
                         return
 
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(2 * PATIENCE_S):
         await asyncio.gather(speak(api, 0), speak(other, per_request), listen())
 
     times = [line["timestamp"] for line in heard]

@@ -12,8 +12,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from tests.acceptance.asking import Api
 from tests.acceptance.conftest import settings_on
 from tests.acceptance.processes import Store, started
-
-_PATIENCE_S = 20.0
+from tests.patience import PATIENCE_S
 
 
 class Collector(ThreadingHTTPServer):
@@ -65,7 +64,7 @@ async def test_each_request_is_a_span(store: Store) -> None:
                 await api.ask(None, "nosuchmsg")
             # What is left is sent when the server stops.
             assert server.stop() == 0, server.log.text
-        spans = [collector.spans.get(timeout=_PATIENCE_S) for _ in range(2)]
+        spans = [collector.spans.get(timeout=PATIENCE_S) for _ in range(2)]
     assert [span.name for span in spans] == ["versionmsg", "unknown"]
     said = {a.key: a.value for a in spans[0].attributes}
     assert said["rpc.method"].string_value == "versionmsg"

@@ -21,6 +21,7 @@ from tests.acceptance.conftest import OWNER, settings_on
 from tests.acceptance.inspection import Ear, opened_store, tag_of, verified, waiting
 from tests.acceptance.processes import Store, started
 from tests.acceptance.tenants import Executor, Tenant, found
+from tests.patience import PATIENCE_S
 
 # A connection that is reset while httpx still opens it is left to the garbage collector.
 pytestmark = [
@@ -119,7 +120,7 @@ class Crew:
         async def reached() -> bool:
             return bool(self.odd) or sum(self.closed.values()) >= closed
 
-        await eventually(reached, "the workflow to go on", 60)
+        await eventually(reached, "the workflow to go on")
 
 
 def layered(tenant: Tenant) -> list[dict[str, Any]]:
@@ -196,7 +197,7 @@ async def test_every_executor_that_waits_elsewhere_is_woken(
 
     begun = (await api.ask(tenant.user, "submitworkflowspecmsg", spec=spec)).ok
 
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         given = await asyncio.gather(*polls)
     assert sorted(each.ok["processid"] for each in given) == sorted(begun["processids"])
     await ear.close()

@@ -31,7 +31,7 @@ from cli.transport import Address
 PROGRAM = (sys.executable, "-c", "from cli.app import main; main()")
 CONFIGURING = ("COLONIES_", "XDG_", "NO_COLOR", "CLICOLOR", "COLUMNS", "BUILD_")
 _READY = re.compile(r"^Ready after")
-_START_S = 30
+_START_S = 60
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Shell:
             capture_output=True,
             text=True,
             env={**clean_environ(), **self.environ},
-            timeout=60,
+            timeout=120,
             check=False,
         )
         return Ran(ran.returncode, ran.stdout, ran.stderr)
@@ -132,7 +132,7 @@ def free_port() -> int:
 
 @contextmanager
 def running_dev(home: Path, port: int, *options: str) -> Generator[Dev]:
-    """Run ``colonies dev`` until the end of the block; it must be ready within half a minute."""
+    """Run ``colonies dev`` until the end of the block; it must be ready within a minute."""
     with (home.parent / f"{home.name}.err").open("w") as errors:
         process = subprocess.Popen(  # noqa: S603 - ourselves
             [*PROGRAM, "dev", "--port", str(port), *options],

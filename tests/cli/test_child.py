@@ -9,6 +9,7 @@ import pytest
 from cli import child
 from cli.child import Ran
 from cli.loglines import LONGEST
+from tests.patience import PATIENCE_S
 
 
 async def run(script: str, given: bytes = b"") -> tuple[Ran, list[str]]:
@@ -18,7 +19,7 @@ async def run(script: str, given: bytes = b"") -> tuple[Ran, list[str]]:
         said.append(line)
 
     running = await child.start(["sh", "-c", script], os.environ)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         return await child.finish(running, given, say), said
 
 
@@ -44,7 +45,7 @@ async def test_a_line_is_handed_on_before_the_command_ends(tmp_path: Path) -> No
 
     script = f"echo question; cat {tmp_path}/answer"
     running = await child.start(["sh", "-c", script], os.environ)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         ran = await child.finish(running, b"", answer)
     assert ran.output == "question\nanswer"
 

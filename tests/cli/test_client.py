@@ -16,6 +16,7 @@ from broker.identity import Identity, recover
 from cli.client import Client, Timeouts
 from cli.errors import RpcError, Unreachable
 from cli.transport import Address
+from tests.patience import PATIENCE_S
 
 ME = Identity.generate()
 PATIENT = Timeouts(connect_s=20, reply_s=20, patience_s=20)
@@ -233,7 +234,7 @@ async def test_a_cancelled_wait_gives_its_connection_up() -> None:
         task = asyncio.create_task(client.tell(wire_colony.GetColoniesMsg()))
         await waiting.wait()
         task.cancel()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             await hung_up.wait()
         with pytest.raises(asyncio.CancelledError):
             await task

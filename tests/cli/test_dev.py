@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from tests.cli.conftest import PROGRAM, Dev, Shell, clean_environ, free_port, new_key, running_dev
+from tests.patience import PATIENCE_S
 
 
 def test_it_says_everything_an_sdk_needs(dev: Dev) -> None:
@@ -111,7 +112,7 @@ def test_what_was_given_another_key_stays_so(tmp_path: Path) -> None:
 def test_it_stops_cleanly(tmp_path: Path, number: signal.Signals) -> None:
     with running_dev(tmp_path / "home", free_port()) as dev:
         dev.process.send_signal(number)
-        assert dev.process.wait(30) == 0
+        assert dev.process.wait(PATIENCE_S) == 0
     said = (tmp_path / "home.err").read_text()
     assert "Traceback" not in said
     assert said.endswith("Stopped; the data is kept.\n")

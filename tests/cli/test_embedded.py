@@ -12,6 +12,7 @@ import pytest
 import redis
 
 from cli import embedded
+from tests.patience import PATIENCE_S
 from tests.valkey import client_of
 
 _HOLD = """
@@ -127,7 +128,7 @@ def test_a_store_that_dies_is_started_again(directory: Path) -> None:
             client.set("kept", "yes")
             process_id = client.info("server")["process_id"]  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
             os.kill(int(str(process_id)), signal.SIGKILL)  # pyright: ignore[reportUnknownArgumentType]
-        assert restarted.wait(10)
+        assert restarted.wait(PATIENCE_S)
         with client_of(store) as client:
             assert client.get("kept") == "yes"
     assert said == ["the store ended with code -9, it runs again"]

@@ -16,6 +16,7 @@ from tests.cli.test_commands import NOWHERE, assign, submit
 from tests.cli.test_terminal import plain, terminal
 from tests.cli.test_worker import running
 from tests.cli.test_workflow import DIAMOND
+from tests.patience import PATIENCE_S
 
 TALKING = ("sh", "-c", "echo one; echo two >&2; echo three")
 FAILING = ("sh", "-c", "echo one; exit 3")
@@ -90,7 +91,7 @@ def test_lines_are_shown_as_they_are_said_until_the_process_ends(
         worker.ok(f"log add -p {process} -m 'last words'")
         worker.ok(f"process close {process}")
         text = plain(shown.rest())
-        assert shown.process.wait(20) == 0
+        assert shown.process.wait(PATIENCE_S) == 0
     assert re.findall("before|while it runs|last words|finished", text) == [
         "before",
         "while it runs",
@@ -111,7 +112,7 @@ def test_following_ends_as_the_process_did(
         shown.until("hello")
         worker.ok(f"{how} {process}")
         assert text in shown.rest()
-        assert shown.process.wait(20) == 1
+        assert shown.process.wait(PATIENCE_S) == 1
 
 
 def test_one_that_has_ended_is_printed_and_done(colony: Shell, worker: Shell, process: str) -> None:
@@ -134,7 +135,7 @@ def test_an_executor_is_followed_until_ctrl_c(worker: Shell, process: str) -> No
         worker.ok("log add -e worker -m 'of itself'")
         shown.until("of itself")
         shown.process.send_signal(signal.SIGINT)
-        assert shown.process.wait(20) == 130
+        assert shown.process.wait(PATIENCE_S) == 130
         assert "Traceback" not in shown.rest()
 
 
@@ -161,7 +162,7 @@ def test_reconcilers_are_followed_by_name_until_ctrl_c(reconciled: Shell, worker
             shell.ok(f"log add -e {name} -m '{said}'")
             shown.until(said)
         shown.process.send_signal(signal.SIGINT)
-        assert shown.process.wait(20) == 130
+        assert shown.process.wait(PATIENCE_S) == 130
         text = plain(shown.rest())
     assert "Traceback" not in text
     assert re.findall(r"=== \w+ ===|of one|more of \w+", text) == [
@@ -196,7 +197,7 @@ def test_a_follower_that_is_no_member_any_more_is_told_so(reconciled: Shell, wor
         shown.until("of one")
         reconciled.ok("executor remove --name worker")
         text = plain(shown.rest())
-        assert shown.process.wait(20) == 1
+        assert shown.process.wait(PATIENCE_S) == 1
     assert "error: " in text
     assert "Traceback" not in text
 
@@ -214,7 +215,7 @@ def test_a_process_that_is_removed_ends_whoever_waits_for_it(colony: Shell, line
     with terminal(colony.environ, *line.format(waiting).split()) as shown:
         colony.ok(f"process remove {waiting}")
         text = plain(shown.rest())
-        assert shown.process.wait(20) == 1
+        assert shown.process.wait(PATIENCE_S) == 1
     assert "error: " in text
     assert "hint: " in text
 
@@ -233,7 +234,7 @@ def test_a_channel_is_followed_until_its_process_ends(colony: Shell, worker: She
         shown.until(rf"{executor} question: what now\?")
         worker.ok(f"process close {process}")
         shown.rest()
-        assert shown.process.wait(20) == 0
+        assert shown.process.wait(PATIENCE_S) == 0
     assert colony.ok(f"channel follow {process} -n chat --raw").out == "beforewhat now?"
     entries = json_lines(colony.ok(f"channel follow {process} -n chat --after 1 --json").out)
     assert [entry["type"] for entry in entries] == ["question"]
@@ -253,7 +254,7 @@ def test_events_are_printed_as_they_happen(colony: Shell, worker: Shell) -> None
         worker.ok(f"process close {process} --out done")
         shown.until(r"ProcessClosed .* out=\[\"done\"\]")
         shown.process.send_signal(signal.SIGINT)
-        assert shown.process.wait(20) == 130
+        assert shown.process.wait(PATIENCE_S) == 130
         assert "Traceback" not in shown.rest()
 
 
@@ -320,7 +321,7 @@ def test_a_server_that_is_away_for_a_while_is_waited_for(tmp_path: Path) -> None
             dev.shell.ok(f"log add -p {process} -m two")
             dev.shell.ok(f"process close {process}")
             text = shown.rest()
-            assert shown.process.wait(30) == 0
+            assert shown.process.wait(PATIENCE_S) == 0
     assert re.findall(r"^(one|two)\r?$", text, re.MULTILINE) == ["one", "two"]
 
 
@@ -344,7 +345,7 @@ def test_a_server_that_stays_away_is_exit_code_3(tmp_path: Path) -> None:
             following[2].until("ProcessAssigned")
         for shown in following:
             text = plain(shown.rest())
-            assert shown.process.wait(30) == 3, text
+            assert shown.process.wait(PATIENCE_S) == 3, text
             assert "error: " in text
             assert "hint: " in text
             assert "Traceback" not in text

@@ -19,6 +19,7 @@ from broker.identity import Identity, digest
 from cli import embedded
 from tests.cli.conftest import PROGRAM, Dev, Shell, clean_environ, free_port, submit_text
 from tests.facts import closed
+from tests.patience import PATIENCE_S
 from tests.sealing import exported, raw
 
 SPEC = "function exec --func echo --targettype cli --args hello"
@@ -209,7 +210,7 @@ def test_followed_events_come_as_they_happen(colony: Shell, begin: str) -> None:
         process_id = colony.ok(SPEC).id
         told = [json.loads(following.stdout.readline()) for _ in range(2)]
         following.send_signal(signal.SIGINT)
-        assert following.wait(30) == 130
+        assert following.wait(PATIENCE_S) == 130
         overdue.cancel()
 
     assert [one["type"] for one in told] == ["RequirementClassAdded", "ProcessSubmitted"]

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from tests.cli.conftest import PROGRAM, Dev, Shell, clean_environ
+from tests.patience import PATIENCE_S
 
 _PORT = re.compile(r"Port=(\d+)")
 _GAUGES = {
@@ -59,7 +60,7 @@ def test_the_gauges_of_the_reference_are_served_until_ctrl_c(dev: Dev) -> None:
         assert gauges["colonies_server_up"] == 1
         assert gauges["colonies_server_colonies"] >= 1
         process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 130
+        assert process.wait(PATIENCE_S) == 130
 
 
 def test_a_port_in_use_is_named(dev: Dev, shell: Shell) -> None:

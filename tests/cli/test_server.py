@@ -16,6 +16,7 @@ from cli.config import resolve
 from cli.profile import Profiles
 from tests.certificates import Certificate
 from tests.cli.conftest import PROGRAM, Shell, clean_environ, free_port, new_key
+from tests.patience import PATIENCE_S
 
 
 @contextmanager
@@ -59,7 +60,7 @@ def test_a_server_runs_on_a_redis_of_its_own(nowhere: Shell, redis_url: str) -> 
         assert versions["serverversion"] == versions["cliversion"] != ""
         nowhere.ok(f"server stats --port {port}", COLONIES_SERVER_PRVKEY=owner["prvkey"])
         server.send_signal(signal.SIGTERM)
-        assert server.wait(30) == 0
+        assert server.wait(PATIENCE_S) == 0
 
 
 @pytest.mark.real
@@ -71,7 +72,7 @@ def test_several_workers_share_the_port(nowhere: Shell, redis_url: str) -> None:
     with started(environ, "--port", port, "--workers", "2") as server:
         nowhere.ok(f"server stats --port {port}", COLONIES_SERVER_PRVKEY=owner["prvkey"])
         server.send_signal(signal.SIGTERM)
-        assert server.wait(30) == 0
+        assert server.wait(PATIENCE_S) == 0
 
 
 @pytest.mark.real

@@ -9,6 +9,7 @@ import pytest
 
 from tests.cli.conftest import Shell, free_port
 from tests.cli.terminals import plain, terminal
+from tests.patience import PATIENCE_S
 
 
 def test_states_are_coloured_and_long_ids_are_shortened(colony: Shell) -> None:
@@ -61,7 +62,7 @@ def test_ctrl_c_ends_a_wait_without_a_traceback(worker: Shell) -> None:
     with terminal(worker.environ, "process", "assign", "-v") as shown:
         shown.until("Waiting for a process")
         shown.process.send_signal(signal.SIGINT)
-        assert shown.process.wait(20) == 130
+        assert shown.process.wait(PATIENCE_S) == 130
         assert "Traceback" not in shown.rest()
 
 
@@ -80,7 +81,7 @@ def test_ctrl_c_says_that_the_process_goes_on_and_how_to_wait_again(
     with terminal(colony.environ, *line, columns=200) as shown:
         shown.until("Process submitted")
         shown.process.send_signal(signal.SIGINT)
-        assert shown.process.wait(20) == 130
+        assert shown.process.wait(PATIENCE_S) == 130
         text = plain(shown.rest())
     process = colony.ok("process psw -o id").id
     assert text.splitlines()[-3:] == [
@@ -98,7 +99,7 @@ def test_a_watched_list_is_shown_again_until_ctrl_c(colony: Shell) -> None:
         colony.ok("function exec --func appeared --targettype cli")
         shown.until("appeared")
         shown.process.send_signal(signal.SIGINT)
-        assert shown.process.wait(20) == 130
+        assert shown.process.wait(PATIENCE_S) == 130
 
 
 @pytest.mark.parametrize(
@@ -109,7 +110,7 @@ def test_every_list_can_be_watched(colony: Shell, command: str) -> None:
     with terminal(colony.environ, *arguments) as shown:
         shown.until(r"(\x1b\[H\x1b\[2J(?s:.+)){3}")
         shown.process.send_signal(signal.SIGINT)
-        assert shown.process.wait(20) == 130
+        assert shown.process.wait(PATIENCE_S) == 130
         assert "Traceback" not in shown.rest()
 
 
@@ -119,6 +120,6 @@ def test_the_development_server_stops_on_ctrl_c(tmp_path: Path) -> None:
         shown.until("Ready after")
         os.killpg(shown.process.pid, signal.SIGINT)
         text = shown.rest()
-        assert shown.process.wait(30) == 0
+        assert shown.process.wait(PATIENCE_S) == 0
     assert "Stopped; the data is kept." in text
     assert "Traceback" not in text

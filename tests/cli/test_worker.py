@@ -22,6 +22,7 @@ from tests.cli.conftest import (
     running_dev,
     submit_text,
 )
+from tests.patience import PATIENCE_S
 
 DIGITS = "9" * 5_000
 
@@ -142,7 +143,7 @@ def test_a_new_executor_is_registered_and_removed_again(colony: Shell) -> None:
         assert "f" in colony.ok("function ls").out
         runner.process.send_signal(signal.SIGINT)
         assert "Successful=1" in runner.until("Executor stopped")
-        assert runner.process.wait(20) == 0
+        assert runner.process.wait(PATIENCE_S) == 0
     assert "helper" not in colony.ok("executor ls").out
 
 
@@ -176,7 +177,7 @@ def test_ctrl_c_lets_running_work_finish(worker: Shell, tmp_path: Path) -> None:
         runner.until("Finishing 1 running")
         (tmp_path / "fifo").write_text("finished")
         runner.until("Process closed as Successful")
-        assert runner.process.wait(20) == 0
+        assert runner.process.wait(PATIENCE_S) == 0
     assert worker.ok(f"process get {process} --out").out == "finished\n"
 
 
@@ -189,7 +190,7 @@ def test_a_second_ctrl_c_gives_the_work_back(colony: Shell) -> None:
         runner.process.send_signal(signal.SIGINT)
         assert "Ending 1 running" in runner.until("running")
         runner.until("Process goes back to the queue")
-        assert runner.process.wait(20) == 0
+        assert runner.process.wait(PATIENCE_S) == 0
     assert colony.ok("process psw -o id").id == process
 
 
@@ -216,7 +217,7 @@ def test_it_goes_on_when_nobody_reads_its_messages_any_more(worker: Shell) -> No
             process = submit(worker)
             assert worker.ok(f"process get {process} --wait --out").out == "done\n"
         runner.process.send_signal(signal.SIGTERM)
-        assert runner.process.wait(20) == 0
+        assert runner.process.wait(PATIENCE_S) == 0
 
 
 def test_a_user_cannot_run_an_executor(colony: Shell) -> None:

@@ -11,6 +11,7 @@ from tests.cli.conftest import Shell
 from tests.cli.test_commands import assign, rows
 from tests.cli.test_terminal import plain, terminal
 from tests.cli.test_worker import running
+from tests.patience import PATIENCE_S
 
 DIAMOND = Path(__file__).parents[2] / "docs" / "examples" / "workflows" / "workflow.json"
 NODES = ("task_a", "task_b", "task_c", "task_d")
@@ -144,7 +145,7 @@ def test_on_a_terminal_the_graph_is_drawn_again_in_its_place(worker: Shell) -> N
         for _ in NODES[1:]:
             close(worker)
         text = shown.rest()
-        assert shown.process.wait(20) == 0
+        assert shown.process.wait(PATIENCE_S) == 0
     assert "\x1b[32m✔ task_d" in text
     assert "╭──────┴──────╮" in plain(text)
     assert text.rstrip().splitlines()[-2].startswith("4 nodes: 4 successful")
@@ -164,7 +165,7 @@ def test_ctrl_c_ends_the_wait_and_not_the_workflow(colony: Shell) -> None:
     with terminal(colony.environ, "workflow", "get", workflow, "--wait") as shown:
         shown.until("4 nodes: 4 waiting")
         shown.process.send_signal(signal.SIGINT)
-        assert shown.process.wait(20) == 130
+        assert shown.process.wait(PATIENCE_S) == 130
         text = plain(shown.rest())
     assert "Traceback" not in text
     assert f"error: interrupted, workflow {workflow} goes on" in text

@@ -14,8 +14,7 @@ import msgspec
 
 ROOT = Path(__file__).parents[2]
 SERVE = ("-m", "api.serve")
-START_S = 30
-STOP_S = 15
+START_S = STOP_S = 60
 
 
 class _Entry(msgspec.Struct):

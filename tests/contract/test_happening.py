@@ -6,8 +6,8 @@ import pytest
 
 from broker.pipeline import Pipeline
 from tests.contract.happening import changes_of
+from tests.patience import PATIENCE_S
 
-PATIENCE_S = 10
 IN_FLIGHT = 16
 
 

@@ -40,7 +40,7 @@ ANSWERED = NAMED - UNANSWERED.keys()
 SDK = ("pycolonies", "cfs")
 UNKNOWN = "invalid rpcMsg.PayloadType"
 UNREAD = re.compile(r"invalid JSON|does not match")
-TIMEOUT_S = 30
+TIMEOUT_S = 60
 STRANGER = Identity.from_hex("13" * 32)
 NEVER_RECORDED = {
     "addlocationmsg": {"location": {"name": "here", "colonyname": "dev", "long": 1, "lat": 2}},

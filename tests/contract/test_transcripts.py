@@ -45,10 +45,10 @@ from tests.contract.transcripts import (
     read_transcripts,
     unheard,
 )
+from tests.patience import PATIENCE_S
 
 RECORDINGS = Path(__file__).parent / "recordings"
 SOCKETS = RECORDINGS / "websockets"
-PATIENCE_S = 10
 SILENCE_S = 0.3
 AT_THE_END = ""
 CALLS: Mapping[str, Mapping[str, Sequence[str]]] = {

@@ -14,6 +14,7 @@ from cli.fs.refusals import StoreRefusal
 from cli.fs.remote import Shelf
 from cli.fs.store import ObjectStore
 from cli.fs.transfer import Transfer
+from tests.patience import PATIENCE_S
 
 COUNT = 250
 
@@ -90,6 +91,6 @@ async def test_who_stops_waiting_keeps_none_of_the_others_waiting(
     await tasks[0]
     for task in tasks[1::2]:
         task.cancel()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         await asyncio.wait(tasks)
     assert not announcer._waiting  # pyright: ignore[reportPrivateUsage] - nothing is left over

@@ -25,6 +25,7 @@ from cli.fs.store import ObjectStore
 from cli.fs.transfer import PART, Transfer, part_size
 from cli.fs.tree import Directory
 from tests.fs.faults import Fault, Kind, Proxy, Way
+from tests.patience import PATIENCE_S
 
 COLONY, LABEL = "dev", "/files"
 LARGE = 2 * PART + 77
@@ -253,7 +254,7 @@ async def test_cancelled_in_the_middle_nothing_is_left(box: Box) -> None:
             file.keep()
 
     task = asyncio.create_task(download())
-    await asyncio.wait_for(begun.wait(), 10)
+    await asyncio.wait_for(begun.wait(), PATIENCE_S)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -279,7 +280,7 @@ async def test_an_upload_that_is_stopped_leaves_no_parts(
             )
 
     task = asyncio.create_task(upload())
-    await asyncio.wait_for(begun.wait(), 10)
+    await asyncio.wait_for(begun.wait(), PATIENCE_S)
     assert len(await unfinished(store)) == 1
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -19,6 +19,7 @@ from projections.projector import PAGE, Projector
 from projections.rebuild import rebuild
 from tests.acceptance.inspection import opened_store
 from tests.facts import COLONY, LATER, OWNER, SUFFIX, T0, TAG, class_added, founded, inhabited
+from tests.patience import PATIENCE_S
 from tests.projections.test_rebuild import HERE, ends, projector
 from tests.store.ground import append
 
@@ -128,7 +129,7 @@ async def test_colony_in_which_nothing_happens_is_not_asked_again(
         monkeypatch.setattr(running, "catch_up", noted)
         task = asyncio.get_running_loop().create_task(running.run())
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(PATIENCE_S):
                 assert {await looked.get(), await looked.get()} == {TAG, quiet}
                 for end in ends(3):
                     await append(store, end)

@@ -10,9 +10,9 @@ from broker.aggregates.colony import RESUMED
 from broker.matching import Offer
 from broker.settings import Durability, Role, Settings
 from tests.facts import EXECUTOR, OWNER, TAG
+from tests.patience import PATIENCE_S
 
 pytestmark = pytest.mark.real
-PATIENCE_S = 10
 
 
 async def test_waiting_executor_tries_again_when_answers_were_lost(redis_url: str) -> None:

@@ -10,11 +10,10 @@ import pytest
 from broker.errors import Unavailable
 from broker.notices import RedisNotices
 from broker.pipeline import Pipeline
-from tests.patience import until_answer
+from tests.patience import PATIENCE_S, until_answer
 from tests.store.servers import Mortal, mortal_server
 
 pytestmark = pytest.mark.real
-PATIENCE_S = 10
 
 
 class Ear:

@@ -14,9 +14,8 @@ from broker.reading import Link
 from broker.store import Claim, Claimed, EventStore, NotClaimed, Repeat, Signed
 from projections.core import fold
 from tests.facts import COLONY, EXECUTOR, OTHER, OWNER, SERVER_OWNER, USER
+from tests.patience import PATIENCE_S
 from tests.stage import PhoneLine, Stage
-
-PATIENCE_S = 5
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from bench.scenarios import depth, fleet, lifecycle, startup
 from bench.servers import Target
 from bench.wire import Member
 from broker.identity import Identity
+from tests.patience import PATIENCE_S
 
 _PLAN = Plan(
     rounds=2,
@@ -88,7 +89,7 @@ async def test_a_wrong_answer_ends_the_program_with_an_error(floor: Target, tmp_
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "bench", *words, stderr=asyncio.subprocess.PIPE
     )
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         _, errors = await process.communicate()
     assert process.returncode == 1
     assert b"submitted more than once" in errors
@@ -99,7 +100,7 @@ async def test_sigterm_ends_the_program_and_what_it_started(tmp_path: Path) -> N
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "bench", "lifecycle", "--target", "floor", "--out", str(tmp_path)
     )
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         started = await _family_of(process.pid, 4)
         process.terminate()
         assert await process.wait() == 143

@@ -12,6 +12,7 @@ import pytest
 from bench import servers, usage
 from bench.connection import connect
 from bench.servers import port_said
+from tests.patience import PATIENCE_S
 
 
 def test_the_port_is_in_the_ready_line() -> None:
@@ -102,5 +103,5 @@ async def test_what_ends_at_once_is_reported_with_its_last_words(
     broken.chmod(0o755)
     monkeypatch.setattr("sys.executable", str(broken))
     with pytest.raises(servers.NotStarted, match="ended with 3: no such luck"):
-        async with asyncio.timeout(10), servers.floor(1):
+        async with asyncio.timeout(PATIENCE_S), servers.floor(1):
             pass

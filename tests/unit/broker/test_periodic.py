@@ -11,9 +11,9 @@ import pytest
 from broker.errors import Unavailable
 from broker.reactors.periodic import Periodic, Work
 from tests.acceptance.processes import Running, environment
+from tests.patience import PATIENCE_S
 from tests.storms.clock import HOUR_S, Clock
 
-PATIENCE_S = 20
 PROGRAM = """
 import asyncio, time
 from broker.reactors.periodic import Periodic
