@@ -5,7 +5,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -32,6 +32,7 @@ class Node:
     """One server of the cluster; its data outlive its process."""
 
     port: int
+    bus_port: int
     directory: Path
     running: Running | None = None
 
@@ -47,7 +48,7 @@ class Node:
             *_OPTIONS,
             *("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.directory)),
             *("--cluster-enabled", "yes", "--cluster-node-timeout", str(NODE_TIMEOUT_MS)),
-            *("--cluster-port", str(self.port + 10_000 if self.port < 50_000 else _free_port())),
+            *("--cluster-port", str(self.bus_port)),
             *("--repl-diskless-sync-delay", "0", "--cluster-replica-validity-factor", "0"),
             *("--cluster-require-full-coverage", "no"),
         )
@@ -81,7 +82,9 @@ class Shards:
 
     def form(self) -> None:
         """Start all nodes, give the first ones the slots and the others a primary each."""
-        self.nodes = [Node(_free_port(), self.directory / str(n)) for n in range(2 * SHARDS)]
+        ports = iter(_free_ports(4 * SHARDS))
+        places = (self.directory / str(n) for n in range(2 * SHARDS))
+        self.nodes = [Node(next(ports), next(ports), place) for place in places]
         for node in self.nodes:
             node.start()
         primaries, replicas = self.nodes[:SHARDS], self.nodes[SHARDS:]
@@ -90,18 +93,13 @@ class Shards:
             node.ask("CLUSTER", "ADDSLOTSRANGE", first, last)
             node.ask("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
         for node in self.nodes[1:]:
-            port, bus = self.nodes[0].port, self._bus_port(self.nodes[0])
-            node.ask("CLUSTER", "MEET", "127.0.0.1", port, bus)
+            known = self.nodes[0]
+            node.ask("CLUSTER", "MEET", "127.0.0.1", known.port, known.bus_port)
         self._until(lambda: all(self._knows(node) == len(self.nodes) for node in self.nodes))
         for primary, replica in zip(primaries, replicas, strict=True):
             replica.ask("CLUSTER", "REPLICATE", _text(primary.ask("CLUSTER", "MYID")))
         self._until(lambda: all(self._has_replica(node) for node in primaries))
         self._until(lambda: all(self._is_fine(node) for node in self.nodes))
-
-    def _bus_port(self, node: Node) -> int:
-        lines = _text(node.ask("CLUSTER", "NODES")).splitlines()
-        line = next(line for line in lines if "myself" in line)
-        return int(line.split()[1].partition("@")[2].partition(",")[0])
 
     def _knows(self, node: Node) -> int:
         told = _text(node.ask("CLUSTER", "NODES"))
@@ -163,10 +161,13 @@ def _text(told: object) -> str:
     return told.decode() if isinstance(told, bytes) else str(told)
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def _free_ports(count: int) -> list[int]:
+    """Ports nobody listens on at this moment, no two the same."""
+    with ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
 
 
 @contextmanager
