@@ -314,9 +314,13 @@ async def test_server_that_stops_ends_its_feeds(store: Store) -> None:
 
 
 async def test_client_that_reads_nothing_is_ended_and_holds_nobody_up(store: Store) -> None:
-    limits = Limits(max_subscription_backlog=10, idle_timeout_ms=1_000)
-    with started(settings_on(store.url, limits=limits)) as server:
-        async with Api(server.url) as api:
+    limits = Limits(max_subscription_backlog=10, idle_timeout_ms=3_000)
+    with (
+        started(settings_on(store.url, limits=limits)) as server,
+        started(settings_on(store.url)) as other,
+    ):
+        # Whoever submits has no connection to the server whose connections are counted.
+        async with Api(other.url) as api:
             tenant = await found(api, OWNER)
             wanted: dict[str, Any] = {"types": ["ProcessSubmitted"]}
             async with (

@@ -251,7 +251,7 @@ async def test_nothing_is_read_for_those_who_have_gone(
 
 
 async def test_who_reads_nothing_is_closed_and_misses_nothing_by_it(store: Store) -> None:
-    limits = Limits(idle_timeout_ms=1_000, max_subscription_backlog=10)
+    limits = Limits(idle_timeout_ms=3_000, max_subscription_backlog=10)
     with (
         started(settings_on(store.url, limits=limits)) as server,
         started(settings_on(store.url)) as other,
@@ -280,7 +280,7 @@ async def test_who_reads_nothing_is_closed_and_misses_nothing_by_it(store: Store
 
                 await eventually(closed, "the slow one to be closed")
                 # The second is for one that does not read the reason either, for five seconds.
-                ends = {Ended(1013, "too slow: nothing was read for 1 s"), Ended(1006, "")}
+                ends = {Ended(1013, "too slow: nothing was read for 3 s"), Ended(1006, "")}
                 assert await slow.ended() in ends
             async with socket_to(server) as socket:
                 since = first["timestamp"]
