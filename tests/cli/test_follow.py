@@ -336,7 +336,7 @@ def test_a_server_that_stays_away_is_exit_code_3(tmp_path: Path) -> None:
                     terminal(
                         dev.shell.environ,
                         *line.format(process).split(),
-                        *("--request-timeout", "1"),
+                        *("--request-timeout", "5"),
                     )
                 )
                 for line in lines
@@ -350,7 +350,7 @@ def test_a_server_that_stays_away_is_exit_code_3(tmp_path: Path) -> None:
             assert "hint: " in text
             assert "Traceback" not in text
         for shown in (following[0], following[2]):
-            assert "connection refused; given up after 1 s" in shown.seen
+            assert "connection refused; given up after 5 s" in shown.seen
 
 
 # ------------------------------------------------------------ servers that tell less
