@@ -22,6 +22,7 @@ _Message = MutableMapping[str, object]
 _Receive = Callable[[], Awaitable[_Message]]
 _Send = Callable[[_Message], Awaitable[None]]
 
+_KEEP_S = 600
 _ID = "5f" * 32
 _NO_TIME = "0001-01-01T00:00:00Z"
 _TIME = "2026-11-23T07:15:21.281318Z"
@@ -142,6 +143,8 @@ def main() -> None:
         access_log=False,
         log_level="warning",
         backlog=4096,
+        # Requests are signed between two of them; uvicorn's five seconds may be too short for that.
+        timeout_keep_alive=_KEEP_S,
     )
     sockets = _sockets(given.port, given.workers)
     forking = multiprocessing.get_context("fork")
