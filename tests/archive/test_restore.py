@@ -1,8 +1,6 @@
 """An empty store and the archive give the colony back, killed or not, and no half is served."""
 
 import asyncio
-import os
-import subprocess
 from typing import Any
 
 import psycopg
@@ -18,6 +16,7 @@ from broker.keys import SERVER
 from broker.store import Signed
 from projections.archive.archive import Archive
 from projections.archive.archiver import Archiver
+from projections.archive.restore import _MOST as BATCH  # pyright: ignore[reportPrivateUsage]
 from projections.archive.restore import Restore
 from projections.core import fold
 from projections.replay import verify
@@ -25,8 +24,10 @@ from tests.acceptance.asking import eventually
 from tests.acceptance.conftest import settings_on
 from tests.acceptance.processes import launched, started
 from tests.archive.conftest import Colony, eventually_whole
-from tests.cli.conftest import PROGRAM, Shell, clean_environ
+from tests.cli.conftest import Shell
 from tests.facts import COLONY, SECOND, T0, TAG, USER, submitted
+from tests.patience import PATIENCE_S
+from tests.stepwise import Stepwise
 from tests.store.ground import append, everything
 
 pytestmark = pytest.mark.real
@@ -145,25 +146,22 @@ async def test_killed_restore_is_gone_on_with_and_serves_nobody_before(
     before = await archived_and_lost(colony, archive)
     environ = {"COLONIES_REDIS_URL": redis_url, "COLONIES_ARCHIVE_URL": archive_url}
     reached = [0]
-    for share in (0.2, 0.6):
-        run = restoring(environ)
+    for batches in (2, 5):
+        run, wanted = restoring(environ), reached[-1] + batches * BATCH
         try:
-            await eventually(
-                lambda share=share: _has(colony, int(share * 3 * LIVES)), "events are back", 60
-            )
+            run.step(batches)
+            await eventually(lambda wanted=wanted: _has(colony, wanted), "events are back")
         finally:
             run.kill()
-            run.wait()
         reached.append(int(await colony.store.send("XLEN", TAG.key(keys.EVENTS))))
-        if run.returncode == -9:
-            assert await colony.store.send("EXISTS", SERVER.key(keys.EVENTS)) == 0
-            assert (await verify(colony.store, TAG, fold)).differences == ()
+        assert await colony.store.send("EXISTS", SERVER.key(keys.EVENTS)) == 0
+        assert (await verify(colony.store, TAG, fold)).differences == ()
     assert reached == sorted(set(reached)), "none went on where the one before it was killed"
     with launched(settings_on(redis_url, archive_url=archive_url)) as refused:
         assert "being restored" in refused.log.entry("cannot_start").error
-        assert await asyncio.to_thread(refused.ended, 30) == 1
+        assert await asyncio.to_thread(refused.ended) == 1
 
-    assert restoring(environ).wait(60) == 0
+    assert restoring(environ).finish(PATIENCE_S) == 0
 
     assert await history_in(colony) == before
     with started(settings_on(redis_url, archive_url=archive_url)) as server:
@@ -177,11 +175,6 @@ async def _has(colony: Colony, events: int) -> bool:
     return int(await colony.store.send("XLEN", TAG.key(keys.EVENTS))) >= events
 
 
-def restoring(environ: dict[str, str]) -> "subprocess.Popen[bytes]":
-    """The command, begun."""
-    return subprocess.Popen(  # noqa: S603 - ourselves
-        [*PROGRAM, "history", "restore"],
-        env={**clean_environ(), **environ, "PATH": os.environ["PATH"]},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+def restoring(environ: dict[str, str]) -> Stepwise:
+    """The command, begun; a step brings a batch of events back."""
+    return Stepwise("restore", ("history", "restore"), environ)

@@ -1,7 +1,5 @@
 """kill -9 in the middle of a rebuild changes nothing, and the next one goes on."""
 
-import os
-import subprocess
 from collections.abc import AsyncGenerator
 
 import pytest
@@ -19,10 +17,10 @@ from projections import builds, checkpoint
 from projections.core import fold
 from projections.functions import FUNCTIONS, read
 from projections.projector import PAGE, Projector
-from tests.cli.conftest import PROGRAM, clean_environ
 from tests.conftest import IN_FLIGHT
 from tests.facts import COLONY, OWNER, SUFFIX, T0, TAG, closed, inhabited
-from tests.patience import until_answer
+from tests.patience import PATIENCE_S, until_answer
+from tests.stepwise import Stepwise
 from tests.store.ground import append
 
 EVENTS = 20 * PAGE
@@ -64,8 +62,7 @@ async def test_killed_rebuild_changes_nothing_and_is_gone_on_with(
         assert await read(counted, TAG, PAIRS) == before
     assert reached == sorted(set(reached)), "none went on where the one before it was killed"
 
-    run = _rebuild(redis_url)
-    assert run.wait(60) == 0
+    assert _rebuild(redis_url).finish(PATIENCE_S) == 0
 
     assert await builds.served(counted, TAG, FUNCTIONS) == 1
     assert await read(counted, TAG, PAIRS) == before
@@ -82,17 +79,12 @@ async def _killed_after(store: EventStore, redis_url: str, batches: int) -> None
         return now >= had + batches * PAGE - PAGE // 2
 
     try:
+        run.step(batches)
         await until_answer(further, wanted=True)
     finally:
         run.kill()
-        run.wait()
-    assert run.returncode == -9
 
 
-def _rebuild(redis_url: str) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen(  # noqa: S603 - ourselves
-        [*PROGRAM, "history", "rebuild", "functions"],
-        env={**clean_environ(), "COLONIES_REDIS_URL": redis_url, "PATH": os.environ["PATH"]},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+def _rebuild(redis_url: str) -> Stepwise:
+    environ = {"COLONIES_REDIS_URL": redis_url}
+    return Stepwise("project", ("history", "rebuild", "functions"), environ)
