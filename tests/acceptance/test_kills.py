@@ -18,6 +18,7 @@ from tests.acceptance.conftest import OWNER, settings_on
 from tests.acceptance.inspection import Ear, verified, waiting
 from tests.acceptance.processes import Server, Store, launched, started
 from tests.acceptance.tenants import Executor, Tenant, found
+from tests.acceptance.test_metrics import scraped
 
 # A connection that is reset while httpx still opens it is left to the garbage collector.
 pytestmark = [
@@ -171,39 +172,40 @@ async def test_workers_end_when_their_supervisor_is_killed_and_clean_up_behind_i
             await api.get("/health")
 
 
+async def held_polls(api: Api, count: int) -> "list[asyncio.Task[Answer]]":
+    """So many long polls, when the server says that it holds them: it does so for no others."""
+    tenant = await found(api, OWNER)
+    executors = [await tenant.executor(api) for _ in range(count)]
+    polls = [asyncio.create_task(executor.assign(api, 600)) for executor in executors]
+
+    async def held() -> bool:
+        return (await scraped(api))["colonies_long_polls",] == count
+
+    await eventually(held, "waiting executors")
+    return polls
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_stop_sends_waiting_executors_home(
-    alone: Server, store: Store, number: signal.Signals
-) -> None:
-    ear = Ear(store.url)
+async def test_stop_sends_waiting_executors_home(alone: Server, number: signal.Signals) -> None:
     async with Api(alone.url) as api:
-        tenant = await found(api, OWNER)
-        executors = [await tenant.executor(api) for _ in range(5)]
-        polls = [await waiting(api, ear, executor, 600) for executor in executors]
+        polls = await held_polls(api, 5)
 
         alone.tell(number)
 
         # Who is still there when the time to stop is over is cut off.
         assert [(await poll).refusal for poll in polls] == [NOTHING] * 5
-    await ear.close()
     assert alone.ended() == 0, alone.log.text
     assert "Traceback" not in alone.log.text, alone.log.text
     assert "Error" not in alone.log.text, alone.log.text
 
 
-async def test_stop_of_a_supervisor_sends_waiting_executors_home(
-    many: Server, store: Store
-) -> None:
-    ear = Ear(store.url)
+async def test_stop_of_a_supervisor_sends_waiting_executors_home(many: Server) -> None:
     async with Api(many.url) as api:
-        tenant = await found(api, OWNER)
-        executors = [await tenant.executor(api) for _ in range(8)]
-        polls = [await waiting(api, ear, executor, 600) for executor in executors]
+        polls = await held_polls(api, 8)
 
         many.tell(signal.SIGTERM)
 
         assert [(await poll).refusal for poll in polls] == [NOTHING] * 8
-    await ear.close()
     assert many.ended() == 0, many.log.text
     assert "Traceback" not in many.log.text, many.log.text
 
