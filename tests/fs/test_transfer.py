@@ -266,11 +266,18 @@ async def test_cancelled_in_the_middle_nothing_is_left(box: Box) -> None:
 async def test_an_upload_that_is_stopped_leaves_no_parts(
     box: Box,
     store: ObjectStore,
+    monkeypatch: pytest.MonkeyPatch,
     sealed: bool,  # noqa: FBT001
 ) -> None:
     (box.source / "name").write_bytes(content(LARGE))
     begun = asyncio.Event()
     directory = Directory(box.source)
+
+    async def never(*_args: object, **_more: object) -> None:
+        """However long it takes to look what there is, the upload is not done by then."""
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(ObjectStore, "complete", never)
 
     async def upload() -> None:
         sealed_for = partial(facts, "name") if sealed else None
