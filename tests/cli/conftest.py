@@ -27,6 +27,7 @@ from broker.identity import Identity
 from cli.app import GROUPS, build, run
 from cli.client import Client
 from cli.transport import Address
+from tests.patience import PATIENCE_S
 
 PROGRAM = (sys.executable, "-c", "from cli.app import main; main()")
 CONFIGURING = ("COLONIES_", "XDG_", "NO_COLOR", "CLICOLOR", "COLUMNS", "BUILD_")
@@ -69,6 +70,8 @@ class Shell:
             for name, value in {**self.environ, **environ}.items():
                 patch.setenv(name, value)
             patch.setattr(sys, "stdin", io.StringIO(stdin))
+            # Whoever completes a line does not wait for long; a test does.
+            patch.setattr("cli.complete._REPLY_S", PATIENCE_S)
             code = run(shlex.split(line))
         return Ran(code, out.getvalue(), err.getvalue())
 
