@@ -14,7 +14,7 @@ from tests.acceptance.inspection import Ear
 from tests.acceptance.tenants import RUNNING, WAITING, Executor, Tenant
 
 NOTHING = (404, "No process available for assignment")
-LONG_S = 8
+LONG_S = 30
 
 
 @pytest.fixture
@@ -238,7 +238,7 @@ async def test_resume_wakes_on_every_server(
 async def test_pause_holds_back_whoever_waits_already(
     tenant: Tenant, api: Api, other: Api, waiting: Waiting
 ) -> None:
-    poll = await waiting(api, await tenant.executor(api), 2)
+    poll = await waiting(api, await tenant.executor(api), 5)
     await tenant.own(other, "pauseassignmentsmsg")
     submitted = await tenant.submit(other)
 

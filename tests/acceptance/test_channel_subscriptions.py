@@ -38,7 +38,7 @@ async def tell(api: Api, who: Identity, process: str, *texts: str) -> None:
 
 async def hear(socket: Socket, who: Identity, process: str, **fields: Any) -> None:  # noqa: ANN401
     """Subscribe."""
-    given: dict[str, Any] = {"name": "chat", "afterseq": 0, "timeout": 30} | fields
+    given: dict[str, Any] = {"name": "chat", "afterseq": 0, "timeout": 600} | fields
     await socket.ask(who, "subscribechannelmsg", processid=process, **given)
 
 

@@ -117,7 +117,7 @@ async def test_waiting_executor_is_told_that_its_colony_is_gone(
     executor = await tenant.executor(api)
     ear = Ear(valkey)
     before = await ear.scripts()
-    poll = asyncio.create_task(executor.assign(api, 15))
+    poll = asyncio.create_task(executor.assign(api, 30))
 
     async def waits() -> bool:
         return await ear.scripts() >= before + 2
@@ -236,7 +236,7 @@ async def test_waiting_executor_that_changed_its_key_elsewhere_gets_nothing(
 
     submitted = await tenant.submit(other)
 
-    assert (await moved.assign(other, 5)).ok["processid"] == submitted
+    assert (await moved.assign(other, 30)).ok["processid"] == submitted
     assert (await poll).status in {403, 404}
 
 

@@ -80,9 +80,9 @@ async def test_cron_waits_for_its_workflow_and_passes_on_what_came_out(
     answer = await add(api, tenant, "chain", interval=1, waitforprevprocessgraph=True)
     cron_id = answer.ok["cronid"]
 
-    first = (await executor.assign(other, 10)).ok
+    first = (await executor.assign(other, 30)).ok
     await executor.close(other, first["processid"], "out", 7)
-    second = (await executor.assign(api, 10)).ok
+    second = (await executor.assign(api, 30)).ok
 
     assert second["in"] == ["out", 7]
     assert (await executor.assign(api, 2)).status == 404

@@ -117,7 +117,7 @@ async def test_client_that_vanishes_with_the_next_request_under_way(
 
     submitted = await tenant.submit(other)
 
-    reply = await present.assign(other, 5)
+    reply = await present.assign(other, LONG_S)
     assert reply.ok["processid"] == submitted
 
 
@@ -145,7 +145,7 @@ async def test_client_killed_while_it_is_given_work(tenant: Tenant, api: Api, ot
             await raw.send(poll_of(absent))
             raw.vanish()
 
-        given = await present.assign(other, 5)
+        given = await present.assign(other, LONG_S)
 
         assert given.status == 200, await tenant.process(api, submitted)
         (await present.close(api, submitted)).ok  # noqa: B018 - asserts

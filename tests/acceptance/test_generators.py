@@ -121,7 +121,7 @@ async def test_arguments_that_waited_too_long_start_a_workflow(
     # Where packing takes longer than they may wait, they come in several.
     come: list[str] = []
     while len(come) < 3:
-        given = (await executor.assign(api, 10)).ok
+        given = (await executor.assign(api, 30)).ok
         assert given["spec"]["kwargs"] == {}
         come += given["spec"]["args"]
 

@@ -293,7 +293,7 @@ async def test_executors_that_waited_while_the_store_was_killed_are_woken(
                 if given.status == 503:
                     # It heard before it could ask again; it is told to come back, and does.
                     assert given.headers["retry-after"]
-                    given = await executors[number].assign(api, 10)
+                    given = await executors[number].assign(api, 30)
                 assert given.ok["processid"] == submitted
         await ear.close()
 

@@ -41,7 +41,7 @@ async def say_of_itself(api: Api, worker: Executor, text: str) -> None:
 
 async def hear(socket: Socket, who: Identity, tenant: Tenant, **fields: Any) -> None:  # noqa: ANN401
     """Subscribe."""
-    given: dict[str, Any] = {"colonyname": tenant.name, "timeout": 60} | fields
+    given: dict[str, Any] = {"colonyname": tenant.name, "timeout": 600} | fields
     await socket.ask(who, "subscribelogsmsg", **given)
 
 
@@ -120,7 +120,9 @@ async def test_a_process_that_is_removed_ends_what_follows_it(
     process = await tenant.submit(api)
     async with socket_to(servers[0]) as socket:
         await hear(socket, tenant.user, tenant, processid=process)
-        await socket.ask(tenant.user, "subscribeprocessmsg", processid=process, state=2, timeout=60)
+        await socket.ask(
+            tenant.user, "subscribeprocessmsg", processid=process, state=2, timeout=600
+        )
         # The answer to what was sent behind them shows that both are heard.
         await hear(socket, tenant.user, tenant, processid="0" * 64)
         assert (await socket.next()).refusal == (500, NOT_THERE)

@@ -44,7 +44,7 @@ async def to_process(
         "processid": process,
         "executortype": "",
         "state": state,
-        "timeout": 60,
+        "timeout": 600,
     } | fields
     await socket.ask(who, "subscribeprocessmsg", **given)
 
@@ -61,7 +61,7 @@ async def to_processes(
         "colonyname": colony,
         "executortype": "cli",
         "state": state,
-        "timeout": 60,
+        "timeout": 600,
     } | fields
     await socket.ask(who, "subscribeprocessesmsg", **given)
     await settled(socket, who)

@@ -89,7 +89,7 @@ async def test_assign_that_waited_gives_the_same_process_again(
     scene: Scene, api: Api, other: Api
 ) -> None:
     executor = await scene.tenant.executor(api, kind="waiting")
-    asked = {"colonyname": executor.colony, "timeout": 10, **fresh()}
+    asked = {"colonyname": executor.colony, "timeout": 30, **fresh()}
     body = sealed(executor.identity, "assignprocessmsg", **asked)
     polls = [asyncio.create_task(at.post(body)) for at in (api, other, api)]
     submitted = await scene.tenant.submit(other, kind="waiting")

@@ -70,7 +70,7 @@ async def test_tls_is_served(secure: Server, certificate: Certificate) -> None:
         tenant = await found(api, OWNER)
         executor = await tenant.executor(api)
         submitted = await tenant.submit(api, args=["x" * 300_000])
-        assert (await executor.assign(api, 5)).ok["processid"] == submitted
+        assert (await executor.assign(api, 30)).ok["processid"] == submitted
         (await executor.close(api, submitted, "out")).ok  # noqa: B018 - asserts
         assert (await tenant.process(api, submitted))["out"] == ["out"]
         info = (await api.ask(None, "getserverinfomsg")).ok
@@ -174,7 +174,7 @@ async def test_waiting_executor_in_a_browser_is_woken(tenant: Tenant, api: Api, 
     submitted = await tenant.submit(other)
 
     given = await api.ask_from(
-        ELSEWHERE, executor.identity, "assignprocessmsg", colonyname=tenant.name, timeout=5
+        ELSEWHERE, executor.identity, "assignprocessmsg", colonyname=tenant.name, timeout=30
     )
 
     assert given.ok["processid"] == submitted

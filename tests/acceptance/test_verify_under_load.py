@@ -36,7 +36,7 @@ class Load:
                     "functionspecs": [spec | {"nodename": "n"}],
                 }
                 await self._must(api, "submitworkflowspecmsg", spec=graph)
-            process_id = (await executor.assign(api, 10)).ok["processid"]
+            process_id = (await executor.assign(api, 30)).ok["processid"]
             (await executor.close(api, process_id, process_id)).ok  # noqa: B018 - asserts
             if (
                 self.lives % 5 == 0

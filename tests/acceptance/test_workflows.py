@@ -209,7 +209,7 @@ async def running_parent(tenant: Tenant, api: Api) -> tuple[Executor, dict[str, 
     specs = [node(tenant, "first", []), node(tenant, "last", ["first"])]
     spec = {"colonyname": tenant.name, "functionspecs": specs}
     await api.ask(tenant.user, "submitworkflowspecmsg", spec=spec)
-    asked = {"colonyname": tenant.name, "timeout": 10}
+    asked = {"colonyname": tenant.name, "timeout": 30}
     return executor, (await api.ask(executor.identity, "assignprocessmsg", **asked)).ok
 
 
