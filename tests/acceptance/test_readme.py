@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import free_port
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 _README = (ROOT / "README.md").read_text("utf-8")

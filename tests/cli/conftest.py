@@ -8,7 +8,6 @@ import os
 import re
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -28,6 +27,7 @@ from cli.app import GROUPS, build, run
 from cli.client import Client
 from cli.transport import Address
 from tests.patience import PATIENCE_S
+from tests.ports import free_port
 
 PROGRAM = (sys.executable, "-c", "from cli.app import main; main()")
 CONFIGURING = ("COLONIES_", "XDG_", "NO_COLOR", "CLICOLOR", "COLUMNS", "BUILD_")
@@ -124,13 +124,6 @@ def clean_environ() -> dict[str, str]:
     """Our environment without anything that configures a client."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(CONFIGURING)}
     return {**kept, "TZ": "UTC", "PYTHONPATH": str(Path(__file__).parents[2])}
-
-
-def free_port() -> int:
-    """A port nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return cast("int", probe.getsockname()[1])
 
 
 @contextmanager

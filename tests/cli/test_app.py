@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from cli.app import GROUPS, overview
-from tests.cli.conftest import PROGRAM, Shell, clean_environ, every_command, free_port, new_key
+from tests.cli.conftest import PROGRAM, Shell, clean_environ, every_command, new_key
+from tests.ports import free_port
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 HELP = (

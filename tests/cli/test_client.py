@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import json
-import socket
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -17,6 +16,7 @@ from cli.client import Client, Timeouts
 from cli.errors import RpcError, Unreachable
 from cli.transport import Address
 from tests.patience import PATIENCE_S
+from tests.ports import free_port
 
 ME = Identity.generate()
 PATIENT = Timeouts(connect_s=20, reply_s=20, patience_s=20)
@@ -253,9 +253,7 @@ async def test_no_answer_in_time_is_said() -> None:
 
 
 async def test_a_closed_port_says_what_to_do() -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = Address(host="127.0.0.1", port=probe.getsockname()[1])
+    address = Address(host="127.0.0.1", port=free_port())
     async with Client(address, ME, timeouts=Timeouts(patience_s=0)) as client:
         with pytest.raises(Unreachable, match="connection refused") as raised:
             await client.tell(wire_colony.GetColoniesMsg())

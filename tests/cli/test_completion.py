@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Shell, clean_environ, free_port
+from tests.cli.conftest import Shell, clean_environ
+from tests.ports import free_port
 
 
 def offered(shell: Shell, *words: str) -> list[str]:

@@ -8,7 +8,8 @@ from typing import cast
 import pytest
 
 from cli.commands.database import Where, address
-from tests.cli.conftest import PROGRAM, Shell, clean_environ, free_port
+from tests.cli.conftest import PROGRAM, Shell, clean_environ
+from tests.ports import free_port
 from tests.postgres import running_postgres
 
 HOST = "COLONIES_DB_HOST"

@@ -10,8 +10,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.cli.conftest import PROGRAM, Dev, Shell, clean_environ, free_port, new_key, running_dev
+from tests.cli.conftest import PROGRAM, Dev, Shell, clean_environ, new_key, running_dev
 from tests.patience import PATIENCE_S
+from tests.ports import free_port
 
 
 def test_it_says_everything_an_sdk_needs(dev: Dev) -> None:

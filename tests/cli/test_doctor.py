@@ -12,7 +12,8 @@ from typing import cast
 
 import pytest
 
-from tests.cli.conftest import Ran, Shell, free_port, new_key
+from tests.cli.conftest import Ran, Shell, new_key
+from tests.ports import free_port
 
 
 def findings(ran: Ran) -> dict[str, dict[str, str]]:

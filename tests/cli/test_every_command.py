@@ -6,7 +6,8 @@ from typing import cast
 import pytest
 import yaml
 
-from tests.cli.conftest import Shell, every_command, free_port, new_key
+from tests.cli.conftest import Shell, every_command, new_key
+from tests.ports import free_port
 
 NOWHERE = "f" * 64
 STRANGER = "a" * 64

@@ -10,13 +10,14 @@ from typing import cast
 import pytest
 
 from cli.client import Client
-from tests.cli.conftest import Dev, Shell, free_port, new_key, running_dev
+from tests.cli.conftest import Dev, Shell, new_key, running_dev
 from tests.cli.test_blueprint import DEFINITION
 from tests.cli.test_commands import NOWHERE, assign, submit
 from tests.cli.test_terminal import plain, terminal
 from tests.cli.test_worker import running
 from tests.cli.test_workflow import DIAMOND
 from tests.patience import PATIENCE_S
+from tests.ports import free_port
 
 TALKING = ("sh", "-c", "echo one; echo two >&2; echo three")
 FAILING = ("sh", "-c", "echo one; exit 3")

@@ -17,7 +17,8 @@ from typing import cast
 
 import pytest
 
-from tests.cli.conftest import Ran, Shell, free_port, new_key, running_dev
+from tests.cli.conftest import Ran, Shell, new_key, running_dev
+from tests.ports import free_port
 
 GUIDE = Path(__file__).with_name("guide.rst")
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"

@@ -17,9 +17,10 @@ from msgspec.structs import replace
 
 from broker.identity import Identity, digest
 from cli import embedded
-from tests.cli.conftest import PROGRAM, Dev, Shell, clean_environ, free_port, submit_text
+from tests.cli.conftest import PROGRAM, Dev, Shell, clean_environ, submit_text
 from tests.facts import closed
 from tests.patience import PATIENCE_S
+from tests.ports import free_port
 from tests.sealing import exported, raw
 
 SPEC = "function exec --func echo --targettype cli --args hello"

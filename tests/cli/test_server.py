@@ -15,8 +15,9 @@ from cli.commands.server import settings
 from cli.config import resolve
 from cli.profile import Profiles
 from tests.certificates import Certificate
-from tests.cli.conftest import PROGRAM, Shell, clean_environ, free_port, new_key
+from tests.cli.conftest import PROGRAM, Shell, clean_environ, new_key
 from tests.patience import PATIENCE_S
+from tests.ports import free_port
 
 
 @contextmanager

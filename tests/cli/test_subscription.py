@@ -16,8 +16,8 @@ from cli.errors import CliError, CutOff, RpcError, Unreachable
 from cli.feed import Happening, happenings
 from cli.subscription import Frame, frames
 from cli.transport import Address
-from tests.cli.conftest import free_port
 from tests.cli.test_client import ME, Listener, refusal
+from tests.ports import free_port
 
 PATIENT = Timeouts(connect_s=20, reply_s=20, patience_s=0)
 HASTY = Timeouts(connect_s=20, reply_s=1, patience_s=0)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import Shell, free_port
+from tests.cli.conftest import Shell
 from tests.cli.terminals import plain, terminal
 from tests.patience import PATIENCE_S
+from tests.ports import free_port
 
 
 def test_states_are_coloured_and_long_ids_are_shortened(colony: Shell) -> None:

@@ -18,11 +18,11 @@ from tests.cli.conftest import (
     Dev,
     Shell,
     clean_environ,
-    free_port,
     running_dev,
     submit_text,
 )
 from tests.patience import PATIENCE_S
+from tests.ports import free_port
 
 DIGITS = "9" * 5_000
 

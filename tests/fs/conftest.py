@@ -14,8 +14,9 @@ from cli.fs.settings import S3Settings
 from cli.fs.store import ObjectStore
 from cli.fs.transfer import Transfer
 from cli.transport import Address
-from tests.cli.conftest import Dev, Shell, free_port, running_dev
+from tests.cli.conftest import Dev, Shell, running_dev
 from tests.fs.faults import Proxy, faulty
+from tests.ports import free_port
 
 PARTS = 3
 _buckets = itertools.count()

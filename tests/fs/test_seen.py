@@ -6,8 +6,9 @@ from typing import cast
 
 import pytest
 
-from tests.cli.conftest import Dev, Ran, Shell, free_port
+from tests.cli.conftest import Dev, Ran, Shell
 from tests.cli.terminals import plain, terminal
+from tests.ports import free_port
 
 
 def test_a_terminal_shows_a_bar_for_each_file_and_one_for_all(
