@@ -66,10 +66,12 @@ class Cluster:
         """Find all primaries.
 
         Raises:
-            Unavailable: none of the addresses answers, or some slot has no primary.
+            Unavailable: none of the addresses answers, or some slot has no primary. No connection
+                is left then.
         """
         await self._learn()
         if not self._is_whole():
+            await self.close()
             raise Unavailable("the cluster does not serve all slots")
 
     async def close(self) -> None:

@@ -217,6 +217,21 @@ async def test_store_is_unavailable_when_no_node_answers() -> None:
     await cluster.close()
 
 
+async def test_cluster_without_some_slots_is_left_without_a_connection(
+    shards: Shards, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = Cluster(shards.url, IN_FLIGHT)
+    monkeypatch.setattr(cluster, "_is_whole", lambda: False)
+
+    with pytest.raises(Unavailable, match="all slots"):
+        await cluster.start()
+
+    async def alone() -> bool:
+        return not any("colonies" in str(node.ask("CLIENT", "LIST")) for node in shards.nodes)
+
+    await until_answer(alone, wanted=True)
+
+
 async def test_write_that_no_replica_has_is_not_acknowledged(shards: Shards) -> None:
     cluster = Cluster(shards.url, IN_FLIGHT, replicas=2)
     await cluster.start()
