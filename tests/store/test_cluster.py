@@ -36,7 +36,7 @@ from tests.facts import (
     submitted,
 )
 from tests.patience import until_answer
-from tests.shards import Shards, running_cluster
+from tests.shards import CALM_MS, QUICK_MS, Shards, running_cluster
 from tests.store.ground import append, claim
 
 pytestmark = pytest.mark.real
@@ -253,6 +253,7 @@ async def test_colony_goes_on_at_the_replica_and_the_others_never_notice(
         write = ("EVAL", SET, 1, TAGS[0].key("kept"))
         # A write waits for the replica for a second, and an fsync there may take longer.
         await until_answer(lambda: _said(cluster, *write), 1)
+        shards.give_up_after(QUICK_MS)
 
         await asyncio.to_thread(victim.kill)
         with pytest.raises(Unavailable):
@@ -268,3 +269,4 @@ async def test_colony_goes_on_at_the_replica_and_the_others_never_notice(
         await until_answer(lambda: _said(cluster, *write), 1)
     finally:
         await cluster.close()
+        shards.give_up_after(CALM_MS)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from broker.keys import SERVER, Tag
 from tests.acceptance.inspection import opened_store, tag_of
-from tests.shards import Node, Shards, running_cluster
+from tests.shards import QUICK_MS, Node, Shards, running_cluster
 from tests.storms.fleet import Post, plan, sailing
 from tests.storms.load import Load
 from tests.storms.storm import Outcome, Storm, Wish, judge, storming
@@ -20,6 +20,7 @@ BETWEEN = 150
 async def cluster(wish: Wish) -> Outcome:
     """The whole storm."""
     with running_cluster() as shards:
+        shards.give_up_after(QUICK_MS)
         posts = _one_of_each(plan(shards.url, replicas=REPLICAS))
         async with sailing(posts) as fleet:
             servers = lambda: fleet.apis  # noqa: E731
