@@ -19,7 +19,7 @@ from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin
 import msgspec
 from msgspec import Meta, Struct, UnsetType
 
-from broker.errors import Malformed
+from broker.errors import Invalid, Malformed
 
 Int = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 NO_TIME = "0001-01-01T00:00:00Z"
@@ -30,6 +30,10 @@ _FIRST_YEAR, _LAST_YEAR = 1678, 2261
 
 class Wire(Struct, kw_only=True, forbid_unknown_fields=True):
     """What every structure of the protocol has in common."""
+
+
+class Strict(Wire):
+    """A structure of ours alone: a key that it does not have is a mistake, not another version."""
 
 
 class Message(Wire, kw_only=True):
@@ -96,6 +100,7 @@ def decode(text: bytes, kind: type[M]) -> M:
 
     Raises:
         Malformed: not JSON, not an object, or a value of a wrong type; the text names the place.
+        Invalid: a key that a structure of ours alone does not have.
     """
     try:
         return _decoder(kind).decode(text)
@@ -135,6 +140,8 @@ def _respell(value: Any, kind: Any) -> Any:  # noqa: ANN401 - walks JSON beside 
 def _respell_object(value: dict[str, Any], kind: Any) -> dict[str, Any]:  # noqa: ANN401
     if _is_struct(kind):
         known = _fields(kind)
+        if issubclass(kind, Strict) and (mistaken := [k for k in value if k.lower() not in known]):
+            raise Invalid(f"there is no `{mistaken[0]}`, only {', '.join(known)}")
         pairs = ((known.get(k.lower()), v) for k, v in value.items())
         return {f[0]: _respell(v, f[1]) for f, v in pairs if f and v is not None}
     if get_origin(kind) is dict:

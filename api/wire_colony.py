@@ -10,7 +10,7 @@ class Colony(wire.Wire):
     name: str = ""
 
 
-class ColonySettings(wire.Wire):
+class ColonySettings(wire.Strict):
     """Settings of a colony; None leaves one as it is. Ours, not the reference's."""
 
     requirenonce: bool | None = None

@@ -1,8 +1,11 @@
 """``colonies colony``: colonies, as the server owner, their owner and their members see them."""
 
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from typing import Annotated
 
 from cyclopts import App, Parameter
+from msgspec import structs
 
 from api import wire_colony
 from cli import render, spec
@@ -12,6 +15,39 @@ from cli.options import NONE, ONCE, Options, Watch
 from cli.session import Session
 
 app = App(name="colony", help="Manage colonies.", help_format="plaintext")
+
+
+@Parameter(name="*")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What is to be set; the rest stays. 0 is without limit, -1 as the server has it."""
+
+    requirenonce: bool | None = None
+    """Refuse what could be sent again by somebody else: requests without a nonce."""
+
+    logretentionseconds: int | None = None
+    """How long log lines are kept; 0 is without limit, here and below, -1 as the server has it."""
+
+    logretentionbytes: int | None = None
+    """How much log the colony keeps."""
+
+    successretentionseconds: int | None = None
+    """How long successful processes and workflows are kept."""
+
+    failedretentionseconds: int | None = None
+    """How long failed ones are kept."""
+
+    cancelledretentionseconds: int | None = None
+    """How long cancelled ones are kept."""
+
+    filerevisions: int | None = None
+    """How many revisions of a file are kept."""
+
+    filerevisionseconds: int | None = None
+    """How long a revision is kept that was replaced."""
+
+
+_AS_THEY_ARE = Wishes()
 
 
 @app.command
@@ -103,6 +139,36 @@ async def check(*, name: str | None = None, options: Options = NONE) -> None:
             data=spec.plain(colony),
             ColonyName=colony.name,
         )
+
+
+@app.command
+async def settings(*, wishes: Wishes = _AS_THEY_ARE, options: Options = NONE) -> None:
+    """Show the settings of the colony, or change some; these are signed by its owner.
+
+    Args:
+        wishes: what is to be set.
+        options: global options.
+    """
+    async with Session(options) as session:
+        if wishes == _AS_THEY_ARE:
+            asked = wire_colony.GetColonySettingsMsg(colonyname=session.colony)
+            found = await session.client().ask(asked, wire_colony.ColonySettings)
+        else:
+            wished = wire_colony.ColonySettings(**asdict(wishes))
+            change = wire_colony.SetColonySettingsMsg(colonyname=session.colony, settings=wished)
+            found = await session.client(Role.OWNER).ask(change, wire_colony.ColonySettings)
+        block = render.Block(
+            rows=[("requirenonce", str(found.requirenonce).lower()), *_limits(found)]
+        )
+        data = spec.plain(found)
+        session.out.show(render.Detail(blocks=(block,), data=data, ids=(session.colony,)))
+
+
+def _limits(settings: wire_colony.ColonySettings) -> Iterator[tuple[str, str]]:
+    meant = {0: "without limit", -1: "as the server has it"}
+    for name, limit in structs.asdict(settings).items():
+        if name != "requirenonce":
+            yield name, meant.get(limit, str(limit))
 
 
 @app.command

@@ -366,3 +366,20 @@ async def test_colony_that_requires_nonces_refuses_requests_without(
     off = {"colonyname": tenant.name, "settings": {"requirenonce": False}}
     (await api.ask(tenant.owner, "setcolonysettingsmsg", **off, **fresh())).ok  # noqa: B018
     await tenant.own(other, "resumeassignmentsmsg")
+
+
+@pytest.mark.parametrize("name", ["requirenonse", "requireNonces"])
+async def test_a_setting_that_there_is_not_is_refused_and_the_others_with_it(
+    tenant: Tenant, api: Api, name: str
+) -> None:
+    wish = {"colonyname": tenant.name, "settings": {name: True, "filerevisions": 9}}
+    refused = await api.ask(tenant.owner, "setcolonysettingsmsg", **wish)
+    assert refused.status == 400
+    assert f"there is no `{name}`, only requirenonce, " in refused.message
+    kept = await tenant.own(api, "getcolonysettingsmsg")
+    assert (kept["requirenonce"], kept["filerevisions"]) == (False, -1)
+
+
+async def test_a_setting_may_be_spelled_as_every_other_field(tenant: Tenant, api: Api) -> None:
+    kept = await tenant.own(api, "setcolonysettingsmsg", settings={"FileRevisions": 9})
+    assert kept["filerevisions"] == 9

@@ -103,6 +103,38 @@ def test_a_colony_can_be_handed_over(colony: Shell) -> None:
     colony.with_environ(COLONIES_COLONY_PRVKEY=heir["prvkey"]).ok("process pause")
 
 
+def test_settings_of_a_colony_are_shown_and_changed(colony: Shell) -> None:
+    assert rows(colony.ok("colony settings"))[:3] == [
+        ["requirenonce", "false"],
+        ["logretentionseconds", "as the server has it"],
+        ["logretentionbytes", "as the server has it"],
+    ]
+    colony.ok("colony settings --requirenonce --filerevisions 10 --filerevisionseconds 0")
+    colony.ok("colony settings --logretentionseconds 60")
+    shown = colony.ok("colony settings --json").json
+    assert shown == {
+        "requirenonce": True,
+        "logretentionseconds": 60,
+        "logretentionbytes": -1,
+        "successretentionseconds": -1,
+        "failedretentionseconds": -1,
+        "cancelledretentionseconds": -1,
+        "filerevisions": 10,
+        "filerevisionseconds": 0,
+    }
+    back = rows(colony.ok("colony settings --no-requirenonce --filerevisions -1"))
+    assert ["requirenonce", "false"] in back
+    assert ["filerevisions", "as the server has it"] in back
+    assert ["filerevisionseconds", "without limit"] in back
+
+
+def test_only_the_owner_changes_settings_and_only_to_what_there_is(colony: Shell) -> None:
+    stranger = colony.with_environ(COLONIES_COLONY_PRVKEY=new_key()["prvkey"])
+    assert "owner" in stranger("colony settings --requirenonce").err
+    assert "not -2" in colony("colony settings --filerevisions -2").err
+    assert rows(colony.ok("colony settings"))[0] == ["requirenonce", "false"]
+
+
 # ---------------------------------------------------------------- users
 
 

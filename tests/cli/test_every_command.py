@@ -22,6 +22,8 @@ colony add --name zoo --colonyid {id}
 colony ls
 colony stats
 colony check
+colony settings
+colony settings --filerevisions 10
 colony remove --name zoo --yes
 user add --name eva --userid {id}
 user ls
