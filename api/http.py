@@ -101,6 +101,8 @@ class BoundedProtocol(HttpToolsProtocol):
     """What the task of this connection waits for while nothing is asked."""
     _due: float = inf
     """When, by the loop's clock, the client has taken too long."""
+    _passed: float = inf
+    """The time above that had passed at the last look."""
     _closing = False
     _head_bytes: int | None = None
     """Bytes received of a request whose headers are not complete, None when they are."""
@@ -412,13 +414,19 @@ class BoundedProtocol(HttpToolsProtocol):
             connection.close_if_overdue(now)
 
     def close_if_overdue(self, now: float) -> None:
-        """Close this connection if its client takes too long."""
-        if self._due < now and not self.transport.is_closing():
+        """Close this connection if its client takes too long, also by another look.
+
+        After a pause of this process the first look comes before what arrived meanwhile is read.
+        """
+        if self._due >= now or self.transport.is_closing():
+            return
+        if self._passed == self._due:
             self._look_whether_delivered()
             if self._line is not None or self._head_bytes is not None:
                 self._give_up(408, _TOO_SLOW)
             else:
                 self.transport.close()
+        self._passed = self._due
 
 
 def _announced(headers: dict[bytes, bytes]) -> int:

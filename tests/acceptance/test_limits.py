@@ -1,6 +1,7 @@
 """Limits that are settings: sizes, times and numbers of what one client may cost."""
 
 import asyncio
+import signal
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -252,6 +253,24 @@ async def test_client_that_does_not_finish_its_tls_handshake_is_let_go(
             assert await raw.ended(30)  # it was a minute, whatever is set
         assert server.stop() == 0, server.log.text
         assert "Traceback" not in server.log.text
+
+
+async def test_what_came_while_the_server_paused_is_answered(
+    hasty: Server, hasty_place: Place
+) -> None:
+    """The client is not to blame for the time that has passed."""
+    name = hasty_place.tenant.name
+    async with connected(hasty_place.port) as raw:
+        await raw.send(hasty_place.question)
+        await answered(raw, name)
+        hasty.tell(signal.SIGSTOP)
+        try:
+            await raw.send(hasty_place.question)
+            with pytest.raises(TimeoutError):
+                await raw.reply(IDLE_MS / 1000 * 1.5)
+        finally:
+            hasty.tell(signal.SIGCONT)
+        await answered(raw, name)
 
 
 async def test_client_that_drips_headers_is_let_go(hasty_place: Place) -> None:
