@@ -1,4 +1,4 @@
-"""JSON that others wrote: what Python cannot hold of it is kept as text."""
+"""JSON of other servers, too: what Python cannot hold of it is kept as text."""
 
 import json
 
