@@ -285,7 +285,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._due = inf
         line, self._line = self._line, None
         if self._closing:
-            if self._answering is None:
+            if self._answering is None and not self._is_ordinary_at_work():
                 self.transport.close()
             return
         if line is None:
@@ -369,19 +369,26 @@ class BoundedProtocol(HttpToolsProtocol):
         """Answer at once, and close when the rest has arrived or the client has had its time.
 
         Closing at once would reset the connection under the reply the client has not read yet.
+        Where a reply to an earlier request is owed, that is the last one.
         """
         self._line = None
-        self._closing = True
-        if self._answering is None:
+        if self._is_last_after_others():
             allowed = (ALLOWED,) if origin_in(self.headers) else ()
             self._write(status, body, (*headers, *allowed, _CLOSE))
 
     def _give_up(self, status: int, why: bytes) -> None:
         """Say why, unless a reply to an earlier request is still owed, and close after that."""
-        self._closing = True
-        if self._answering is None:
+        if self._is_last_after_others():
             self._write(status, why, (_PLAIN, _CLOSE))
             self.transport.close()
+
+    def _is_last_after_others(self) -> bool:
+        """Take no more requests; whether every reply before the next one was given."""
+        self._closing = True
+        if self._is_ordinary_at_work():
+            self.cycle.keep_alive = False  # uvicorn closes behind its reply
+            return False
+        return self._answering is None
 
     def _write(self, status: int, body: bytes, headers: tuple[Header, ...]) -> None:
         self.transport.write(

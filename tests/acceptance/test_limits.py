@@ -225,6 +225,25 @@ async def test_call_with_a_head_beyond_the_limit_is_refused_before_its_body(
     assert await waiting(place.tenant, api) == 0
 
 
+@pytest.mark.parametrize(
+    "refused",
+    [
+        b"GET /health HTTP/1.1\r\nhost: x\r\nx: " + b"a" * HEADER + b"\r\n\r\n",
+        b"POST /api HTTP/1.1\r\nhost: x\r\ncontent-length: 99999999\r\n\r\n",
+    ],
+)
+async def test_a_refusal_is_not_taken_for_the_reply_that_is_owed(
+    place: Place, refused: bytes
+) -> None:
+    """What came before in the same read is answered, and nothing comes behind that."""
+    async with connected(place.port) as raw:
+        await raw.send(b"GET /health HTTP/1.1\r\nhost: x\r\n\r\n" + refused)
+        reply = await raw.reply()
+        assert reply is not None
+        assert (reply.status, reply.headers["connection"]) == (200, "close")
+        assert await raw.ended()
+
+
 CHUNKED = b"POST /api HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
 
 
