@@ -37,10 +37,12 @@ _as_known = remembered(most=4_096, longest=4_096)
 _MANY = 210
 _EXPONENT = re.compile(rb"[0-9][eE]\+?0*[1-9][0-9]{2}")
 _LONG = re.compile(rb"(?<![0-9])[0-9]{%d}" % _MANY)
-_TEXT = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
-_LARGE = re.compile(
-    rb"(?<![0-9.])[0-9.]++[eE]\+?0*[1-9][0-9]{2,}"
-    rb"|(?<![0-9.])[0-9]{%d,}+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?" % _MANY
+# Strings are passed over, and nothing is kept of them: there may be millions.
+_STRING_OR_LARGE = re.compile(
+    rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+    rb"|((?<![0-9.])[0-9.]++[eE]\+?0*[1-9][0-9]{2,}"
+    rb"|(?<![0-9.])[0-9]{%d,}+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)" % _MANY,
+    re.DOTALL,
 )
 
 
@@ -276,7 +278,7 @@ def _check_readable(text: bytes, what: str) -> None:
 
 
 def _has_number_out_of_range(text: bytes) -> bool:
-    """Whether no double can hold one of its numbers: clients of most languages cannot read it."""
+    """Whether no double can hold one of the numbers in valid JSON: few clients could read it."""
     if not (_EXPONENT.search(text) or (len(text) > _MANY and _LONG.search(text))):
         return False
-    return any(isinf(float(found[0])) for found in _LARGE.finditer(_TEXT.sub(b'""', text)))
+    return any(isinf(float(found[1])) for found in _STRING_OR_LARGE.finditer(text) if found[1])

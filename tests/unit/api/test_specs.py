@@ -1,6 +1,7 @@
 """Function specs: echoed as the reference echoes them, and turned into what is matched."""
 
 import json
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -258,3 +259,14 @@ def test_number_that_no_double_holds_is_refused(number: str) -> None:
 def test_number_that_a_double_holds_and_text_are_kept(value: str) -> None:
     text = f"[{value}]".encode()
     assert json_list(Raw(text), "Failed to set output") == text
+
+
+def test_looking_for_large_numbers_keeps_nothing_of_millions_of_texts() -> None:
+    text = b'["1e400",' + b'"",' * 300_000 + b"1]"
+    tracemalloc.start()
+    try:
+        assert json_list(Raw(text), "Failed to set output") == text
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 5 * len(text)
