@@ -145,7 +145,10 @@ async def _serve(settings: Settings, listening: socket.socket, on_ready: OnReady
 
 
 def _sweep(protocol: type[BoundedProtocol], limits: Limits) -> Callable[[], None]:
-    """Look for overdue clients four times within the shortest patience; the result ends that."""
+    """Look for overdue clients four times within the shortest patience; the result ends that.
+
+    Two looks have to find one, so each has up to half of that patience more, at most two seconds.
+    """
     loop = asyncio.get_running_loop()
     shortest_s = min(limits.header_timeout_ms, limits.idle_timeout_ms) / 1000
     timer: asyncio.TimerHandle | None = None

@@ -184,7 +184,10 @@ def follow_parent(stop: Callable[[], None]) -> Callable[[], None]:
 
 
 def clean_up_after_parent() -> None:
-    """Remove what a supervisor that was killed has left: each worker its file, the last one all."""
+    """Remove what a supervisor that was killed has left: each worker its file, the last one all.
+
+    Where a worker was killed as well, its file stays.
+    """
     share = os.environ.get(COUNTS)
     if not share or not select([int(os.environ[_PARENT])], [], [], 0)[0]:
         return

@@ -141,7 +141,7 @@ def _respell_object(value: dict[str, Any], kind: Any) -> dict[str, Any]:  # noqa
     if _is_struct(kind):
         known = _fields(kind)
         if issubclass(kind, Strict) and (mistaken := [k for k in value if k.lower() not in known]):
-            raise Invalid(f"there is no `{mistaken[0]}`, only {', '.join(known)}")
+            raise Invalid(f"there is no field `{mistaken[0]}`, only {', '.join(known)}")
         pairs = ((known.get(k.lower()), v) for k, v in value.items())
         return {f[0]: _respell(v, f[1]) for f, v in pairs if f and v is not None}
     if get_origin(kind) is dict:

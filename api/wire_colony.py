@@ -10,8 +10,8 @@ class Colony(wire.Wire):
     name: str = ""
 
 
-class ColonySettings(wire.Strict):
-    """Settings of a colony; None leaves one as it is. Ours, not the reference's."""
+class ColonySettings(wire.Wire):
+    """Settings of a colony. Ours, not the reference's."""
 
     requirenonce: bool | None = None
     logretentionseconds: wire.Int | None = None
@@ -21,6 +21,10 @@ class ColonySettings(wire.Strict):
     cancelledretentionseconds: wire.Int | None = None
     filerevisions: wire.Int | None = None
     filerevisionseconds: wire.Int | None = None
+
+
+class WishedSettings(ColonySettings, wire.Strict):
+    """What is to be set; None leaves a setting as it is."""
 
 
 class Statistics(wire.Wire):
@@ -81,7 +85,7 @@ class ChangeColonyIdMsg(wire.OfColony):
 class SetColonySettingsMsg(wire.OfColony):
     """Change the settings of a colony. Ours, not the reference's."""
 
-    settings: ColonySettings | None = None
+    settings: WishedSettings | None = None
 
 
 class GetColonySettingsMsg(wire.OfColony):

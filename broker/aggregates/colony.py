@@ -157,19 +157,19 @@ def change_settings(gate: Gate, command: ChangeSettings, now_ns: int) -> Decisio
         Denied, Invalid: not the owner; a retention that is none.
     """
     expects, row = colony_owner(gate), known_colony(gate)
-    for limit in (
-        command.log_retention_s,
-        command.log_retention_bytes,
-        command.success_retention_s,
-        command.failed_retention_s,
-        command.cancelled_retention_s,
-        command.file_revisions,
-        command.file_revision_s,
+    for what, limit in (
+        ("log lines, in seconds,", command.log_retention_s),
+        ("the log, in bytes,", command.log_retention_bytes),
+        ("successful processes, in seconds,", command.success_retention_s),
+        ("failed processes, in seconds,", command.failed_retention_s),
+        ("cancelled processes, in seconds,", command.cancelled_retention_s),
+        ("revisions of a file", command.file_revisions),
+        ("replaced revisions, in seconds,", command.file_revision_s),
     ):
         if limit is not None and not -1 <= limit <= MOST_RETENTION:
             raise Invalid(
-                "Failed to set colony settings, a retention is -1 (as the server has it), 0"
-                f" (without limit) or up to {MOST_RETENTION}, not {limit}"
+                f"Failed to set colony settings, the retention of {what} is -1 (as the server has"
+                f" it), 0 (without limit) or up to {MOST_RETENTION}, not {limit}"
             )
     return Decision(
         expects=expects,

@@ -26,25 +26,25 @@ class Wishes:
     """Refuse what could be sent again by somebody else: requests without a nonce."""
 
     logretentionseconds: int | None = None
-    """How long log lines are kept; 0 is without limit, here and below, -1 as the server has it."""
+    """Seconds log lines are kept; 0 is without limit, here and below, -1 as the server has it."""
 
     logretentionbytes: int | None = None
-    """How much log the colony keeps."""
+    """How many bytes of log the colony keeps."""
 
     successretentionseconds: int | None = None
-    """How long successful processes and workflows are kept."""
+    """Seconds successful processes and workflows are kept."""
 
     failedretentionseconds: int | None = None
-    """How long failed ones are kept."""
+    """Seconds failed ones are kept."""
 
     cancelledretentionseconds: int | None = None
-    """How long cancelled ones are kept."""
+    """Seconds cancelled ones are kept."""
 
     filerevisions: int | None = None
     """How many revisions of a file are kept."""
 
     filerevisionseconds: int | None = None
-    """How long a revision is kept that was replaced."""
+    """Seconds a revision is kept that was replaced."""
 
 
 _AS_THEY_ARE = Wishes()
@@ -154,7 +154,7 @@ async def settings(*, wishes: Wishes = _AS_THEY_ARE, options: Options = NONE) ->
             asked = wire_colony.GetColonySettingsMsg(colonyname=session.colony)
             found = await session.client().ask(asked, wire_colony.ColonySettings)
         else:
-            wished = wire_colony.ColonySettings(**asdict(wishes))
+            wished = wire_colony.WishedSettings(**asdict(wishes))
             change = wire_colony.SetColonySettingsMsg(colonyname=session.colony, settings=wished)
             found = await session.client(Role.OWNER).ask(change, wire_colony.ColonySettings)
         block = render.Block(

@@ -375,7 +375,7 @@ async def test_a_setting_that_there_is_not_is_refused_and_the_others_with_it(
     wish = {"colonyname": tenant.name, "settings": {name: True, "filerevisions": 9}}
     refused = await api.ask(tenant.owner, "setcolonysettingsmsg", **wish)
     assert refused.status == 400
-    assert f"there is no `{name}`, only requirenonce, " in refused.message
+    assert f"there is no field `{name}`, only requirenonce, " in refused.message
     kept = await tenant.own(api, "getcolonysettingsmsg")
     assert (kept["requirenonce"], kept["filerevisions"]) == (False, -1)
 
