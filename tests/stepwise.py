@@ -52,5 +52,8 @@ class Stepwise:
 
     def finish(self, patience_s: float) -> int:
         """Let it do the rest; the exit code."""
-        self._process.communicate(timeout=patience_s)
+        try:
+            self._process.communicate(timeout=patience_s)
+        finally:
+            self._process.kill()
         return self._process.returncode

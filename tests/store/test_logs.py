@@ -371,7 +371,7 @@ async def test_owner_decides_how_long_lines_are_kept(stage: Logging) -> None:
     assert await retention.trim(known) == 0
 
     for wished, kept in ((1_000, 2), (99, 0)):
-        settings = wire_colony.ColonySettings(logretentionseconds=wished)
+        settings = wire_colony.WishedSettings(logretentionseconds=wished)
         message = wire_colony.SetColonySettingsMsg(colonyname=COLONY, settings=settings)
         answer: wire_colony.ColonySettings = await stage.say(colony.set_settings, OWNER, message)
         assert (answer.logretentionseconds, answer.logretentionbytes) == (wished, -1)

@@ -175,7 +175,7 @@ async def test_owner_decides_for_a_colony(keeper: Keeper) -> None:
     await keeper.end(SUCCESS)
     await keeper.end(FAILED)
     keeper.pass_time(100)
-    settings = wire_colony.ColonySettings(successretentionseconds=0, failedretentionseconds=50)
+    settings = wire_colony.WishedSettings(successretentionseconds=0, failedretentionseconds=50)
     message = wire_colony.SetColonySettingsMsg(colonyname=COLONY, settings=settings)
     answer: wire_colony.ColonySettings = await keeper.say(colony.set_settings, OWNER, message)
     assert (answer.successretentionseconds, answer.failedretentionseconds) == (0, 50)
@@ -186,10 +186,10 @@ async def test_owner_decides_for_a_colony(keeper: Keeper) -> None:
 
 @pytest.mark.parametrize("field", ["success", "failed", "cancelled"])
 async def test_an_age_that_is_none_is_refused(keeper: Keeper, field: str) -> None:
-    settings = wire_colony.ColonySettings()
+    settings = wire_colony.WishedSettings()
     setattr(settings, f"{field}retentionseconds", -2)
     message = wire_colony.SetColonySettingsMsg(colonyname=COLONY, settings=settings)
-    with pytest.raises(Invalid, match="is -1 .as the server has it"):
+    with pytest.raises(Invalid, match=r"is -1 \(as the server has it\)"):
         await keeper.say(colony.set_settings, OWNER, message)
 
 

@@ -57,7 +57,7 @@ async def test_repeat_of_an_accepted_submit_is_answered_by_a_full_queue(stage: S
 
 
 async def require_nonce(stage: Stage, *, required: bool) -> None:
-    settings = wire_colony.ColonySettings(requirenonce=required)
+    settings = wire_colony.WishedSettings(requirenonce=required)
     message = wire_colony.SetColonySettingsMsg(colonyname=COLONY, settings=settings)
     await stage.say(colony.set_settings, OWNER, message, nonce=f"settings-{required}")
 
