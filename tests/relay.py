@@ -5,6 +5,8 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from tests.transports import break_off
+
 _MOST = 65_536
 
 
@@ -41,13 +43,7 @@ class Relay:
             ways = {asyncio.ensure_future(way) for way in both}
             await asyncio.wait(ways)
         finally:
-            for way in ways:
-                way.cancel()
-            for writer in writers:
-                writer.transport.abort()
-            # The loop may end before it comes to what was only scheduled.
-            closing = (writer.wait_closed() for writer in writers)
-            await asyncio.gather(*ways, *closing, return_exceptions=True)
+            await break_off(ways, writers)
 
     async def end(self) -> None:
         """Break everything off."""

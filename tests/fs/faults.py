@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
+from tests.transports import break_off
+
 _CHUNK = 64 * 1024
 
 
@@ -66,13 +68,7 @@ async def faulty(host: str, port: int) -> AsyncGenerator[Proxy]:
             pumps = {asyncio.ensure_future(up), asyncio.ensure_future(down)}
             await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for pump in pumps:
-                pump.cancel()
-            for each in writers:
-                each.transport.abort()
-            # The loop may end before it comes to what was only scheduled.
-            closing = (each.wait_closed() for each in writers)
-            await asyncio.gather(*pumps, *closing, return_exceptions=True)
+            await break_off(pumps, writers)
 
     server = await asyncio.start_server(take, "127.0.0.1", 0)
     proxy.port = server.sockets[0].getsockname()[1]
